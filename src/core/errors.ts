@@ -1,0 +1,130 @@
+interface ErrorKind {
+  /** HTTP status it is rendered with. */
+  readonly status: number
+  /** Class of the error in the wire envelope (OpenAI's field `type`). */
+  readonly type:
+    | 'invalid_request_error'
+    | 'authentication_error'
+    | 'not_found_error'
+    | 'conflict_error'
+    | 'overloaded_error'
+    | 'server_error'
+  /** When it happens and what to do: rendered into docs/errors.md. */
+  readonly about: string
+}
+
+function kind(status: number, type: ErrorKind['type'], about: string): ErrorKind {
+  return { status, type, about }
+}
+
+/** Every error a client can meet. Codes are stable; messages name the field, tensor or file and the fix. */
+export const ERRORS = {
+  invalid_request: kind(400, 'invalid_request_error', 'A field is missing, unknown or out of range; `param` names it.'),
+  invalid_api_key: kind(
+    401,
+    'authentication_error',
+    'The key is missing or unknown. Send `Authorization: Bearer <key>`.',
+  ),
+  not_found: kind(404, 'not_found_error', 'No such route or resource.'),
+  model_not_found: kind(
+    404,
+    'not_found_error',
+    '`model` names no task, adapter version or base model this key can see. `GET /v1/models` lists them.',
+  ),
+  task_not_found: kind(404, 'not_found_error', 'No such task. `GET /v1/tasks` lists them.'),
+  adapter_not_found: kind(404, 'not_found_error', 'No such adapter. `GET /v1/adapters` lists them.'),
+  version_not_found: kind(
+    404,
+    'not_found_error',
+    'The adapter has no such version. `GET /v1/adapters/{name}` lists them.',
+  ),
+  adapter_not_ready: kind(
+    409,
+    'conflict_error',
+    'The version was rejected or is being deleted; its state and reason are in `GET /v1/adapters/{name}`.',
+  ),
+  adapter_in_use: kind(
+    409,
+    'conflict_error',
+    'A task still routes to what should be deleted. Activate another version first.',
+  ),
+  rollback_empty: kind(409, 'conflict_error', 'The task has no earlier activation to go back to.'),
+  conflict: kind(409, 'conflict_error', 'The resource changed meanwhile. Read it again and repeat.'),
+  unsupported_media_type: kind(
+    415,
+    'invalid_request_error',
+    'The body must be JSON, or multipart/form-data for uploads.',
+  ),
+  method_not_allowed: kind(405, 'invalid_request_error', 'The path exists, but not with this method.'),
+  prompt_too_long: kind(400, 'invalid_request_error', 'Prompt plus `max_tokens` exceed the context. Shorten either.'),
+  invalid_adapter: kind(
+    400,
+    'invalid_request_error',
+    'The adapter files cannot be served: the message names the file, tensor or config field.',
+  ),
+  unsupported_adapter: kind(
+    400,
+    'invalid_request_error',
+    'A well-formed adapter of a kind that is not supported; the message says which field.',
+  ),
+  pickle_refused: kind(400, 'invalid_request_error', 'Pickled weights can run code when read. Save as safetensors.'),
+  base_mismatch: kind(
+    400,
+    'invalid_request_error',
+    'The adapter was made for another base model: names or shapes do not fit.',
+  ),
+  adapter_has_no_effect: kind(
+    400,
+    'invalid_request_error',
+    'The probe ran and the answers equal the base model’s: the adapter does nothing.',
+  ),
+  upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
+  invalid_model: kind(
+    400,
+    'invalid_request_error',
+    'The base model folder cannot be served: the message names the file or field.',
+  ),
+  invalid_config: kind(400, 'invalid_request_error', 'A configuration value is wrong; the message names the key.'),
+  rate_limited: kind(
+    429,
+    'overloaded_error',
+    'The tenant has too many requests at once. Retry after `Retry-After` seconds.',
+  ),
+  overloaded: kind(503, 'overloaded_error', 'The queue is full. Retry after `Retry-After` seconds.'),
+  not_ready: kind(503, 'overloaded_error', 'The server is starting or stopping.'),
+  storage_error: kind(500, 'server_error', 'The store could not be read or written; the message names the file.'),
+  digest_mismatch: kind(
+    500,
+    'server_error',
+    'Stored bytes changed since they were accepted. Upload the version again.',
+  ),
+  internal: kind(500, 'server_error', 'A fault of the server; the log has the details under the request id.'),
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export interface ErrorDetails {
+  /** The field, tensor or file at fault. */
+  readonly param?: string
+  readonly retryAfterSeconds?: number
+  readonly cause?: unknown
+}
+
+/** An error with a stable code: the only kind that reaches a client with its message. */
+export class TroupeError extends Error {
+  readonly code: ErrorCode
+  readonly param: string | undefined
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = 'TroupeError'
+    this.code = code
+    this.param = details.param
+    this.retryAfterSeconds = details.retryAfterSeconds
+  }
+
+  get status(): number {
+    return ERRORS[this.code].status
+  }
+}

@@ -1,0 +1,58 @@
+import type { Branch } from './branch.ts'
+import type { GenerationEvent, GenerationRequest } from './generation.ts'
+import type { ModelInfo } from './model-info.ts'
+
+/** How the engine thread is set up. Plain data. */
+export interface EngineOptions {
+  /** Folder of the prepared model. */
+  readonly preparedDir: string
+  readonly device: 'cpu'
+  /** Slots: rows of the running batch. */
+  readonly maxBatch: number
+  /** KV capacity of one slot, in tokens. */
+  readonly maxContext: number
+  /** Prompt tokens evaluated per run, so that others' decoding is never held up for long. */
+  readonly prefillChunk: number
+  /** Budget of the bank. */
+  readonly bankBytes: number
+  /** Threads of one ONNX Runtime call; 0 = physical cores. */
+  readonly threads: number
+}
+
+/** Numbers for the metrics; counters grow from the start of the thread. */
+export interface EngineStats {
+  readonly queued: number
+  readonly running: number
+  readonly slots: number
+  readonly kvTokens: number
+  readonly kvCapacityTokens: number
+  readonly bankBytes: number
+  readonly bankBudgetBytes: number
+  readonly bankVersions: number
+  readonly bankLoads: number
+  readonly bankHits: number
+  readonly bankEvictions: number
+  readonly decodeSteps: number
+  readonly decodeRows: number
+  readonly prefillRuns: number
+  readonly prefillTokens: number
+  readonly runSeconds: number
+  readonly busySeconds: number
+}
+
+/** Messages from the main thread to the engine thread. */
+export type ToEngine =
+  | { readonly type: 'hold'; readonly digest: string; readonly branches: readonly Branch[] }
+  | { readonly type: 'drop'; readonly digest: string }
+  | { readonly type: 'submit'; readonly id: number; readonly request: GenerationRequest }
+  | { readonly type: 'cancel'; readonly id: number }
+  | { readonly type: 'stats'; readonly id: number }
+  | { readonly type: 'stop' }
+
+/** Messages from the engine thread to the main thread. */
+export type FromEngine =
+  | { readonly type: 'ready'; readonly info: ModelInfo; readonly inPlace: boolean }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
+  | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
+  | { readonly type: 'stopped' }

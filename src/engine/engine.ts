@@ -1,0 +1,144 @@
+import { Worker } from 'node:worker_threads'
+import type { AdapterWeights } from '../core/branch.ts'
+import { TroupeError } from '../core/errors.ts'
+import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
+import type { EngineOptions, EngineStats, FromEngine, ToEngine } from '../core/messages.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import { threadEntry } from '../core/thread.ts'
+import { EventQueue } from './event-queue.ts'
+
+/** What the registry needs of the engine: where versions become available for requests. */
+export interface AdapterHost {
+  readonly info: ModelInfo
+  /** Makes a version available to requests. The engine keeps a reference, no copy. Idempotent per digest. */
+  hold(weights: AdapterWeights): void
+  /** Forgets a version. The caller sees to it that no running or queued request uses it. */
+  drop(digest: string): void
+  generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
+}
+
+/** The main thread's side of the engine thread: typed messages in, streams of events out. */
+export class Engine implements AdapterHost {
+  readonly info: ModelInfo
+  /** Whether KV and logits are written in place (see docs/engine.md). */
+  readonly inPlace: boolean
+  /** Resolves when the thread ended without being asked to; the process can then only restart. */
+  readonly crashed: Promise<Error>
+
+  readonly #worker: Worker
+  readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
+  readonly #statsWaiters = new Map<number, (stats: EngineStats) => void>()
+  #nextId = 1
+  #stopped: Promise<void> | null = null
+  #resolveStopped: (() => void) | null = null
+
+  private constructor(worker: Worker, ready: Extract<FromEngine, { type: 'ready' }>) {
+    this.#worker = worker
+    this.info = ready.info
+    this.inPlace = ready.inPlace
+    worker.on('message', (message: FromEngine) => this.#onMessage(message))
+    this.crashed = new Promise((resolve) => {
+      const onEnd = (error: Error): void => {
+        if (this.#stopped) return
+        for (const stream of this.#streams.values())
+          stream.push({ type: 'finish', reason: 'error', message: error.message })
+        resolve(error)
+      }
+      worker.on('error', onEnd)
+      worker.on('exit', (code) => onEnd(new Error(`the engine thread ended with code ${code}`)))
+    })
+  }
+
+  /** Starts the thread and waits until the sessions are built. Throws what went wrong in there. */
+  static async start(options: EngineOptions): Promise<Engine> {
+    const worker = new Worker(threadEntry(import.meta.url, 'worker'), { workerData: options, name: 'troupe-engine' })
+    return new Promise<Engine>((resolve, reject) => {
+      const onExit = (code: number): void =>
+        reject(new Error(`the engine thread ended with code ${code} while starting`))
+      worker.once('error', reject)
+      worker.once('exit', onExit)
+      worker.once('message', (message: FromEngine) => {
+        worker.off('error', reject)
+        worker.off('exit', onExit)
+        if (message.type === 'ready') resolve(new Engine(worker, message))
+        else reject(new Error(message.type === 'failed' ? message.message : `unexpected ${message.type}`))
+      })
+    })
+  }
+
+  hold(weights: AdapterWeights): void {
+    this.#send({ type: 'hold', digest: weights.digest, branches: weights.branches })
+  }
+
+  drop(digest: string): void {
+    this.#send({ type: 'drop', digest })
+  }
+
+  /**
+   * Runs one sequence. Ends after its `finish` event. Leaving the loop early or aborting the signal cancels the sequence
+   * (an abort still yields `finish` with reason `cancelled`).
+   */
+  async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
+    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
+    const id = this.#nextId++
+    const queue = new EventQueue<GenerationEvent>()
+    this.#streams.set(id, queue)
+    const cancel = (): void => this.#send({ type: 'cancel', id })
+    let finished = false
+    try {
+      this.#send({ type: 'submit', id, request })
+      if (signal?.aborted) cancel()
+      signal?.addEventListener('abort', cancel)
+      for (;;) {
+        const event = await queue.next()
+        finished = event.type === 'finish'
+        yield event
+        if (finished) return
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+      this.#streams.delete(id)
+      if (!finished) cancel()
+    }
+  }
+
+  async stats(): Promise<EngineStats> {
+    const id = this.#nextId++
+    return new Promise((resolve) => {
+      this.#statsWaiters.set(id, resolve)
+      this.#send({ type: 'stats', id })
+    })
+  }
+
+  /** Cancels what runs and ends the thread by a message: `terminate()` during a run would abort the process. */
+  async stop(): Promise<void> {
+    this.#stopped ??= new Promise<void>((resolve) => {
+      this.#resolveStopped = resolve
+      this.#worker.once('exit', () => resolve())
+      this.#send({ type: 'stop' })
+    })
+    return this.#stopped
+  }
+
+  #send(message: ToEngine): void {
+    this.#worker.postMessage(message)
+  }
+
+  #onMessage(message: FromEngine): void {
+    switch (message.type) {
+      case 'events':
+        for (const { id, event } of message.events) this.#streams.get(id)?.push(event)
+        return
+      case 'stats':
+        this.#statsWaiters.get(message.id)?.(message.stats)
+        this.#statsWaiters.delete(message.id)
+        return
+      case 'stopped':
+        this.#resolveStopped?.()
+        return
+      case 'ready':
+      case 'failed':
+        throw new Error(`unexpected ${message.type} from the engine thread`)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+import type { Architecture } from './architecture.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+
+/** One tensor of a prepared model: a byte range of `weights.bin`. Offsets are multiples of 64. */
+export interface PreparedTensor {
+  readonly dtype: 'f32' | 'u8'
+  readonly shape: readonly number[]
+  readonly offset: number
+  readonly bytes: number
+}
+
+/**
+ * `prepared.json` in the folder of a prepared model; written last, so a folder with it is complete.
+ *
+ * Tensors (`{i}` = layer):
+ *
+ *     embed                      f32 [vocab, hidden]
+ *     final_norm                 f32 [hidden]
+ *     layers.{i}.attn_norm       f32 [hidden]            layers.{i}.mlp_norm  f32 [hidden]
+ *     layers.{i}.q_norm, k_norm  f32 [headDim]           only with `qkNorm`
+ *     rope.cos, rope.sin         f32 [maxContext, headDim / 2]
+ *
+ * and for each linear block `layers.{i}.qkv` (q, k, v side by side), `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side),
+ * `layers.{i}.down`, `head`:
+ *
+ *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
+ *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two values a byte, low nibble first, zero point 8
+ *            <block>.scales  f32 [out, ceil(in / 32)]
+ *     both:  <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
+ */
+export interface PreparedManifest {
+  readonly format: 1
+  readonly info: ModelInfo
+  readonly architecture: Architecture
+  readonly tensors: Readonly<Record<string, PreparedTensor>>
+}
+
+/** A complete prepared model on disk. */
+export interface PreparedModel {
+  readonly dir: string
+  readonly manifest: PreparedManifest
+}
+
+export const WEIGHTS_FILE = 'weights.bin'
+export const MANIFEST_FILE = 'prepared.json'

@@ -1,0 +1,114 @@
+import type { Method } from '../core/branch.ts'
+import type { Tier } from '../core/generation.ts'
+
+/** A version is served only in state `ready`. `rejected` stays visible with its reason and is never tried again. */
+export type VersionState = 'validating' | 'ready' | 'rejected' | 'draining'
+
+/** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
+export interface ProbeResult {
+  readonly maxDifference: number
+  readonly kl: number
+}
+
+/** Immutable bytes of one adapter and what was found in them. */
+export interface VersionRecord {
+  readonly adapter: string
+  /** 1, 2 …: shown to people as `v1`, `v2`. */
+  readonly version: number
+  /** `sha256:<hex>` over the normalised config and the weights. */
+  readonly digest: string
+  readonly state: VersionState
+  readonly reason: string | null
+  readonly createdAt: string
+  readonly source: 'upload' | 'folder'
+  readonly format: 'peft' | 'adapterhub'
+  readonly method: Method
+  /** Largest rank of any site. */
+  readonly rank: number
+  /** Names as of `siteName`. */
+  readonly sites: readonly string[]
+  readonly parameters: number
+  /** Bytes in the memory tier. */
+  readonly bytes: number
+  readonly probe: ProbeResult | null
+}
+
+export interface AdapterRecord {
+  readonly name: string
+  readonly createdAt: string
+  readonly versions: readonly VersionRecord[]
+}
+
+/** Where a task sends its requests; several routes share them by weight. Always pinned to one version. */
+export interface Route {
+  readonly adapter: string
+  readonly version: number
+  readonly weight: number
+}
+
+/** Fields of the HTTP generation body a task may preset; names as on the wire. */
+export interface TaskDefaults {
+  readonly max_tokens?: number
+  readonly temperature?: number
+  readonly top_k?: number
+  readonly top_p?: number
+  readonly min_p?: number
+  readonly repetition_penalty?: number
+  readonly presence_penalty?: number
+  readonly frequency_penalty?: number
+  readonly seed?: number
+  readonly stop?: readonly string[]
+}
+
+export interface Activation {
+  readonly at: string
+  readonly by: string
+  readonly routes: readonly Route[]
+}
+
+export interface TaskRecord {
+  readonly name: string
+  readonly description: string
+  readonly routes: readonly Route[]
+  /** Text around the input, with `{input}` where it goes; null = the input as it is. */
+  readonly prompt: string | null
+  /** System message put before `messages`; null = none. */
+  readonly system: string | null
+  readonly defaults: TaskDefaults
+  /** Former routes, oldest first; the last one is what `rollback` returns to. Bounded. */
+  readonly history: readonly Activation[]
+  readonly revision: number
+  readonly createdAt: string
+  readonly updatedAt: string
+}
+
+/** What a request names. Exactly one of `model` and `task`; `adapters` adds to it or stands for it. */
+export interface Target {
+  readonly model?: string
+  readonly task?: string
+  readonly adapters?: readonly { readonly name: string; readonly version?: number; readonly scale?: number }[]
+}
+
+/** One pinned member of a request's mix. */
+export interface ResolvedAdapter {
+  readonly adapter: string
+  readonly version: number
+  readonly digest: string
+  readonly scale: number
+}
+
+/** A request's target, resolved once and never again. */
+export interface Resolution {
+  readonly task: TaskRecord | null
+  readonly adapters: readonly ResolvedAdapter[]
+}
+
+/** A request's hold on its mix: nothing in it is evicted, swapped or freed until `release`. */
+export interface Lease {
+  readonly resolution: Resolution
+  /** Tier each version was found in on the host side: `warm` (memory) or `cold` (store); the engine knows which were `hot`. */
+  readonly tiers: ReadonlyMap<string, Tier>
+  readonly loadMs: number
+  /** Idempotent. */
+  release(): void
+}
