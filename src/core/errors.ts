@@ -5,6 +5,7 @@ interface ErrorKind {
   readonly type:
     | 'invalid_request_error'
     | 'authentication_error'
+    | 'permission_error'
     | 'not_found_error'
     | 'conflict_error'
     | 'overloaded_error'
@@ -24,6 +25,11 @@ export const ERRORS = {
     401,
     'authentication_error',
     'The key is missing or unknown. Send `Authorization: Bearer <key>`.',
+  ),
+  forbidden: kind(
+    403,
+    'permission_error',
+    'The key is valid but may not do this: a tenant alters only names that begin with its own, the rest needs an administrator.',
   ),
   not_found: kind(404, 'not_found_error', 'No such route or resource.'),
   model_not_found: kind(

@@ -55,4 +55,6 @@ export type FromEngine =
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
+  /** Something failed that no single request is to blame for; everything that ran was ended with an error. */
+  | { readonly type: 'fault'; readonly message: string }
   | { readonly type: 'stopped' }

@@ -25,6 +25,9 @@ export class Engine implements AdapterHost {
   /** Resolves when the thread ended without being asked to; the process can then only restart. */
   readonly crashed: Promise<Error>
 
+  /** Called with what went wrong when a call failed; the requests it ran have got their error already. */
+  onFault: (message: string) => void = () => {}
+
   readonly #worker: Worker
   readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
   readonly #statsWaiters = new Map<number, (stats: EngineStats) => void>()
@@ -132,6 +135,9 @@ export class Engine implements AdapterHost {
       case 'stats':
         this.#statsWaiters.get(message.id)?.(message.stats)
         this.#statsWaiters.delete(message.id)
+        return
+      case 'fault':
+        this.onFault(message.message)
         return
       case 'stopped':
         this.#resolveStopped?.()

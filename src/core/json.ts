@@ -1,0 +1,37 @@
+import type { ErrorCode } from './errors.ts'
+import { TroupeError } from './errors.ts'
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * Parses text that must be a JSON object.
+ *
+ * @param what how the text is called in the message, such as `config.json of /models/demo`
+ * @param code code of the `TroupeError` thrown when the text is something else
+ */
+export function parseJsonObject(text: string, what: string, code: ErrorCode): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param: what, cause })
+  }
+  if (!isJsonObject(value)) throw new TroupeError(code, `${what} must be a JSON object`, { param: what })
+  return value
+}
+
+/** JSON with the keys of every object in code unit order and no white space: equal values give equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`
+  if (!isJsonObject(value)) return JSON.stringify(value ?? null)
+  const entries = Object.keys(value)
+    .filter((key) => value[key] !== undefined)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`)
+  return `{${entries.join(',')}}`
+}

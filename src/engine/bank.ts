@@ -1,0 +1,168 @@
+import { LRUCache } from 'lru-cache'
+import type { SiteKind } from '../core/branch.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import { BankKind } from './bank-kind.ts'
+import type { PackedAdapter } from './packed-adapter.ts'
+
+interface Resident {
+  readonly adapter: PackedAdapter
+  /** Running rows that use it. */
+  pins: number
+}
+
+export interface BankCounters {
+  loads: number
+  hits: number
+  evictions: number
+}
+
+/** Idle rows a call may read in vain before `tidy` clears them away. */
+const TOLERATED_IDLE_ROWS = 64
+
+/**
+ * Adapter weights laid out for the batch: per site kind one stack of ranks over all resident versions, at their true rank.
+ * Versions that running rows use are pinned; the others leave by least recent use when room is needed.
+ */
+export class Bank {
+  readonly budget: number
+  readonly counters: BankCounters = { loads: 0, hits: 0, evictions: 0 }
+  readonly #info: ModelInfo
+  readonly #kinds = new Map<SiteKind, BankKind>()
+  readonly #pinned = new Map<string, Resident>()
+  readonly #idle: LRUCache<string, Resident>
+  #bytes = 0
+  #pinnedBytes = 0
+  #generation = 0
+
+  /** @param budget bytes all resident versions together may take */
+  constructor(info: ModelInfo, budget: number) {
+    this.#info = info
+    this.budget = budget
+    this.#idle = new LRUCache({ maxSize: budget, sizeCalculation: ({ adapter }) => adapter.bytes })
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get versions(): number {
+    return this.#pinned.size + this.#idle.size
+  }
+
+  /** Changes whenever rows move, come or go: views taken before are stale. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  has(digest: string): boolean {
+    return this.#pinned.has(digest) || this.#idle.has(digest)
+  }
+
+  /** Whether these versions could all be pinned now, evicting what is idle. */
+  fits(adapters: readonly PackedAdapter[]): boolean {
+    const added = adapters.filter(({ digest }) => !this.#pinned.has(digest))
+    return this.#pinnedBytes + added.reduce((sum, { bytes }) => sum + bytes, 0) <= this.budget
+  }
+
+  /** Makes a version resident and pins it for one row. Returns whether it already was there. Throws when it does not fit. */
+  pin(adapter: PackedAdapter): boolean {
+    const { digest, bytes } = adapter
+    const pinned = this.#pinned.get(digest)
+    const resident = pinned ?? this.#idle.get(digest)
+    if (resident !== undefined) {
+      resident.pins++
+      this.counters.hits++
+      if (pinned === undefined) {
+        this.#idle.delete(digest)
+        this.#pinned.set(digest, resident)
+        this.#pinnedBytes += bytes
+      }
+      return true
+    }
+    while (this.#bytes + bytes > this.budget) this.#evictOldest(bytes)
+    for (const [kind, packed] of adapter.kinds) this.#stack(kind).add(digest, packed)
+    this.#pinned.set(digest, { adapter, pins: 1 })
+    this.#bytes += bytes
+    this.#pinnedBytes += bytes
+    this.#generation++
+    this.counters.loads++
+    return false
+  }
+
+  unpin(digest: string): void {
+    const resident = this.#pinned.get(digest)
+    if (resident === undefined) throw new Error(`${digest} is not pinned`)
+    if (--resident.pins > 0) return
+    this.#pinned.delete(digest)
+    this.#pinnedBytes -= resident.adapter.bytes
+    this.#idle.set(digest, resident)
+  }
+
+  /** Removes an idle version at once: its weights are about to be dropped. */
+  forget(digest: string): void {
+    if (this.#pinned.has(digest)) throw new Error(`${digest} is in use`)
+    const resident = this.#idle.peek(digest)
+    if (resident === undefined) return
+    this.#idle.delete(digest)
+    this.#release(resident)
+  }
+
+  /** The stack of one site kind; undefined when no version ever had it. */
+  kind(kind: SiteKind): BankKind | undefined {
+    return this.#kinds.get(kind)
+  }
+
+  /** Evicts idle versions that lie between pinned ones once they would cost more than half of what every call reads. */
+  tidy(): void {
+    for (const stack of this.#kinds.values()) {
+      const segments = stack.segments()
+      const first = segments.findIndex(({ digest }) => this.#pinned.has(digest))
+      const last = segments.findLastIndex(({ digest }) => this.#pinned.has(digest))
+      if (first < 0) continue
+      const within = segments.slice(first, last + 1)
+      const idle = within.filter(({ digest }) => !this.#pinned.has(digest))
+      const end = within[within.length - 1]!
+      const span = end.start + end.rows - within[0]!.start
+      const used = within.reduce((sum, { digest, rows }) => sum + (this.#pinned.has(digest) ? rows : 0), 0)
+      if (span - used <= Math.max(used, TOLERATED_IDLE_ROWS)) continue
+      for (const { digest } of idle) {
+        this.forget(digest)
+        this.counters.evictions++
+      }
+      stack.compact()
+      this.#generation++
+    }
+  }
+
+  /** Throws when bytes, pins or stacks contradict each other. */
+  checkIntegrity(): void {
+    const residents = [...this.#pinned.values(), ...this.#idle.values()].map(({ adapter }) => adapter)
+    const bytes = residents.reduce((sum, adapter) => sum + adapter.bytes, 0)
+    if (bytes !== this.#bytes) throw new Error(`the bank counts ${this.#bytes} bytes, holds ${bytes}`)
+    if (bytes > this.budget) throw new Error(`the bank holds ${bytes} bytes of ${this.budget}`)
+    for (const [digest, { pins }] of this.#pinned) if (pins < 1) throw new Error(`${digest} is pinned by nobody`)
+    for (const { pins, adapter } of this.#idle.values())
+      if (pins !== 0) throw new Error(`${adapter.digest} is idle with ${pins} pins`)
+    for (const [kind, stack] of this.#kinds)
+      stack.checkIntegrity(new Set(residents.filter(({ kinds }) => kinds.has(kind)).map(({ digest }) => digest)))
+  }
+
+  #evictOldest(needed: number): void {
+    const oldest = this.#idle.pop()
+    if (oldest === undefined) throw new Error(`the bank has no room for ${needed} bytes`)
+    this.#release(oldest)
+    this.counters.evictions++
+  }
+
+  #release({ adapter }: Resident): void {
+    for (const kind of adapter.kinds.keys()) this.#kinds.get(kind)!.remove(adapter.digest)
+    this.#bytes -= adapter.bytes
+    this.#generation++
+  }
+
+  #stack(kind: SiteKind): BankKind {
+    let stack = this.#kinds.get(kind)
+    if (stack === undefined) this.#kinds.set(kind, (stack = new BankKind(kind, this.#info)))
+    return stack
+  }
+}

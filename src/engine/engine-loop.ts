@@ -1,0 +1,224 @@
+import type { Branch } from '../core/branch.ts'
+import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { EngineStats } from '../core/messages.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import type { Bank } from './bank.ts'
+import type { GraphSessions } from './graph-sessions.ts'
+import type { KvCache } from './kv-cache.ts'
+import type { ModelRunner } from './model-runner.ts'
+import type { PackedAdapter } from './packed-adapter.ts'
+import { packAdapter } from './packed-adapter.ts'
+import { describe, sample } from './sampler.ts'
+import type { Scheduler, Step } from './scheduler.ts'
+import { Sequence } from './sequence.ts'
+
+export interface EngineParts {
+  readonly info: ModelInfo
+  readonly scheduler: Scheduler
+  readonly kv: KvCache
+  readonly bank: Bank
+  readonly graphs: GraphSessions
+  readonly runner: ModelRunner
+  /** Versions the main thread lent us, by digest; the same map the feeder reads. */
+  readonly adapters: Map<string, PackedAdapter>
+}
+
+type Emit = (id: number, event: GenerationEvent) => void
+
+/** The engine: composes scheduler, cache, bank and runner; one `tick` is one ONNX Runtime call and what follows from it. */
+export class EngineLoop {
+  readonly #parts: EngineParts
+  readonly #emit: Emit
+  /** Why a version could not be made available; told to every request that names it. */
+  readonly #refused = new Map<string, string>()
+  readonly #counters = { decodeSteps: 0, decodeRows: 0, prefillRuns: 0, prefillTokens: 0, busySeconds: 0 }
+
+  constructor(parts: EngineParts, emit: Emit) {
+    this.#parts = parts
+    this.#emit = emit
+  }
+
+  get idle(): boolean {
+    return this.#parts.scheduler.idle
+  }
+
+  /** Makes a version available. Compiles a graph when it is the first of its kind. */
+  async hold(digest: string, branches: readonly Branch[]): Promise<void> {
+    const { adapters, graphs, info } = this.#parts
+    if (adapters.has(digest)) return
+    try {
+      const adapter = packAdapter(digest, branches, info)
+      await graphs.ensure(adapter.spec)
+      adapters.set(digest, adapter)
+    } catch (error) {
+      this.#refused.set(digest, error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  drop(digest: string): void {
+    const { adapters, bank, scheduler } = this.#parts
+    const user = scheduler.all().find(({ request }) => request.mix.some((entry) => entry.digest === digest))
+    if (user !== undefined) throw new Error(`${digest} is dropped while sequence ${user.id} uses it`)
+    bank.forget(digest)
+    adapters.delete(digest)
+    this.#refused.delete(digest)
+  }
+
+  submit(id: number, request: GenerationRequest): void {
+    const sequence = new Sequence(id, request, performance.now())
+    const problem = this.#problemWith(sequence)
+    if (problem === null) this.#parts.scheduler.add(sequence)
+    else this.#emit(id, { type: 'finish', reason: 'error', message: problem })
+  }
+
+  cancel(id: number): void {
+    const sequence = this.#parts.scheduler.find(id)
+    if (sequence !== undefined) this.#finish(sequence, 'cancelled')
+  }
+
+  /** Admits what fits, then runs one step. */
+  async tick(): Promise<void> {
+    const started = performance.now()
+    const { scheduler } = this.#parts
+    this.#admit()
+    const step = scheduler.schedule()
+    if (step !== null) await this.#run(step)
+    this.#counters.busySeconds += (performance.now() - started) / 1000
+  }
+
+  /** Ends everything that waits or runs after a failed call: the state of its rows is unknown. */
+  failAll(message: string): void {
+    for (const sequence of this.#parts.scheduler.all()) this.#finish(sequence, 'error', message)
+  }
+
+  cancelAll(): void {
+    for (const sequence of this.#parts.scheduler.all()) this.#finish(sequence, 'cancelled')
+  }
+
+  stats(): EngineStats {
+    const { scheduler, kv, bank, runner } = this.#parts
+    return {
+      queued: scheduler.waiting,
+      running: scheduler.running.length,
+      slots: kv.shape.slots,
+      kvTokens: scheduler.running.reduce((sum, sequence) => sum + sequence.cached, 0),
+      kvCapacityTokens: kv.shape.slots * kv.shape.capacity,
+      bankBytes: bank.bytes,
+      bankBudgetBytes: bank.budget,
+      bankVersions: bank.versions,
+      bankLoads: bank.counters.loads,
+      bankHits: bank.counters.hits,
+      bankEvictions: bank.counters.evictions,
+      runSeconds: runner.runSeconds,
+      ...this.#counters,
+    }
+  }
+
+  #problemWith(sequence: Sequence): string | null {
+    const { adapters, bank, kv, info } = this.#parts
+    const { tokens, mix } = sequence.request
+    if (tokens.length === 0) return 'the prompt has no tokens'
+    const foreign = tokens.find((token) => token < 0 || token >= info.vocab)
+    if (foreign !== undefined) return `token ${foreign} is outside the vocabulary of ${info.vocab}`
+    if (sequence.capacityNeeded > kv.shape.capacity)
+      return `the sequence needs ${sequence.capacityNeeded} tokens of context; a slot has ${kv.shape.capacity}`
+    const missing = mix.find(({ digest }) => !adapters.has(digest))
+    if (missing !== undefined)
+      return `${missing.digest} is not held by the engine: ${this.#refused.get(missing.digest) ?? 'it was never offered'}`
+    const bytes = mix.reduce((sum, { digest }) => sum + adapters.get(digest)!.bytes, 0)
+    if (bytes > bank.budget)
+      return `the mix needs ${bytes} bytes of the bank, which has ${bank.budget}: raise bankBytes`
+    return null
+  }
+
+  #admit(): void {
+    const { scheduler, bank, adapters } = this.#parts
+    const adaptersOf = (sequence: Sequence): PackedAdapter[] =>
+      sequence.request.mix.map(({ digest }) => adapters.get(digest)!)
+    let admitted = false
+    for (;;) {
+      const sequence = scheduler.admit((next) => bank.fits(adaptersOf(next)))
+      if (sequence === null) break
+      admitted = true
+      const loading = performance.now()
+      const hot = adaptersOf(sequence).filter((adapter) => bank.pin(adapter))
+      const now = performance.now()
+      this.#emit(sequence.id, {
+        type: 'started',
+        queueMs: loading - sequence.submittedAt,
+        loadMs: now - loading,
+        hot: hot.map(({ digest }) => digest),
+      })
+    }
+    if (admitted) bank.tidy()
+  }
+
+  async #run(step: Step): Promise<void> {
+    if (step.type === 'prefill') await this.#prefill(step)
+    else await this.#decode(step)
+  }
+
+  async #prefill(step: Extract<Step, { type: 'prefill' }>): Promise<void> {
+    const { sequence, count } = step
+    const { promptLogprobs, maxTokens } = sequence.request
+    const first = sequence.cached
+    const logits = await this.#parts.runner.prefill(sequence, count, promptLogprobs)
+    this.#counters.prefillRuns++
+    this.#counters.prefillTokens += count
+    this.#parts.scheduler.complete(step)
+    if (promptLogprobs) this.#collectPrompt(sequence, first, count, logits)
+    if (!sequence.prefilled) return
+    if (promptLogprobs) this.#emit(sequence.id, { type: 'prompt', logprobs: sequence.promptLogprobs })
+    const { vocab } = this.#parts.info
+    if (maxTokens === 0) this.#finish(sequence, 'length')
+    else this.#accept(sequence, logits.subarray(logits.length - vocab))
+  }
+
+  async #decode(step: Extract<Step, { type: 'decode' }>): Promise<void> {
+    const { vocab } = this.#parts.info
+    const logits = await this.#parts.runner.decode(step.sequences)
+    this.#counters.decodeSteps++
+    this.#counters.decodeRows += step.sequences.length
+    this.#parts.scheduler.complete(step)
+    for (const [row, sequence] of step.sequences.entries())
+      if (!sequence.finished) this.#accept(sequence, logits.subarray(row * vocab, (row + 1) * vocab))
+  }
+
+  /** Log-probabilities of the prompt tokens that follow the positions just evaluated. */
+  #collectPrompt(sequence: Sequence, first: number, count: number, logits: Float32Array): void {
+    const { vocab } = this.#parts.info
+    const { tokens, logprobs } = sequence.request
+    const collected: (TokenLogprob | null)[] = sequence.promptLogprobs
+    if (collected.length === 0) collected.push(null)
+    for (let i = 0; i < count; i++) {
+      const next = tokens[first + i + 1]
+      if (next !== undefined) collected.push(describe(logits.subarray(i * vocab, (i + 1) * vocab), next, logprobs ?? 0))
+    }
+  }
+
+  #accept(sequence: Sequence, logits: Float32Array): void {
+    const { token, logprob } = sample(logits, sequence)
+    if (sequence.request.stopTokens.includes(token)) {
+      this.#finish(sequence, 'stop')
+      return
+    }
+    sequence.accept(token)
+    this.#emit(sequence.id, { type: 'token', token, logprob })
+    if (sequence.generated.length >= sequence.request.maxTokens) this.#finish(sequence, 'length')
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason, message?: string): void {
+    const { scheduler, kv, bank } = this.#parts
+    const pinned = sequence.row >= 0
+    for (const move of scheduler.remove(sequence)) kv.move(move)
+    sequence.finished = true
+    if (pinned) for (const { digest } of sequence.request.mix) bank.unpin(digest)
+    this.#emit(sequence.id, { type: 'finish', reason, ...(message !== undefined && { message }) })
+  }
+
+  /** Throws when the parts contradict themselves or each other. */
+  checkIntegrity(): void {
+    this.#parts.scheduler.checkIntegrity()
+    this.#parts.bank.checkIntegrity()
+  }
+}

@@ -1,0 +1,71 @@
+import { InferenceSession } from 'onnxruntime-node'
+import { LINEAR_KINDS } from '../core/branch.ts'
+import { buildDecoder } from '../model/graph/decoder.ts'
+import type { GraphSpec } from '../model/graph/spec.ts'
+import { BASE_SPEC, specCovers, specFor, specKey, specUnion } from '../model/graph/spec.ts'
+import type { PreparedModel } from '../model/prepared.ts'
+
+export interface GraphSession {
+  readonly spec: GraphSpec
+  readonly session: InferenceSession
+}
+
+const LINEAR_SPEC = specFor(LINEAR_KINDS, [])
+
+/**
+ * The compiled graphs, all over the same weights file: `base` without adapter sites, `linear` with all linear sites, and one `residual`
+ * graph with every site and non-linearity seen so far. A step runs on the smallest that covers its rows, so sites nobody uses cost nothing.
+ */
+export class GraphSessions {
+  readonly base: GraphSession
+  readonly #create: (spec: GraphSpec) => Promise<GraphSession>
+  #linear: GraphSession | null = null
+  #residual: GraphSession | null = null
+
+  private constructor(base: GraphSession, create: (spec: GraphSpec) => Promise<GraphSession>) {
+    this.base = base
+    this.#create = create
+  }
+
+  /** @param threads threads of one call; 0 = one per physical core */
+  static async open(prepared: PreparedModel, threads: number): Promise<GraphSessions> {
+    const options = {
+      executionProviders: ['cpu'],
+      graphOptimizationLevel: 'all',
+      // Shapes change from step to step: remembered patterns would only grow.
+      enableMemPattern: false,
+      ...(threads > 0 && { intraOpNumThreads: threads }),
+      extra: { session: { model_external_initializers_file_folder_path: prepared.dir } },
+    } satisfies InferenceSession.SessionOptions
+    const create = async (spec: GraphSpec): Promise<GraphSession> => ({
+      spec,
+      session: await InferenceSession.create(buildDecoder(prepared.manifest, spec), options),
+    })
+    return new GraphSessions(await create(BASE_SPEC), create)
+  }
+
+  /** Compiles what an adapter needs, if no graph has it yet. Takes as long as loading the model: done when a version arrives, not per request. */
+  async ensure(needed: GraphSpec): Promise<void> {
+    if (specCovers(this.base.spec, needed)) return
+    if (needed.residual.length === 0) {
+      this.#linear ??= await this.#create(LINEAR_SPEC)
+      return
+    }
+    if (this.#residual !== null && specCovers(this.#residual.spec, needed)) return
+    const former = this.#residual
+    // Rows of a LoRA and of a bottleneck module share steps: the residual graph has the linear sites too.
+    this.#residual = await this.#create(specUnion(former?.spec ?? LINEAR_SPEC, needed))
+    await former?.session.release()
+  }
+
+  /** The smallest compiled graph with these sites. Throws when `ensure` was not called for one of them. */
+  covering(needed: GraphSpec): GraphSession {
+    const found = [this.base, this.#linear, this.#residual].find((graph) => graph && specCovers(graph.spec, needed))
+    if (!found) throw new Error(`no graph has ${specKey(needed)}`)
+    return found
+  }
+
+  async release(): Promise<void> {
+    for (const graph of [this.base, this.#linear, this.#residual]) await graph?.session.release()
+  }
+}

@@ -1,0 +1,110 @@
+import { Tensor } from 'onnxruntime-node'
+import type { ModelInfo } from '../core/model-info.ts'
+import { IO } from '../model/graph/spec.ts'
+import type { AdapterFeeder } from './adapter-feeds.ts'
+import { runInPlace, writesInPlace } from './in-place.ts'
+import { KvCache } from './kv-cache.ts'
+import type { GraphSession } from './graph-sessions.ts'
+import type { Sequence } from './sequence.ts'
+
+const SELF_TEST_TOKENS = 4
+
+/** Turns a step of the scheduler into one ONNX Runtime call. */
+export class ModelRunner {
+  /** Whether calls write KV and logits in place, as proven at start. */
+  readonly inPlace: boolean
+  readonly #info: ModelInfo
+  readonly #kv: KvCache
+  readonly #feeder: AdapterFeeder
+  #logits = new Float32Array(0)
+  /** Seconds spent inside ONNX Runtime. */
+  runSeconds = 0
+
+  constructor(info: ModelInfo, kv: KvCache, feeder: AdapterFeeder, inPlace: boolean) {
+    this.#info = info
+    this.#kv = kv
+    this.#feeder = feeder
+    this.inPlace = inPlace
+  }
+
+  /**
+   * Evaluates the next `count` prompt tokens of a sequence.
+   * @returns logits `[rows, vocab]` of the last position, of all positions with `all`; valid until the next call
+   */
+  async prefill(sequence: Sequence, count: number, all: boolean): Promise<Float32Array> {
+    const { tokens, mix } = sequence.request
+    const ids = BigInt64Array.from(tokens.subarray(sequence.cached, sequence.cached + count), BigInt)
+    const end = sequence.cached + count
+    const last = end === sequence.promptLength
+    const rows = all ? Array.from({ length: count }, (_, i) => i) : last ? [count - 1] : []
+    return this.#run(sequence.row, ids, [1, count], [end], rows, [mix])
+  }
+
+  /** One token for rows `0 … n − 1`. @returns logits `[n, vocab]`; valid until the next call */
+  async decode(sequences: readonly Sequence[]): Promise<Float32Array> {
+    const ids = BigInt64Array.from(sequences, (sequence) => BigInt(sequence.lastToken))
+    const ends = sequences.map((sequence) => sequence.cached + 1)
+    const mixes = sequences.map((sequence) => sequence.request.mix)
+    return this.#run(0, ids, [sequences.length, 1], ends, [...sequences.keys()], mixes)
+  }
+
+  async #run(
+    firstRow: number,
+    ids: BigInt64Array,
+    [batch, tokens]: readonly [number, number],
+    ends: readonly number[],
+    logitRows: readonly number[],
+    mixes: readonly Sequence['request']['mix'][],
+  ): Promise<Float32Array> {
+    const { vocab } = this.#info
+    const { graph, feeds: adapters } = this.#feeder.feedsFor(mixes)
+    const kv = this.#kv.view(firstRow, batch)
+    const feeds = { ...positionFeeds(ids, [batch, tokens], ends, logitRows), ...kv.past, ...adapters }
+    const size = logitRows.length * vocab
+    if (this.#logits.length < size) this.#logits = new Float32Array(size)
+    const logits = new Tensor('float32', this.#logits.subarray(0, size), [logitRows.length, vocab])
+    const started = performance.now()
+    if (this.inPlace) await runInPlace(graph.session, feeds, { [IO.logits]: logits, ...kv.present })
+    else {
+      const outputs = await graph.session.run(feeds, [IO.logits, ...Object.keys(kv.present)])
+      this.#kv.adopt(kv, outputs)
+      logits.data.set(outputs[IO.logits]!.data as Float32Array)
+    }
+    this.runSeconds += (performance.now() - started) / 1000
+    return logits.data
+  }
+}
+
+/** Runs a few tokens both ways on a small cache: does this runtime write in place? */
+export async function testInPlace(graph: GraphSession, info: ModelInfo): Promise<boolean> {
+  const cache = (): KvCache => new KvCache({ ...info, slots: 1, capacity: 2 * SELF_TEST_TOKENS })
+  const ids = BigInt64Array.from({ length: SELF_TEST_TOKENS }, (_, i) => BigInt(i % info.vocab))
+  const position = positionFeeds(ids, [1, SELF_TEST_TOKENS], [SELF_TEST_TOKENS], [SELF_TEST_TOKENS - 1])
+  return writesInPlace(
+    graph.session,
+    () => ({ ...position, ...cache().view(0, 1).past }),
+    () => ({
+      [IO.logits]: new Tensor('float32', new Float32Array(info.vocab), [1, info.vocab]),
+      ...cache().view(0, 1).present,
+    }),
+  )
+}
+
+/** @param ends cached tokens of each row once this call is done */
+function positionFeeds(
+  ids: BigInt64Array,
+  dims: readonly [number, number],
+  ends: readonly number[],
+  logitRows: readonly number[],
+): Record<string, Tensor> {
+  return {
+    [IO.inputIds]: new Tensor('int64', ids, dims),
+    [IO.lastPosition]: new Tensor(
+      'int32',
+      Int32Array.from(ends, (end) => end - 1),
+      [ends.length],
+    ),
+    [IO.totalLength]: new Tensor('int32', Int32Array.of(Math.max(...ends)), []),
+    [IO.logitRows]: new Tensor('int64', BigInt64Array.from(logitRows, BigInt), [logitRows.length]),
+  }
+}

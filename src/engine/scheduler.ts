@@ -1,0 +1,152 @@
+import type { Sequence } from './sequence.ts'
+
+/** One ONNX Runtime call: a chunk of one prompt, or one token for every decoding row. */
+export type Step =
+  | { readonly type: 'prefill'; readonly sequence: Sequence; readonly count: number }
+  | { readonly type: 'decode'; readonly sequences: readonly Sequence[] }
+
+/** A row whose cache content must move, so that live rows stay contiguous. */
+export interface RowMove {
+  readonly from: number
+  readonly to: number
+  readonly length: number
+}
+
+export interface SchedulerOptions {
+  readonly slots: number
+  /** Prompt tokens evaluated between two decode steps. */
+  readonly prefillChunk: number
+}
+
+/**
+ * Pure bookkeeping of the running batch: no I/O, no tensors.
+ *
+ *     rows:  0 ……… decoding │ decoding ……… rows.length
+ *            one token each  │ prompts still being evaluated, oldest first
+ *
+ * Decoding rows are contiguous from 0, so that one view of the KV cache is the batch.
+ */
+export class Scheduler {
+  readonly #slots: number
+  readonly #prefillChunk: number
+  readonly #waiting: Sequence[] = []
+  readonly #rows: Sequence[] = []
+  #decoding = 0
+  /** Prompt tokens that may still be evaluated before the next decode step. */
+  #prefillBudget: number
+
+  constructor(options: SchedulerOptions) {
+    this.#slots = options.slots
+    this.#prefillChunk = options.prefillChunk
+    this.#prefillBudget = options.prefillChunk
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  get running(): readonly Sequence[] {
+    return this.#rows
+  }
+
+  get idle(): boolean {
+    return this.#waiting.length === 0 && this.#rows.length === 0
+  }
+
+  add(sequence: Sequence): void {
+    this.#waiting.push(sequence)
+  }
+
+  /** Running and waiting sequences. */
+  all(): readonly Sequence[] {
+    return [...this.#rows, ...this.#waiting]
+  }
+
+  /** The waiting or running sequence of that id. */
+  find(id: number): Sequence | undefined {
+    return this.#rows.find((s) => s.id === id) ?? this.#waiting.find((s) => s.id === id)
+  }
+
+  /**
+   * Gives free rows to waiting sequences in order of arrival. Stops at the first that `fits` refuses: nobody overtakes it,
+   * so it runs as soon as running ones have left.
+   */
+  admit(fits: (sequence: Sequence) => boolean): Sequence | null {
+    const next = this.#waiting[0]
+    if (next === undefined || this.#rows.length >= this.#slots || !fits(next)) return null
+    this.#waiting.shift()
+    next.row = this.#rows.length
+    this.#rows.push(next)
+    return next
+  }
+
+  /**
+   * The next call: prompt chunks up to the budget, then one decode step, and so on. With nobody decoding, chunks follow each other.
+   * Null when nothing runs.
+   */
+  schedule(): Step | null {
+    const prefilling = this.#rows[this.#decoding]
+    if (prefilling !== undefined && (this.#prefillBudget > 0 || this.#decoding === 0)) {
+      const room = this.#decoding === 0 ? this.#prefillChunk : this.#prefillBudget
+      const count = Math.min(room, prefilling.promptLength - prefilling.cached)
+      return { type: 'prefill', sequence: prefilling, count }
+    }
+    if (this.#decoding === 0) return null
+    return { type: 'decode', sequences: this.#rows.slice(0, this.#decoding) }
+  }
+
+  /** Accounts for a step that ran. A sequence whose prompt is complete decodes from now on. */
+  complete(step: Step): void {
+    if (step.type === 'decode') {
+      for (const sequence of step.sequences) sequence.cached++
+      this.#prefillBudget = this.#prefillChunk
+      return
+    }
+    step.sequence.cached += step.count
+    this.#prefillBudget -= step.count
+    if (step.sequence.prefilled) this.#decoding++
+  }
+
+  /**
+   * Takes a sequence out, wherever it is. Returns the cache moves that keep rows contiguous, to be done in this order:
+   * the last decoding row goes into the hole, then the prefilling rows move up.
+   */
+  remove(sequence: Sequence): readonly RowMove[] {
+    const queued = this.#waiting.indexOf(sequence)
+    if (queued >= 0) {
+      this.#waiting.splice(queued, 1)
+      return []
+    }
+    if (this.#rows[sequence.row] !== sequence) throw new Error(`sequence ${sequence.id} is not in row ${sequence.row}`)
+    const moves: RowMove[] = []
+    let hole = sequence.row
+    if (hole < this.#decoding) hole = this.#fill(hole, --this.#decoding, moves)
+    // Prefilling rows keep their order of arrival: each moves up by one. Only the first can have much in the cache yet.
+    while (hole < this.#rows.length - 1) hole = this.#fill(hole, hole + 1, moves)
+    this.#rows.pop()
+    sequence.row = -1
+    return moves
+  }
+
+  /** Throws when the rows, their order or their counts contradict each other. */
+  checkIntegrity(): void {
+    const ids = new Set(this.all().map((s) => s.id))
+    if (ids.size !== this.#rows.length + this.#waiting.length) throw new Error('a sequence is held twice')
+    if (this.#rows.length > this.#slots) throw new Error(`${this.#rows.length} rows in ${this.#slots} slots`)
+    if (this.#decoding > this.#rows.length) throw new Error('more decoding rows than rows')
+    for (const [row, s] of this.#rows.entries()) {
+      if (s.row !== row) throw new Error(`sequence ${s.id} believes to be in row ${s.row}, is in ${row}`)
+      if (s.prefilled !== row < this.#decoding) throw new Error(`row ${row} is in the wrong part of the batch`)
+    }
+    for (const s of this.#waiting) if (s.row !== -1) throw new Error(`waiting sequence ${s.id} has row ${s.row}`)
+  }
+
+  #fill(hole: number, from: number, moves: RowMove[]): number {
+    if (hole === from) return from
+    const sequence = this.#rows[from]!
+    this.#rows[hole] = sequence
+    sequence.row = hole
+    if (sequence.cached > 0) moves.push({ from, to: hole, length: sequence.cached })
+    return from
+  }
+}

@@ -1,0 +1,54 @@
+import type { GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import { RandomSource } from './random.ts'
+
+/** One sequence in the engine: what was asked, and how far it is. */
+export class Sequence {
+  readonly id: number
+  readonly request: GenerationRequest
+  readonly random: RandomSource
+  readonly submittedAt: number
+  /** Prompt and completion tokens whose keys and values are in the cache. */
+  cached = 0
+  /** Completion so far. */
+  readonly generated: number[] = []
+  /** How often each token stands in the completion; kept only when a penalty asks for it. */
+  readonly counts = new Map<number, number>()
+  /** Distinct prompt tokens; built only when the repetition penalty asks for it. */
+  readonly promptTokens: ReadonlySet<number>
+  /** Grows with the chunks of the prompt, when they were asked for. */
+  readonly promptLogprobs: (TokenLogprob | null)[] = []
+  /** Slot of the KV cache; -1 while waiting. */
+  row = -1
+  finished = false
+
+  constructor(id: number, request: GenerationRequest, now: number) {
+    this.id = id
+    this.request = request
+    this.submittedAt = now
+    this.random = new RandomSource(request.sampling.seed)
+    this.promptTokens = new Set(request.sampling.repetitionPenalty === 1 ? [] : request.tokens)
+  }
+
+  get promptLength(): number {
+    return this.request.tokens.length
+  }
+
+  /** Tokens the KV cache must have room for: the last token of the completion is never fed back. */
+  get capacityNeeded(): number {
+    return this.promptLength + Math.max(0, this.request.maxTokens - 1)
+  }
+
+  get prefilled(): boolean {
+    return this.cached >= this.promptLength
+  }
+
+  /** The token to feed in the next decode step. */
+  get lastToken(): number {
+    return this.generated[this.generated.length - 1]!
+  }
+
+  accept(token: number): void {
+    this.generated.push(token)
+    this.counts.set(token, (this.counts.get(token) ?? 0) + 1)
+  }
+}

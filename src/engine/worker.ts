@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { GenerationEvent } from '../core/generation.ts'
+import type { EngineOptions, FromEngine, ToEngine } from '../core/messages.ts'
+import type { PreparedManifest } from '../model/prepared.ts'
+import { MANIFEST_FILE } from '../model/prepared.ts'
+import { AdapterFeeder } from './adapter-feeds.ts'
+import { Bank } from './bank.ts'
+import { EngineLoop } from './engine-loop.ts'
+import { GraphSessions } from './graph-sessions.ts'
+import { KvCache } from './kv-cache.ts'
+import { ModelRunner, testInPlace } from './model-runner.ts'
+import type { PackedAdapter } from './packed-adapter.ts'
+import { Scheduler } from './scheduler.ts'
+
+/** The engine thread: messages in, ticks, one message of events out per tick. `run()` blocks this thread and no other. */
+
+const port = parentPort
+if (port === null) throw new Error('this file is the entry of a worker thread')
+const send = (message: FromEngine): void => port.postMessage(message)
+
+/** Messages are handled between ticks, in order: a tick never sees them half-way. */
+const inbox: ToEngine[] = []
+let wake: (() => void) | null = null
+port.on('message', (message: ToEngine) => {
+  inbox.push(message)
+  wake?.()
+})
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+await main(workerData as EngineOptions)
+
+async function main(options: EngineOptions): Promise<void> {
+  let events: { id: number; event: GenerationEvent }[] = []
+  let engine: { loop: EngineLoop; graphs: GraphSessions }
+  try {
+    engine = await open(options, (id, event) => events.push({ id, event }))
+  } catch (error) {
+    send({ type: 'failed', message: messageOf(error) })
+    port!.close()
+    return
+  }
+  const { loop, graphs } = engine
+  const flush = (): void => {
+    if (events.length === 0) return
+    send({ type: 'events', events })
+    events = []
+  }
+  for (let stopping = false; !stopping; flush()) {
+    if (inbox.length === 0 && loop.idle) await new Promise<void>((resolve) => (wake = resolve))
+    wake = null
+    try {
+      while (inbox.length > 0 && !stopping) stopping = await handle(inbox.shift()!, loop)
+      if (!stopping) await loop.tick()
+    } catch (error) {
+      send({ type: 'fault', message: messageOf(error) })
+      loop.failAll(messageOf(error))
+    }
+  }
+  await graphs.release()
+  send({ type: 'stopped' })
+  port!.close()
+}
+
+/** @returns whether the thread is to end */
+async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
+  switch (message.type) {
+    case 'hold':
+      await loop.hold(message.digest, message.branches)
+      return false
+    case 'drop':
+      loop.drop(message.digest)
+      return false
+    case 'submit':
+      loop.submit(message.id, message.request)
+      return false
+    case 'cancel':
+      loop.cancel(message.id)
+      return false
+    case 'stats':
+      send({ type: 'stats', id: message.id, stats: loop.stats() })
+      return false
+    case 'stop':
+      loop.cancelAll()
+      return true
+  }
+}
+
+async function open(
+  options: EngineOptions,
+  emit: (id: number, event: GenerationEvent) => void,
+): Promise<{ loop: EngineLoop; graphs: GraphSessions }> {
+  const dir = options.preparedDir
+  const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
+  const { info } = manifest
+  const graphs = await GraphSessions.open({ dir, manifest }, options.threads)
+  const inPlace = await testInPlace(graphs.base, info)
+  const kv = new KvCache({ ...info, slots: options.maxBatch, capacity: options.maxContext })
+  const bank = new Bank(info, options.bankBytes)
+  const adapters = new Map<string, PackedAdapter>()
+  const runner = new ModelRunner(info, kv, new AdapterFeeder(info, bank, graphs, adapters), inPlace)
+  const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
+  send({ type: 'ready', info, inPlace })
+  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, adapters }, emit), graphs }
+}
