@@ -1,3 +1,4 @@
+import { QUANT_BLOCK } from '../layout.ts'
 import type { PreparedManifest } from '../prepared.ts'
 import { WEIGHTS_FILE } from '../prepared.ts'
 import type { Value } from '../onnx/graph-builder.ts'
@@ -6,7 +7,6 @@ import { BranchSites } from './branches.ts'
 import type { GraphSpec } from './spec.ts'
 import { IO } from './spec.ts'
 
-const QUANTISED_BLOCK = 32
 const QUANTISED_BITS = 4
 /** int8 activations per block: the level with the fast kernel on CPUs. */
 const QUANTISED_ACCURACY = 4
@@ -166,7 +166,7 @@ class Decoder {
         K: this.#inputWidth(block),
         N: width,
         bits: QUANTISED_BITS,
-        block_size: QUANTISED_BLOCK,
+        block_size: QUANT_BLOCK,
         accuracy_level: QUANTISED_ACCURACY,
       }
       const inputs = [x, this.#weight(`${block}.q4`), this.#weight(`${block}.scales`)]

@@ -1,0 +1,130 @@
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { TroupeError } from '../core/errors.ts'
+import type { JsonObject } from '../core/json.ts'
+import { isJsonObject, parseJsonObject } from '../core/json.ts'
+import type { SafetensorsFile } from '../safetensors/file.ts'
+import type { TensorEntry } from '../safetensors/header.ts'
+import { openSafetensors } from '../safetensors/file.ts'
+
+const CONFIG = 'config.json'
+const SINGLE = 'model.safetensors'
+const INDEX = 'model.safetensors.index.json'
+
+/** A Hugging Face model folder with its weight files open. Symbolic links are followed. */
+export class Checkpoint {
+  readonly dir: string
+  readonly config: JsonObject
+  /** Real paths of the configuration and of every weight file. */
+  readonly paths: readonly string[]
+  readonly #files: readonly SafetensorsFile[]
+  readonly #home: ReadonlyMap<string, SafetensorsFile>
+
+  constructor(dir: string, config: JsonObject, files: ReadonlyMap<string, SafetensorsFile>) {
+    this.dir = dir
+    this.config = config
+    this.paths = [realpathSync(join(dir, CONFIG)), ...files.keys()]
+    this.#files = [...files.values()]
+    const home = new Map<string, SafetensorsFile>()
+    for (const file of this.#files) {
+      for (const name of file.tensors.keys()) {
+        if (home.has(name)) throw refusal(name, `${dir}: tensor "${name}" is in more than one weight file`)
+        home.set(name, file)
+      }
+    }
+    this.#home = home
+  }
+
+  /** Names of all tensors, sorted. */
+  get tensorNames(): string[] {
+    return [...this.#home.keys()].sort()
+  }
+
+  has(name: string): boolean {
+    return this.#home.has(name)
+  }
+
+  entry(name: string): TensorEntry {
+    return this.#file(name).entry(name)
+  }
+
+  /** See `SafetensorsFile.readF32`. */
+  readF32(name: string, into?: Float32Array, start = 0): Float32Array {
+    return this.#file(name).readF32(name, into, start)
+  }
+
+  /** See `SafetensorsFile.readBytes`. */
+  readBytes(name: string, target: Uint8Array, start = 0): void {
+    this.#file(name).readBytes(name, target, start)
+  }
+
+  close(): void {
+    for (const file of this.#files) file.close()
+  }
+
+  #file(name: string): SafetensorsFile {
+    const file = this.#home.get(name)
+    if (file === undefined) throw refusal(name, `${this.dir}: no weight file has the tensor "${name}"`)
+    return file
+  }
+}
+
+/**
+ * Opens `config.json` and `model.safetensors` (or the shards that `model.safetensors.index.json` lists).
+ *
+ * @throws TroupeError `invalid_model` naming the file or tensor at fault
+ */
+export function openCheckpoint(dir: string): Checkpoint {
+  if (!existsSync(dir) || !statSync(dir).isDirectory()) throw refusal(dir, `the model folder ${dir} does not exist`)
+  const config = readJson(dir, CONFIG)
+  const { names, index } = weightFiles(dir)
+  const files = new Map<string, SafetensorsFile>()
+  try {
+    for (const name of names) {
+      const path = realpathSync(join(dir, name))
+      files.set(path, openSafetensors(path, 'invalid_model', join(dir, name)))
+    }
+    const checkpoint = new Checkpoint(dir, config, files)
+    const missing = index.find((name) => !checkpoint.has(name))
+    if (missing !== undefined) throw refusal(missing, `${dir}: ${INDEX} lists "${missing}", but no shard has it`)
+    return checkpoint
+  } catch (error) {
+    for (const file of files.values()) file.close()
+    throw error
+  }
+}
+
+/** The weight files to read and, for a sharded checkpoint, the tensors its index promises. */
+function weightFiles(dir: string): { names: string[]; index: string[] } {
+  if (existsSync(join(dir, SINGLE))) return { names: [SINGLE], index: [] }
+  if (!existsSync(join(dir, INDEX))) {
+    throw refusal(SINGLE, `${dir} has neither ${SINGLE} nor ${INDEX}: save the model as safetensors`)
+  }
+  const weightMap = readJson(dir, INDEX)['weight_map']
+  if (!isJsonObject(weightMap)) throw refusal(INDEX, `${dir}/${INDEX} has no object "weight_map"`)
+  const names = new Set<string>()
+  for (const [tensor, name] of Object.entries(weightMap)) {
+    if (typeof name !== 'string' || basename(name) !== name || dirname(name) !== '.') {
+      throw refusal(tensor, `${dir}/${INDEX}: "${tensor}" must name a file of the same folder`)
+    }
+    if (!existsSync(join(dir, name))) throw refusal(name, `${dir}: the shard ${name} is missing (download it again)`)
+    names.add(name)
+  }
+  return { names: [...names].sort(), index: Object.keys(weightMap) }
+}
+
+function readJson(dir: string, name: string): JsonObject {
+  const path = join(dir, name)
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError('invalid_model', `${path} cannot be read: ${detail}`, { param: name, cause })
+  }
+  return parseJsonObject(text, path, 'invalid_model')
+}
+
+function refusal(param: string, message: string): TroupeError {
+  return new TroupeError('invalid_model', message, { param })
+}

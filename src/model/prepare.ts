@@ -1,0 +1,102 @@
+import { basename, join, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { TroupeError } from '../core/errors.ts'
+import type { ModelInfo, Precision } from '../core/model-info.ts'
+import type { Architecture } from './architecture.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { openCheckpoint } from './checkpoint.ts'
+import { checkCoverage } from './coverage.ts'
+import { readArchitecture } from './families/families.ts'
+import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
+import { linearDims, planLayout } from './layout.ts'
+import type { PreparedManifest, PreparedModel } from './prepared.ts'
+import { findPrepared, publishPrepared } from './prepared-cache.ts'
+import { WeightsWriter } from './weights-writer.ts'
+
+export const PRECISION_CHOICES = ['auto', 'f32', 'int4'] as const
+export type PrecisionChoice = (typeof PRECISION_CHOICES)[number]
+
+/** `auto` keeps f32 up to this many bytes of prepared weights. */
+const AUTO_F32_BYTES = 2 ** 30
+/** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes. */
+const PREPARATION = 1
+
+export interface PrepareOptions {
+  /** Hugging Face model folder. */
+  readonly modelDir: string
+  readonly precision: PrecisionChoice
+  readonly cacheDir: string
+  /** What clients call the model; default: the name of its folder. */
+  readonly name?: string
+  /** Bytes done of bytes in total, and the tensor at hand. Not called when everything was cached. */
+  readonly onProgress?: (done: number, total: number, what: string) => void
+}
+
+/** `$TROUPE_CACHE`, else `troupe` in `$XDG_CACHE_HOME` or `~/.cache`. */
+export function defaultCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  return env['TROUPE_CACHE'] || join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'troupe')
+}
+
+/** The precision that `auto` means for this model: f32 while its prepared weights are at most 1 GiB. */
+export function pickPrecision(choice: PrecisionChoice, architecture: Architecture): Precision {
+  if (choice !== 'auto') return choice
+  return planLayout(architecture, 'f32').bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
+}
+
+/**
+ * Turns a checkpoint into a prepared model, or finds the one prepared before from the same configuration and weights.
+ * The on-disk manifest keeps the name given first; the returned one has this call's.
+ *
+ * @throws TroupeError `invalid_model` when the checkpoint cannot be served, `storage_error` when the cache cannot be written
+ */
+export async function prepareModel(options: PrepareOptions): Promise<PreparedModel> {
+  const checkpoint = openCheckpoint(options.modelDir)
+  try {
+    return await prepareCheckpoint(checkpoint, options)
+  } finally {
+    checkpoint.close()
+  }
+}
+
+async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions): Promise<PreparedModel> {
+  const architecture = readArchitecture(checkpoint.config)
+  checkCoverage(checkpoint, architecture)
+  const precision = pickPrecision(options.precision, architecture)
+  const layout = planLayout(architecture, precision)
+
+  const remembered = new FingerprintCache(options.cacheDir, checkpoint)
+  const known = await remembered.read()
+  const hashBytes =
+    known === null ? checkpoint.tensorNames.reduce((sum, name) => sum + checkpoint.entry(name).bytes, 0) : 0
+  let done = 0
+  const advance = (bytes: number, what: string): void => {
+    done += bytes
+    options.onProgress?.(done, hashBytes + layout.bytes, what)
+  }
+  const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
+
+  const info = describe(options.name ?? basename(resolve(options.modelDir)), fingerprint, precision, architecture)
+  const manifest: PreparedManifest = { format: 1, info, architecture, tensors: layout.tensors }
+  const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
+  try {
+    if (known === null) await remembered.write(fingerprint)
+    if (!(await findPrepared(dir, manifest, layout.bytes))) {
+      await publishPrepared(dir, manifest, layout.bytes, (file) =>
+        new WeightsWriter(checkpoint, architecture, layout, file, advance).writeAll(),
+      )
+    }
+  } catch (cause) {
+    if (cause instanceof TroupeError) throw cause
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError('storage_error', `the model cache ${options.cacheDir} cannot be written: ${detail}`, {
+      cause,
+    })
+  }
+  return { dir, manifest }
+}
+
+function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {
+  const { family, layers, hidden, heads, kvHeads, headDim, vocab, maxContext } = architecture
+  const linear = linearDims(architecture)
+  return { name, family, fingerprint, precision, layers, hidden, heads, kvHeads, headDim, vocab, maxContext, linear }
+}

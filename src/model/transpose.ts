@@ -1,0 +1,26 @@
+/** Side of the square tiles: source rows and target rows of one tile stay in the first-level cache. */
+const TILE = 32
+
+/**
+ * Writes the transpose of `source` `[rows, cols]` into `target` `[cols, stride]`, from column `column` on.
+ * Fused blocks are made by writing several sources side by side.
+ */
+export function transposeInto(
+  source: Float32Array,
+  rows: number,
+  cols: number,
+  target: Float32Array,
+  stride: number,
+  column: number,
+): void {
+  for (let row0 = 0; row0 < rows; row0 += TILE) {
+    const row1 = Math.min(rows, row0 + TILE)
+    for (let col0 = 0; col0 < cols; col0 += TILE) {
+      const col1 = Math.min(cols, col0 + TILE)
+      for (let col = col0; col < col1; col++) {
+        const base = col * stride + column
+        for (let row = row0; row < row1; row++) target[base + row] = source[row * cols + col]!
+      }
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Settings } from '../../src/config/schema.ts'
+import { startServer } from '../../src/server/start.ts'
+
+export interface RunningServer {
+  readonly url: string
+  readonly store: string
+  /** Stops the server and removes its store, unless the store was given. */
+  close(): Promise<void>
+}
+
+/** A whole server on a free loopback port, with a store of its own. */
+export async function startTestServer(settings: Partial<Settings>): Promise<RunningServer> {
+  const store = settings.store ?? mkdtempSync(join(tmpdir(), 'troupe-store-'))
+  const server = await startServer({ precision: 'f32', threads: 1, port: 0, logLevel: 'silent', ...settings, store })
+  return {
+    url: server.url,
+    store,
+    close: async () => {
+      await server.close()
+      if (settings.store === undefined) rmSync(store, { recursive: true, force: true })
+    },
+  }
+}
