@@ -1,0 +1,31 @@
+import { writeFileSync } from 'node:fs'
+import { arch, cpus, platform, totalmem } from 'node:os'
+
+/** One promise or figure. `target` and `met` are null where nothing was promised. */
+export interface Row {
+  readonly name: string
+  readonly value: number
+  readonly unit: string
+  readonly target: string | null
+  readonly met: boolean | null
+}
+
+/** What the figures were measured on. */
+export function machine(): string {
+  const cores = cpus()
+  const memory = Math.round(totalmem() / 2 ** 30)
+  return `${cores[0]?.model.trim() ?? 'unknown CPU'}, ${cores.length} cores, ${memory} GiB, ${platform()}/${arch()}, Node ${process.versions.node}`
+}
+
+/** Prints the table for people and, when a file is given, writes the convention's JSON (CONTRIBUTING.md, "Measuring"). */
+export function report(command: string, rows: readonly Row[], file: string | undefined): void {
+  const width = Math.max(...rows.map(({ name }) => name.length))
+  for (const { name, value, unit, target, met } of rows) {
+    const verdict = met === null ? '' : met ? 'met' : 'NOT MET'
+    console.log(
+      `${name.padEnd(width)}  ${value.toFixed(2).padStart(9)} ${unit.padEnd(8)} ${(target ?? '').padEnd(8)} ${verdict}`,
+    )
+  }
+  console.log(machine())
+  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ command, machine: machine(), rows }, null, 2)}\n`)
+}
