@@ -3,6 +3,9 @@ import { TroupeError } from './errors.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
+/** Deepest nesting accepted from a file. */
+const MAX_DEPTH = 64
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -22,7 +25,15 @@ export function parseJsonObject(text: string, what: string, code: ErrorCode): Js
     throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param: what, cause })
   }
   if (!isJsonObject(value)) throw new TroupeError(code, `${what} must be a JSON object`, { param: what })
+  if (isDeeperThan(value, MAX_DEPTH)) {
+    throw new TroupeError(code, `${what} is nested more than ${MAX_DEPTH} levels deep`, { param: what })
+  }
   return value
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((item) => isDeeperThan(item, levels - 1))
 }
 
 /** JSON with the keys of every object in code unit order and no white space: equal values give equal text. */

@@ -17,6 +17,11 @@ export interface AdapterHost {
   generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
 }
 
+interface StatsWaiter {
+  resolve(stats: EngineStats): void
+  reject(error: Error): void
+}
+
 /** The main thread's side of the engine thread: typed messages in, streams of events out. */
 export class Engine implements AdapterHost {
   readonly info: ModelInfo
@@ -30,21 +35,25 @@ export class Engine implements AdapterHost {
 
   readonly #worker: Worker
   readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
-  readonly #statsWaiters = new Map<number, (stats: EngineStats) => void>()
+  readonly #statsWaiters = new Map<number, StatsWaiter>()
   #nextId = 1
+  #crash: Error | null = null
   #stopped: Promise<void> | null = null
   #resolveStopped: (() => void) | null = null
 
-  private constructor(worker: Worker, ready: Extract<FromEngine, { type: 'ready' }>) {
+  private constructor(worker: Worker, ready: Extract<FromEngine, { type: 'ready' }>, name: string) {
     this.#worker = worker
-    this.info = ready.info
+    this.info = { ...ready.info, name }
     this.inPlace = ready.inPlace
     worker.on('message', (message: FromEngine) => this.#onMessage(message))
     this.crashed = new Promise((resolve) => {
       const onEnd = (error: Error): void => {
-        if (this.#stopped) return
+        if (this.#stopped || this.#crash) return
+        this.#crash = error
         for (const stream of this.#streams.values())
           stream.push({ type: 'finish', reason: 'error', message: error.message })
+        for (const { reject } of this.#statsWaiters.values()) reject(error)
+        this.#statsWaiters.clear()
         resolve(error)
       }
       worker.on('error', onEnd)
@@ -52,8 +61,11 @@ export class Engine implements AdapterHost {
     })
   }
 
-  /** Starts the thread and waits until the sessions are built. Throws what went wrong in there. */
-  static async start(options: EngineOptions): Promise<Engine> {
+  /**
+   * Starts the thread and waits until the sessions are built. Throws what went wrong in there.
+   * `name` is what clients call the model; without it the name the model was prepared under.
+   */
+  static async start(options: EngineOptions, name?: string): Promise<Engine> {
     const worker = new Worker(threadEntry(import.meta.url, 'worker'), { workerData: options, name: 'troupe-engine' })
     return new Promise<Engine>((resolve, reject) => {
       const onExit = (code: number): void =>
@@ -63,7 +75,7 @@ export class Engine implements AdapterHost {
       worker.once('message', (message: FromEngine) => {
         worker.off('error', reject)
         worker.off('exit', onExit)
-        if (message.type === 'ready') resolve(new Engine(worker, message))
+        if (message.type === 'ready') resolve(new Engine(worker, message, name ?? message.info.name))
         else reject(new Error(message.type === 'failed' ? message.message : `unexpected ${message.type}`))
       })
     })
@@ -83,6 +95,7 @@ export class Engine implements AdapterHost {
    */
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
     if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
+    if (this.#crash) throw new TroupeError('not_ready', 'the engine has stopped; the server restarts', { cause: this.#crash })
     const id = this.#nextId++
     const queue = new EventQueue<GenerationEvent>()
     this.#streams.set(id, queue)
@@ -105,16 +118,19 @@ export class Engine implements AdapterHost {
     }
   }
 
+  /** Rejects when the engine has crashed. */
   async stats(): Promise<EngineStats> {
+    if (this.#crash) throw this.#crash
     const id = this.#nextId++
-    return new Promise((resolve) => {
-      this.#statsWaiters.set(id, resolve)
+    return new Promise((resolve, reject) => {
+      this.#statsWaiters.set(id, { resolve, reject })
       this.#send({ type: 'stats', id })
     })
   }
 
   /** Cancels what runs and ends the thread by a message: `terminate()` during a run would abort the process. */
   async stop(): Promise<void> {
+    if (this.#crash) return
     this.#stopped ??= new Promise<void>((resolve) => {
       this.#resolveStopped = resolve
       this.#worker.once('exit', () => resolve())
@@ -133,7 +149,7 @@ export class Engine implements AdapterHost {
         for (const { id, event } of message.events) this.#streams.get(id)?.push(event)
         return
       case 'stats':
-        this.#statsWaiters.get(message.id)?.(message.stats)
+        this.#statsWaiters.get(message.id)?.resolve(message.stats)
         this.#statsWaiters.delete(message.id)
         return
       case 'fault':

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -58,7 +58,7 @@ export class FingerprintCache {
 
   async write(fingerprint: string): Promise<void> {
     await mkdir(this.#dir, { recursive: true })
-    const temporary = `${this.#path}.${process.pid}`
+    const temporary = `${this.#path}.${randomUUID()}`
     await writeFile(temporary, fingerprint)
     await rename(temporary, this.#path)
   }

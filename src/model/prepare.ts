@@ -38,7 +38,7 @@ export function defaultCacheDir(env: Readonly<Record<string, string | undefined>
 }
 
 /** The precision that `auto` means for this model: f32 while its prepared weights are at most 1 GiB. */
-export function pickPrecision(choice: PrecisionChoice, architecture: Architecture): Precision {
+function pickPrecision(choice: PrecisionChoice, architecture: Architecture): Precision {
   if (choice !== 'auto') return choice
   return planLayout(architecture, 'f32').bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
 }

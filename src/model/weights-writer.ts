@@ -9,7 +9,7 @@ import type { Layout } from './layout.ts'
 import { FUSED_BLOCKS, QUANT_BLOCK, linearDims } from './layout.ts'
 import type { PreparedTensor } from './prepared.ts'
 import { quantizeRows } from './quantize.ts'
-import { transposeInto } from './transpose.ts'
+import { transposeInto } from '../core/transpose.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22

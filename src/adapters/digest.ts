@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, readSync } from 'node:fs'
+import type { JsonObject } from '../core/json.ts'
+import { canonicalJson } from '../core/json.ts'
+import type { AdapterFormat } from './files.ts'
+
+/**
+ * Fields that say where an adapter comes from and never what it computes, so that the same weights saved from another folder or by
+ * another release of the library are the same version. Everything else counts, even what only training reads.
+ */
+const PROVENANCE: Readonly<Record<AdapterFormat, readonly string[]>> = {
+  peft: ['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'peft_version', 'revision', 'runtime_config'],
+  adapterhub: ['model_name', 'version'],
+}
+
+const PIECE_BYTES = 1 << 22
+
+/**
+ * Identity of an adapter version: `sha256:…` over the normalised configuration (canonical JSON without provenance and without nulls, which
+ * mean the same as absence) and the sha256 of the weights file.
+ */
+export function digestAdapter(format: AdapterFormat, config: JsonObject, weightsSha256: string): string {
+  const kept = Object.entries(config).filter(([field, value]) => value !== null && !PROVENANCE[format].includes(field))
+  const identity = canonicalJson({ format, config: Object.fromEntries(kept), weights: weightsSha256 })
+  return `sha256:${createHash('sha256').update(identity).digest('hex')}`
+}
+
+/** sha256 of a file's bytes, in hex. */
+export function sha256File(path: string): string {
+  const hash = createHash('sha256')
+  const piece = new Uint8Array(PIECE_BYTES)
+  const fd = openSync(path, 'r')
+  try {
+    for (let got = readSync(fd, piece); got > 0; got = readSync(fd, piece)) hash.update(piece.subarray(0, got))
+  } finally {
+    closeSync(fd)
+  }
+  return hash.digest('hex')
+}

@@ -1,0 +1,63 @@
+import { TroupeError } from '../core/errors.ts'
+import { isJsonObject } from '../core/json.ts'
+import { readText } from './config-file.ts'
+
+/** A key of a tenant as the keys file gives it: the key itself or `sha256:<64 hex digits>` of it. */
+export interface TenantKey {
+  readonly name: string
+  readonly keys: readonly [string]
+  readonly admin: boolean
+}
+
+const FIELDS = ['tenant', 'key', 'keySha256', 'admin']
+const TENANT = /^[a-z0-9][a-z0-9._-]{0,62}$/
+const MIN_KEY_LENGTH = 8
+
+/**
+ * Reads the keys file: a JSON list of `{ "tenant", "key" | "keySha256", "admin" }`. Messages never show a key.
+ *
+ * @throws TroupeError `invalid_config` naming the file, the entry and the field
+ */
+export function readKeysFile(path: string): readonly TenantKey[] {
+  let entries: unknown
+  try {
+    entries = JSON.parse(readText(path, 'keys file'))
+  } catch (error) {
+    if (error instanceof TroupeError) throw error
+    // The parser's own message would quote the text.
+    throw new TroupeError('invalid_config', `the keys file ${path} is not valid JSON`, { param: 'keys' })
+  }
+  if (!Array.isArray(entries) || entries.length === 0)
+    throw new TroupeError('invalid_config', `the keys file ${path} must be a JSON list with at least one entry`, {
+      param: 'keys',
+    })
+  const tenantKeys = entries.map((entry: unknown, index) => readEntry(entry, `entry ${index} of ${path}`))
+  const twice = tenantKeys.findIndex(({ keys }, index) =>
+    tenantKeys.some((other, i) => i < index && other.keys[0] === keys[0]),
+  )
+  if (twice >= 0) throw wrong(`entry ${twice} of ${path}`, 'has the key of an earlier entry')
+  return tenantKeys
+}
+
+function readEntry(entry: unknown, where: string): TenantKey {
+  if (!isJsonObject(entry)) throw wrong(where, 'must be an object')
+  const unknown = Object.keys(entry).find((field) => !FIELDS.includes(field))
+  if (unknown !== undefined) throw wrong(where, `has the unknown field "${unknown}"; there are ${FIELDS.join(', ')}`)
+  const { tenant, key, keySha256, admin = false } = entry
+  if (typeof tenant !== 'string' || !TENANT.test(tenant))
+    throw wrong(where, 'needs a `tenant` of lower-case letters, digits, ".", "_" and "-"')
+  if (typeof admin !== 'boolean') throw wrong(where, 'has an `admin` that is neither true nor false')
+  if ((key === undefined) === (keySha256 === undefined)) throw wrong(where, 'needs either `key` or `keySha256`')
+  if (keySha256 !== undefined) {
+    if (typeof keySha256 !== 'string' || !/^[0-9a-f]{64}$/i.test(keySha256))
+      throw wrong(where, 'has a `keySha256` that is not 64 hex digits')
+    return { name: tenant, keys: [`sha256:${keySha256.toLowerCase()}`], admin }
+  }
+  if (typeof key !== 'string' || key.length < MIN_KEY_LENGTH || /\s/.test(key) || key.startsWith('sha256:'))
+    throw wrong(where, `has a \`key\` that is shorter than ${MIN_KEY_LENGTH} characters, has spaces or is a hash`)
+  return { name: tenant, keys: [key], admin }
+}
+
+function wrong(where: string, problem: string): TroupeError {
+  return new TroupeError('invalid_config', `${where} ${problem}`, { param: 'keys' })
+}

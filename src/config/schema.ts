@@ -1,0 +1,159 @@
+import { Type } from 'typebox'
+import type { Static, TSchema } from 'typebox'
+import { PRECISIONS } from '../core/model-info.ts'
+
+/**
+ * Keywords beside JSON Schema's:
+ * - `path`: the text is a path, relative to the working directory or, in a file, to the file
+ * - `unit: 'bytes'`: sizes such as `512MB` are read too
+ * - `env`: the environment variable where it does not follow from the key
+ * - `unavailable`: values that mean something elsewhere, but not in this build
+ * - `defaultText`: what the documentation says where the default depends on the machine or the model
+ */
+export interface SettingKeywords {
+  readonly description?: string
+  readonly default?: unknown
+  readonly defaultText?: string
+  readonly path?: boolean
+  readonly unit?: 'bytes'
+  readonly env?: string
+  readonly unavailable?: readonly string[]
+}
+
+const bytes = (keywords: SettingKeywords & { readonly minimum?: number }) =>
+  Type.Integer({ minimum: 1, ...keywords, unit: 'bytes' })
+
+/** All settings of the server: the one source of types, checks, flags, environment variables and documentation. */
+export const SettingsSchema = Type.Object({
+  model: Type.String({
+    minLength: 1,
+    path: true,
+    description: 'Folder of the base model in Hugging Face’s layout.',
+    defaultText: 'the bundled demo model',
+  }),
+  store: Type.String({
+    minLength: 1,
+    path: true,
+    description: 'Folder of adapters and tasks; made if missing.',
+    defaultText: 'the bundled demo store',
+  }),
+  name: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$',
+      description: 'What clients call the base model.',
+      defaultText: 'the model folder’s name',
+    }),
+  ),
+  host: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on.' }),
+  port: Type.Integer({
+    minimum: 0,
+    maximum: 65535,
+    default: 8080,
+    description: 'Port to listen on; 0 takes a free one.',
+  }),
+  precision: Type.Enum(['auto', ...PRECISIONS], {
+    default: 'auto',
+    description: 'Precision of the base model’s weights; `auto` is `f32` up to 1 GiB and `int4` above.',
+  }),
+  device: Type.Enum(['cpu'], {
+    default: 'cpu',
+    unavailable: ['webgpu', 'cuda'],
+    description: 'Where the model runs.',
+  }),
+  maxBatch: Type.Integer({ minimum: 1, maximum: 256, default: 16, description: 'Sequences that run at once.' }),
+  maxContext: Type.Optional(
+    Type.Integer({
+      minimum: 16,
+      maximum: 1_048_576,
+      description: 'Longest prompt and completion together, in tokens; the KV cache holds this for every sequence.',
+      defaultText: 'the model’s, at most 2048',
+    }),
+  ),
+  prefillChunk: Type.Integer({
+    minimum: 1,
+    maximum: 4096,
+    default: 64,
+    description:
+      'Prompt tokens evaluated per run: larger is faster for the prompt, smaller is smoother for the others.',
+  }),
+  threads: Type.Integer({
+    minimum: 0,
+    maximum: 512,
+    default: 0,
+    description: 'Threads of one ONNX Runtime call; 0 = physical cores.',
+  }),
+  memoryBytes: bytes({
+    description: 'Adapter weights kept in host memory.',
+    defaultText: 'an eighth of the memory',
+  }),
+  bankBytes: bytes({
+    description: 'Adapter weights kept on the compute device, laid out for the batch.',
+    defaultText: 'a sixteenth of the memory',
+  }),
+  queueLimit: Type.Integer({
+    minimum: 0,
+    maximum: 100_000,
+    default: 256,
+    description: 'Sequences that may wait for a place; more are refused with `overloaded`.',
+  }),
+  tenantConcurrency: Type.Integer({
+    minimum: 1,
+    maximum: 100_000,
+    default: 64,
+    description: 'Requests one tenant may have open; more are refused with `rate_limited`.',
+  }),
+  bodyLimit: bytes({ default: 8 * 2 ** 20, description: 'Largest JSON body.' }),
+  uploadLimit: bytes({ default: 2 ** 30, description: 'Largest upload of an adapter.' }),
+  cacheDir: Type.Optional(
+    Type.String({
+      minLength: 1,
+      path: true,
+      env: 'TROUPE_CACHE',
+      description: 'Folder of prepared models.',
+      defaultText: '`troupe` in `$XDG_CACHE_HOME` or `~/.cache`',
+    }),
+  ),
+  logLevel: Type.Enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'], {
+    default: 'info',
+    description: 'Least severe log lines that are written.',
+  }),
+  logPrompts: Type.Boolean({ default: false, description: 'Write the prompts’ texts into the log.' }),
+  keys: Type.Optional(
+    Type.String({
+      minLength: 1,
+      path: true,
+      description: 'File of tenants’ API keys. Without it everybody may do everything.',
+      defaultText: 'none',
+    }),
+  ),
+  shutdownSeconds: Type.Integer({
+    minimum: 0,
+    maximum: 3600,
+    default: 30,
+    description: 'How long running requests may take to finish when the server is stopped.',
+  }),
+})
+
+export type Settings = Readonly<Static<typeof SettingsSchema>>
+export type SettingKey = keyof Settings
+export type SettingSchema = TSchema & SettingKeywords
+
+export const SETTING_KEYS = Object.keys(SettingsSchema.properties) as readonly SettingKey[]
+
+export function settingSchema(key: SettingKey): SettingSchema {
+  return SettingsSchema.properties[key]
+}
+
+export function isSettingKey(key: string): key is SettingKey {
+  return Object.hasOwn(SettingsSchema.properties, key)
+}
+
+/** `maxBatch` → `--max-batch`. */
+export function flagOf(key: SettingKey): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+}
+
+/** `maxBatch` → `TROUPE_MAX_BATCH`. */
+export function environmentOf(key: SettingKey): string {
+  return settingSchema(key).env ?? `TROUPE_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`
+}

@@ -1,0 +1,110 @@
+import type { AdapterHost } from '../engine/engine.ts'
+import { AdapterView } from './adapter-view.ts'
+import { Catalogue } from './catalogue.ts'
+import { Changes } from './changes.ts'
+import { Draining } from './draining.ts'
+import { DroppedFolders } from './dropped-folders.ts'
+import { Intake } from './intake.ts'
+import { Leases } from './leases.ts'
+import { Loader } from './loader.ts'
+import type { AdapterReader } from './loader-messages.ts'
+import type { Log } from './log.ts'
+import { MemoryTier } from './memory-tier.ts'
+import type { VersionRecord } from './records.ts'
+import type { RemovalParts } from './removal.ts'
+import type { RegistryStore } from './store/port.ts'
+import { StoreFollower } from './store-follower.ts'
+import { StoreWatch } from './store-watch.ts'
+import { TaskBook } from './task-book.ts'
+import { WeightsSource } from './weights-source.ts'
+
+export interface RegistryOptions {
+  readonly storeDir: string
+  readonly host: AdapterHost
+  /** Budget of the memory tier. */
+  readonly memoryBytes: number
+  readonly log: Log
+  /** Uniform in [0, 1); chooses among the routes of a task. */
+  readonly random?: () => number
+  /** Reads adapter folders; by default a thread does. */
+  readonly reader?: AdapterReader
+  readonly scanIntervalMs?: number
+  /** How long the files of a dropped folder must rest before it is taken. */
+  readonly dropStableMs?: number
+  /** How long a request waits for adapter memory. */
+  readonly memoryWaitMs?: number
+}
+
+export interface RegistryParts extends RemovalParts {
+  readonly host: AdapterHost
+  /** Null when the reader was given from outside. */
+  readonly loader: Loader | null
+  readonly leases: Leases
+  readonly intake: Intake
+  readonly dropped: DroppedFolders
+  readonly follower: StoreFollower
+  readonly view: AdapterView
+  readonly changes: Changes
+  readonly watch: StoreWatch
+}
+
+/** Builds what the registry consists of and connects it. Reads nothing yet. */
+export function assembleRegistry(options: RegistryOptions, store: RegistryStore): RegistryParts {
+  const { host, log } = options
+  const loader = options.reader ? null : new Loader(host.info)
+  const read: AdapterReader = options.reader ?? ((dir) => (loader as Loader).read(dir))
+  const catalogue = new Catalogue(host.info.fingerprint)
+  const tasks = new TaskBook(store, catalogue)
+  const draining = new Draining(log)
+  const changes = new Changes()
+
+  const recordOf = (digest: string): VersionRecord | null => {
+    const adapter = catalogue.adaptersOf(digest)[0]
+    return adapter === undefined ? draining.record(digest) : catalogue.byDigest(adapter, digest)
+  }
+  const folderOf = (digest: string): string | null => {
+    const adapter = catalogue.adaptersOf(digest)[0]
+    return adapter === undefined ? draining.folderOf(digest) : store.versionFolder(adapter, digest)
+  }
+  const tier = new MemoryTier({
+    budgetBytes: options.memoryBytes,
+    host,
+    onIdle: (digest) => {
+      draining.onIdle(digest)
+      if (catalogue.adaptersOf(digest).length === 0) tier.forget(digest)
+    },
+    ...(options.memoryWaitMs === undefined ? {} : { waitMs: options.memoryWaitMs }),
+  })
+  // Another process deleted a version: requests that have it keep it, and its files are not ours to remove.
+  const onGone = (version: VersionRecord): void => {
+    const folder = store.versionFolder(version.adapter, version.digest)
+    if (tier.uses(version.digest) === 0) tier.forget(version.digest)
+    else draining.add([version], { folderOf: () => folder, remove: () => Promise.resolve() })
+  }
+
+  const source = new WeightsSource(read, folderOf, () => changes.idle())
+  const leases = new Leases(tier, source, recordOf)
+  const follower = new StoreFollower({ store, catalogue, tasks, changes, log, onGone })
+  const onRepaired = (digest: string): void => source.forgive(digest)
+  const intake = new Intake({ store, catalogue, tier, host, read, changes, log, onRepaired })
+  const dropped = new DroppedFolders(store, intake, log, options.dropStableMs ?? 1_000)
+  const view = new AdapterView(catalogue, draining, dropped, follower)
+  const watch = new StoreWatch(follower, dropped, options.scanIntervalMs ?? 1_000)
+  return {
+    store,
+    catalogue,
+    tasks,
+    tier,
+    draining,
+    log,
+    host,
+    loader,
+    leases,
+    intake,
+    dropped,
+    follower,
+    view,
+    changes,
+    watch,
+  }
+}

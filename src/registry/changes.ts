@@ -1,0 +1,38 @@
+import { Serial } from './serial.ts'
+
+/** What a change is about: `adapter <name>` or `task <name>`. */
+export type ChangeSubject = `adapter ${string}` | `task ${string}`
+
+/**
+ * Changes of store and memory by this process, one at a time: a version cannot be deleted while a task is being pointed at it.
+ * Remembers what was changed, for whoever compares memory with a listing of the store that may be older than the change.
+ */
+export class Changes {
+  readonly #queue = new Serial()
+  readonly #recent = new Set<ChangeSubject>()
+
+  run<T>(subject: ChangeSubject, job: () => Promise<T>): Promise<T> {
+    return this.#queue.run(async () => {
+      this.#recent.add(subject)
+      try {
+        return await job()
+      } finally {
+        this.#recent.add(subject)
+      }
+    })
+  }
+
+  /** Begins to remember anew; what is running now is noted when it ends. */
+  forgetRecent(): void {
+    this.#recent.clear()
+  }
+
+  isRecent(subject: ChangeSubject): boolean {
+    return this.#recent.has(subject)
+  }
+
+  /** Resolves when all changes asked for so far have ended. */
+  async idle(): Promise<void> {
+    await this.#queue.idle()
+  }
+}

@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads'
+import { TroupeError } from '../core/errors.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import { threadEntry } from '../core/thread.ts'
+import type { FromLoader, LoaderOptions, ReadAdapter, ToLoader } from './loader-messages.ts'
+
+interface Pending {
+  readonly resolve: (result: ReadAdapter) => void
+  readonly reject: (error: Error) => void
+}
+
+/**
+ * The thread that reads adapters, so that neither parsing nor checking holds up requests. Weights come back in shared memory.
+ * Reads run one after another. A thread that dies fails what it was reading; the next read starts a new one.
+ */
+export class Loader {
+  readonly #info: ModelInfo
+  readonly #pending = new Map<number, Pending>()
+  #worker: Worker | null = null
+  #nextId = 1
+  #closed: Promise<void> | null = null
+
+  constructor(info: ModelInfo) {
+    this.#info = info
+  }
+
+  /** @throws TroupeError as `readAdapter` does, with its code, message and field */
+  async read(dir: string): Promise<ReadAdapter> {
+    if (this.#closed) throw stopping()
+    const worker = (this.#worker ??= this.#start())
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject })
+      worker.postMessage({ type: 'read', id, dir } satisfies ToLoader)
+    })
+  }
+
+  /** Ends the thread after the read it is at; what waits behind that fails. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#stop()
+    return this.#closed
+  }
+
+  async #stop(): Promise<void> {
+    const worker = this.#worker
+    if (!worker) return
+    await new Promise<void>((resolve) => {
+      worker.once('exit', () => resolve())
+      worker.postMessage({ type: 'stop' } satisfies ToLoader)
+    })
+  }
+
+  #start(): Worker {
+    const workerData: LoaderOptions = { info: this.#info }
+    const worker = new Worker(threadEntry(import.meta.url, 'loader-worker'), { workerData, name: 'troupe-loader' })
+    worker.on('message', (message: FromLoader) => this.#onMessage(message))
+    worker.on('error', (error) => this.#onEnd(worker, error))
+    worker.on('exit', (code) => this.#onEnd(worker, new Error(`the loader thread ended with code ${code}`)))
+    return worker
+  }
+
+  #onMessage(message: FromLoader): void {
+    const pending = this.#pending.get(message.id)
+    this.#pending.delete(message.id)
+    if (message.type === 'read') {
+      pending?.resolve(message.result)
+      return
+    }
+    const { code, message: text, param } = message.failure
+    pending?.reject(new TroupeError(code, text, param === undefined ? {} : { param }))
+  }
+
+  #onEnd(worker: Worker, cause: Error): void {
+    if (this.#worker !== worker) return
+    this.#worker = null
+    const error = this.#closed ? stopping() : new TroupeError('internal', 'reading an adapter failed', { cause })
+    for (const pending of this.#pending.values()) pending.reject(error)
+    this.#pending.clear()
+  }
+}
+
+function stopping(): TroupeError {
+  return new TroupeError('not_ready', 'the server is stopping')
+}

@@ -1,0 +1,229 @@
+import { TroupeError } from '../core/errors.ts'
+import type { RegistryOptions, RegistryParts } from './assembly.ts'
+import { assembleRegistry } from './assembly.ts'
+import { adapterNotFound } from './catalogue.ts'
+import type { AddedVersion, Origin } from './intake.ts'
+import { canSee } from './names.ts'
+import type { AdapterRecord, Lease, Resolution, Target, TaskRecord } from './records.ts'
+import type { Deletion } from './removal.ts'
+import { deleteAdapter, deleteVersion } from './removal.ts'
+import { resolveTarget } from './resolve.ts'
+import type { RegistryStats } from './stats.ts'
+import { FilesystemStore } from './store/filesystem.ts'
+import type { Staging } from './store/port.ts'
+import type { TaskChange } from './task-book.ts'
+import { taskNotFound } from './task-book.ts'
+import type { ChangeStamp, TaskInput } from './task-changes.ts'
+
+/** Adapters, their immutable versions, the tasks that route to them, and the leases of running requests. */
+export class Registry {
+  readonly #parts: RegistryParts
+  readonly #random: () => number
+  readonly #counts = { uploads: 0, refusedUploads: 0, activations: 0, rollbacks: 0, deletions: 0 }
+  #closing: Promise<void> | null = null
+
+  private constructor(parts: RegistryParts, random: () => number) {
+    this.#parts = parts
+    this.#random = random
+  }
+
+  /**
+   * Opens the store folder (made if missing) and reads what is in it; no weights are read.
+   * @throws TroupeError `storage_error`, `invalid_config`
+   */
+  static async open(options: RegistryOptions): Promise<Registry> {
+    const parts = assembleRegistry(options, await FilesystemStore.open(options.storeDir))
+    await parts.watch.scan()
+    const error = parts.follower.error
+    if (error !== null) throw new TroupeError('storage_error', error, { param: options.storeDir })
+    parts.watch.start()
+    return new Registry(parts, options.random ?? Math.random)
+  }
+
+  /** Ends what is in progress and stops the threads. Leases may be released afterwards. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /**
+   * What a request runs with, from memory only. See `resolveTarget` for the rules.
+   * @param tenant whose names are visible; `*` sees all
+   */
+  resolve(target: Target, tenant: string): Resolution {
+    const { host, catalogue, tasks } = this.#parts
+    const sources = { catalogue, tasks: tasks.all, baseName: host.info.name, random: this.#random }
+    return resolveTarget(sources, target, tenant)
+  }
+
+  /**
+   * Takes a lease: the versions are loaded and stay until it is released. They are in use from the moment of the call.
+   * @throws TroupeError `version_not_found`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)
+   */
+  async acquire(resolution: Resolution): Promise<Lease> {
+    return this.#parts.leases.acquire(resolution)
+  }
+
+  /** A folder for the files of an upload; pass it to `addVersion` or discard it. */
+  async stageUpload(): Promise<Staging> {
+    this.#refuseIfClosing()
+    return this.#parts.store.stage()
+  }
+
+  /**
+   * Reads, checks, probes and publishes what was staged. The staging is used up, whatever comes out.
+   * @throws TroupeError as `Intake.add`
+   */
+  async addVersion(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
+    try {
+      this.#refuseIfClosing()
+      const added = await this.#parts.intake.add(name, staging, origin)
+      this.#counts.uploads++
+      return added
+    } catch (error) {
+      this.#counts.refusedUploads++
+      await staging.discard()
+      throw error
+    }
+  }
+
+  listAdapters(tenant: string): readonly AdapterRecord[] {
+    return this.#parts.view.list(tenant)
+  }
+
+  /** @throws TroupeError `adapter_not_found` */
+  getAdapter(name: string, tenant: string): AdapterRecord {
+    const record = canSee(name, tenant) ? this.#parts.view.get(name) : null
+    if (!record) throw adapterNotFound(name)
+    return record
+  }
+
+  /** @throws TroupeError as `deleteAdapter` in removal.ts */
+  async deleteAdapter(name: string): Promise<Deletion> {
+    return this.#count(
+      'deletions',
+      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name)),
+    )
+  }
+
+  /** @throws TroupeError as `deleteVersion` in removal.ts */
+  async deleteVersion(name: string, version: number): Promise<Deletion> {
+    return this.#count(
+      'deletions',
+      this.#changeAdapter(name, () => deleteVersion(this.#parts, name, version)),
+    )
+  }
+
+  /**
+   * Creates or changes a task; what the input leaves out stays as it is.
+   * @param expectedRevision refuses the change with `conflict` if the task is at another revision; 0 = it must be new
+   * @throws TroupeError `invalid_request`, `adapter_not_found`, `version_not_found`, `adapter_not_ready`, `conflict`, `storage_error`
+   */
+  async putTask(
+    name: string,
+    input: TaskInput,
+    by: string,
+    expectedRevision?: number,
+  ): Promise<{ readonly task: TaskRecord; readonly created: boolean }> {
+    return this.#changeTask(name, () => this.#parts.tasks.put(name, input, stamp(by), expectedRevision))
+  }
+
+  /**
+   * Sends all requests of a task to one version (the newest ready one if none is named) from now on; running ones are not touched.
+   * @throws TroupeError `task_not_found` and as `putTask`
+   */
+  async activate(
+    task: string,
+    route: { readonly adapter: string; readonly version?: number },
+    by: string,
+  ): Promise<TaskChange> {
+    const change = (): Promise<TaskChange> => this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
+    return this.#count('activations', this.#changeTask(task, change))
+  }
+
+  /** Returns to the routes before. @throws TroupeError `task_not_found`, `rollback_empty`, `conflict`, `storage_error` */
+  async rollback(task: string, by: string): Promise<TaskChange> {
+    return this.#count(
+      'rollbacks',
+      this.#changeTask(task, () => this.#parts.tasks.rollback(task, stamp(by))),
+    )
+  }
+
+  listTasks(tenant: string): readonly TaskRecord[] {
+    const visible = [...this.#parts.tasks.all.values()].filter(({ name }) => canSee(name, tenant))
+    return visible.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** @throws TroupeError `task_not_found` */
+  getTask(name: string, tenant: string): TaskRecord {
+    const task = canSee(name, tenant) ? this.#parts.tasks.all.get(name) : undefined
+    if (!task) throw taskNotFound(name)
+    return task
+  }
+
+  /** @throws TroupeError `task_not_found`, `storage_error` */
+  async deleteTask(name: string): Promise<void> {
+    await this.#changeTask(name, () => this.#parts.tasks.delete(name))
+  }
+
+  /** Looks at the store now instead of at the next interval, and imports what was dropped and came to rest. */
+  async scan(): Promise<void> {
+    await this.#parts.watch.scan()
+  }
+
+  stats(): RegistryStats {
+    return {
+      adapters: this.#parts.catalogue.adapterCount,
+      versions: this.#parts.catalogue.versionCount,
+      tasks: this.#parts.tasks.all.size,
+      draining: this.#parts.draining.count,
+      rejected: this.#parts.dropped.rejected().length + this.#parts.follower.damaged.length,
+      leases: this.#parts.leases.count,
+      memory: this.#parts.tier.stats(),
+      imports: this.#parts.dropped.imported,
+      ...this.#counts,
+      storeError: this.#parts.follower.error,
+    }
+  }
+
+  /** Throws if the books of memory, leases and catalogue do not agree. */
+  checkIntegrity(): void {
+    this.#parts.tier.checkIntegrity()
+    this.#parts.leases.checkIntegrity()
+    for (const { digest } of this.#parts.draining.records()) {
+      if (this.#parts.tier.uses(digest) === 0) throw new Error(`${digest} is draining though nobody uses it`)
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.#parts.watch.stop()
+    await this.#parts.intake.idle()
+    await this.#parts.changes.idle()
+    await this.#parts.draining.settled()
+    await this.#parts.loader?.close()
+  }
+
+  #changeAdapter<T>(name: string, job: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosing()
+    return this.#parts.changes.run(`adapter ${name}`, job)
+  }
+
+  #changeTask<T>(name: string, job: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosing()
+    return this.#parts.changes.run(`task ${name}`, job)
+  }
+
+  async #count<T>(counter: 'activations' | 'rollbacks' | 'deletions', done: Promise<T>): Promise<T> {
+    const result = await done
+    this.#counts[counter]++
+    return result
+  }
+
+  #refuseIfClosing(): void {
+    if (this.#closing) throw new TroupeError('not_ready', 'the server is stopping')
+  }
+}
+
+function stamp(by: string): ChangeStamp {
+  return { at: new Date().toISOString(), by }
+}

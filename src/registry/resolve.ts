@@ -1,0 +1,148 @@
+import { TroupeError } from '../core/errors.ts'
+import type { Catalogue } from './catalogue.ts'
+import { adapterNotFound } from './catalogue.ts'
+import type { Selector } from './names.ts'
+import { canSee, NEWEST, parseReference } from './names.ts'
+import type { Resolution, ResolvedAdapter, Route, Target, TaskRecord, VersionRecord } from './records.ts'
+
+const MAX_MIX = 16
+const MAX_SCALE = 100
+
+export interface ResolveSources {
+  readonly catalogue: Catalogue
+  readonly tasks: ReadonlyMap<string, TaskRecord>
+  /** Name of the base model. */
+  readonly baseName: string
+  /** Uniform in [0, 1): chooses among a task's routes. */
+  readonly random: () => number
+}
+
+/**
+ * Turns what a request names into pinned digests, from memory only.
+ *
+ * - `task`: one of its routes, chosen by weight; no routes = the base model.
+ * - `model`: the name of a task, of an adapter (`name`, `name@v3`, `name@sha256:…`) or of the base model, looked for in this order.
+ * - `adapters` given with a task stand for its routes, while prompt, system message and defaults stay the task's (an empty list =
+ *   the base model under the task's prompt); given with an adapter they are added to it; with the base model they are the mix.
+ *
+ * @param tenant whose names are visible
+ * @throws TroupeError `task_not_found`, `model_not_found`, `adapter_not_found`, `version_not_found`, `adapter_not_ready`,
+ * `invalid_request`. What the tenant may not see does not exist.
+ */
+export function resolveTarget(sources: ResolveSources, target: Target, tenant: string): Resolution {
+  const subject = findSubject(sources, target, tenant)
+  const listed = target.adapters?.map((item) => resolveListed(sources.catalogue, item, tenant))
+  if (subject.kind === 'task') {
+    const adapters = listed ?? routed(sources, subject.task)
+    return { task: subject.task, adapters: checkMix(adapters) }
+  }
+  const own = subject.kind === 'adapter' ? [resolved(subject.version, 1)] : []
+  return { task: null, adapters: checkMix([...own, ...(listed ?? [])]) }
+}
+
+type Subject =
+  | { readonly kind: 'task'; readonly task: TaskRecord }
+  | { readonly kind: 'adapter'; readonly version: VersionRecord }
+  | { readonly kind: 'base' }
+
+function findSubject(sources: ResolveSources, target: Target, tenant: string): Subject {
+  const { model, task } = target
+  if ((model === undefined) === (task === undefined)) {
+    throw new TroupeError('invalid_request', 'name exactly one of model and task', { param: 'model' })
+  }
+  if (task !== undefined) {
+    const record = visibleTask(sources, task, tenant)
+    if (!record) throw new TroupeError('task_not_found', `there is no task "${task}"`, { param: 'task' })
+    return { kind: 'task', task: record }
+  }
+  return findModel(sources, model ?? '', tenant)
+}
+
+function findModel(sources: ResolveSources, model: string, tenant: string): Subject {
+  const task = visibleTask(sources, model, tenant)
+  if (task) return { kind: 'task', task }
+  const { catalogue, baseName } = sources
+  const isAdapter = (name: string): boolean => catalogue.get(name) !== null && canSee(name, tenant)
+  if (isAdapter(model)) return { kind: 'adapter', version: catalogue.select(model, NEWEST) }
+  if (model === baseName) return { kind: 'base' }
+  if (model.includes('@') && isAdapter(model.slice(0, model.indexOf('@')))) {
+    const { name, selector } = parseReference(model, 'model')
+    return { kind: 'adapter', version: catalogue.select(name, selector) }
+  }
+  const message = `there is no task, adapter or base model "${model}"`
+  throw new TroupeError('model_not_found', message, { param: 'model' })
+}
+
+function visibleTask(sources: ResolveSources, name: string, tenant: string): TaskRecord | null {
+  const task = sources.tasks.get(name)
+  return task && canSee(name, tenant) ? task : null
+}
+
+function routed(sources: ResolveSources, task: TaskRecord): readonly ResolvedAdapter[] {
+  const route = chooseRoute(task.routes, sources.random())
+  if (!route) return []
+  try {
+    return [resolved(sources.catalogue.select(route.adapter, { kind: 'version', version: route.version }), 1)]
+  } catch (error) {
+    if (!(error instanceof TroupeError)) throw error
+    throw new TroupeError(
+      error.code,
+      `task "${task.name}" routes to ${route.adapter}@v${route.version}: ${error.message}`,
+    )
+  }
+}
+
+/** @param point in [0, 1): where in the sum of the weights */
+export function chooseRoute(routes: readonly Route[], point: number): Route | null {
+  const total = routes.reduce((sum, { weight }) => sum + weight, 0)
+  let rest = point * total
+  for (const route of routes) {
+    rest -= route.weight
+    if (rest < 0) return route
+  }
+  // Rounding can leave a rest of 0: the last one that has any weight.
+  return routes.findLast(({ weight }) => weight > 0) ?? null
+}
+
+function resolveListed(
+  catalogue: Catalogue,
+  item: { readonly name: string; readonly version?: number; readonly scale?: number },
+  tenant: string,
+): ResolvedAdapter {
+  const { name, selector } = parseReference(item.name, 'adapters')
+  if (item.version !== undefined && selector !== NEWEST) {
+    throw new TroupeError('invalid_request', `adapters: "${item.name}" names a version, and so does "version"`, {
+      param: 'adapters',
+    })
+  }
+  const wanted: Selector = item.version === undefined ? selector : { kind: 'version', version: item.version }
+  if (!canSee(name, tenant)) throw adapterNotFound(name)
+  const scale = item.scale ?? 1
+  if (!Number.isFinite(scale) || Math.abs(scale) > MAX_SCALE) {
+    const message = `adapters: the scale of "${name}" must be a number from -${MAX_SCALE} to ${MAX_SCALE}`
+    throw new TroupeError('invalid_request', message, { param: 'adapters' })
+  }
+  return resolved(catalogue.select(name, wanted), scale)
+}
+
+function resolved(version: VersionRecord, scale: number): ResolvedAdapter {
+  return { adapter: version.adapter, version: version.version, digest: version.digest, scale }
+}
+
+function checkMix(adapters: readonly ResolvedAdapter[]): readonly ResolvedAdapter[] {
+  if (adapters.length > MAX_MIX) {
+    throw new TroupeError('invalid_request', `at most ${MAX_MIX} adapters can be mixed`, { param: 'adapters' })
+  }
+  const byDigest = new Map<string, ResolvedAdapter>()
+  for (const adapter of adapters) {
+    const other = byDigest.get(adapter.digest)
+    if (other) {
+      const message =
+        `adapters: ${other.adapter}@v${other.version} and ${adapter.adapter}@v${adapter.version} are the same bytes; ` +
+        'name them once, with the scales added up'
+      throw new TroupeError('invalid_request', message, { param: 'adapters' })
+    }
+    byDigest.set(adapter.digest, adapter)
+  }
+  return adapters
+}

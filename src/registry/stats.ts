@@ -1,0 +1,23 @@
+import type { MemoryTierStats } from './memory-tier.ts'
+
+/** Numbers for metrics and health; counters grow from the start of the process. */
+export interface RegistryStats {
+  readonly adapters: number
+  readonly versions: number
+  readonly tasks: number
+  /** Deleted versions that running requests still use. */
+  readonly draining: number
+  /** Dropped folders and stored versions that cannot be used. */
+  readonly rejected: number
+  /** Leases given and not yet released. */
+  readonly leases: number
+  readonly memory: MemoryTierStats
+  readonly uploads: number
+  readonly refusedUploads: number
+  readonly imports: number
+  readonly activations: number
+  readonly rollbacks: number
+  readonly deletions: number
+  /** Why the store cannot be read now; null = it can. */
+  readonly storeError: string | null
+}

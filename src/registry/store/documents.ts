@@ -1,0 +1,96 @@
+import type { Method } from '../../core/branch.ts'
+import { TroupeError } from '../../core/errors.ts'
+import type { JsonObject } from '../../core/json.ts'
+import { isJsonObject, parseJsonObject } from '../../core/json.ts'
+import type { ProbeResult } from '../records.ts'
+import type { VersionDocument } from './port.ts'
+
+export const VERSION_FILE = 'version.json'
+
+const DIGEST = /^sha256:([0-9a-f]{64})$/
+const FORMATS = ['peft', 'adapterhub'] as const
+const METHODS = ['lora', 'bottleneck'] as const satisfies readonly Method[]
+
+/** The folder name of a digest: its 64 hex digits, longer than any name can be. */
+export function digestFolder(digest: string): string {
+  const hex = DIGEST.exec(digest)?.[1]
+  if (hex === undefined) throw new TroupeError('internal', `${JSON.stringify(digest)} is no sha256 digest`)
+  return hex
+}
+
+export function isDigestFolder(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name)
+}
+
+export function renderVersion(document: VersionDocument): string {
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+/** Reads `version.json`. @throws TroupeError `storage_error` naming the field */
+export function parseVersion(text: string, adapter: string, folder: string): VersionDocument {
+  const json = parseJsonObject(text, VERSION_FILE, 'storage_error')
+  const base = json.base
+  if (!isJsonObject(base)) throw wrong('base', 'an object')
+  const document: VersionDocument = {
+    adapter: stringOf(json, 'adapter'),
+    version: count(json, 'version'),
+    digest: stringOf(json, 'digest'),
+    createdAt: stringOf(json, 'createdAt'),
+    createdBy: stringOf(json, 'createdBy'),
+    source: oneOf(json, 'source', ['upload', 'folder'] as const),
+    format: oneOf(json, 'format', FORMATS),
+    method: oneOf(json, 'method', METHODS),
+    rank: count(json, 'rank'),
+    sites: sharedSites(json.sites),
+    parameters: count(json, 'parameters'),
+    bytes: count(json, 'bytes'),
+    probe: probeOf(json.probe),
+    base: { name: stringOf(base, 'name'), fingerprint: stringOf(base, 'fingerprint') },
+  }
+  if (document.adapter !== adapter) throw wrong('adapter', `"${adapter}", as the folder says`)
+  if (document.digest !== `sha256:${folder}`) throw wrong('digest', `sha256:${folder}, as the folder says`)
+  return document
+}
+
+/** Thousands of adapters have the same few lists of sites: one copy of each is kept. */
+const siteLists = new Map<string, readonly string[]>()
+const MAX_SITE_LISTS = 1_000
+
+function sharedSites(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrong('sites', 'a list of names')
+  const key = value.join()
+  const known = siteLists.get(key)
+  if (known) return known
+  if (siteLists.size < MAX_SITE_LISTS) siteLists.set(key, value)
+  return value
+}
+
+function probeOf(value: unknown): ProbeResult | null {
+  if (value === null) return null
+  if (!isJsonObject(value)) throw wrong('probe', 'an object or null')
+  const { maxDifference, kl } = value
+  if (typeof maxDifference !== 'number' || typeof kl !== 'number') throw wrong('probe', 'maxDifference and kl')
+  return { maxDifference, kl }
+}
+
+function stringOf(json: JsonObject, key: string): string {
+  const value = json[key]
+  if (typeof value !== 'string' || value === '') throw wrong(key, 'a text')
+  return value
+}
+
+function count(json: JsonObject, key: string): number {
+  const value = json[key]
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) throw wrong(key, 'a positive integer')
+  return value
+}
+
+function oneOf<T extends string>(json: JsonObject, key: string, allowed: readonly T[]): T {
+  const value = allowed.find((item) => item === json[key])
+  if (value === undefined) throw wrong(key, `one of ${allowed.join(', ')}`)
+  return value
+}
+
+function wrong(key: string, expected: string): TroupeError {
+  return new TroupeError('storage_error', `${VERSION_FILE}: "${key}" must be ${expected}`, { param: key })
+}

@@ -1,0 +1,289 @@
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { TroupeError } from '../../core/errors.ts'
+import { checkName, ownerOf } from '../names.ts'
+import type { TaskRecord } from '../records.ts'
+import { AdapterListing } from './adapter-listing.ts'
+import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
+import { clearDropped, stageDropped } from './dropped-files.ts'
+import { errnoOf, replaceFile, storageError, flush, writeNewFile } from './durable.ts'
+import { sweepLeftovers } from './leftovers.ts'
+import { withLock } from './lock.ts'
+import type {
+  DroppedFolder,
+  NewVersion,
+  RegistryStore,
+  Staging,
+  StoreListing,
+  Trashed,
+  VersionDocument,
+} from './port.ts'
+import { newTag } from './process-tag.ts'
+import { StagingFolder } from './staging.ts'
+import { TaskFiles } from './task-files.ts'
+
+const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'] as const
+
+/**
+ * The store as a folder:
+ *
+ *     adapters/<name>/<digest>/   one version: its files and version.json; comes by one rename, never changes
+ *     tasks/<name>.json           one task; replaced by one rename
+ *     .staging/                   uploads in progress
+ *     .trash/                     deleted folders on their way out
+ *     .numbers/<name>             the last version number given to an adapter, also a deleted one
+ *     .locks/                     held for milliseconds by the process that writes
+ */
+export class FilesystemStore implements RegistryStore {
+  readonly #root: string
+  readonly #adapters: AdapterListing
+  readonly #tasks: TaskFiles
+
+  private constructor(root: string) {
+    this.#root = root
+    this.#adapters = new AdapterListing(join(root, 'adapters'))
+    this.#tasks = new TaskFiles(join(root, 'tasks'))
+  }
+
+  /** Makes missing folders and removes what an earlier process left half done. */
+  static async open(root: string): Promise<FilesystemStore> {
+    try {
+      for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true })
+      await sweepLeftovers(join(root, '.staging'))
+      await sweepLeftovers(join(root, '.trash'))
+    } catch (error) {
+      throw storageError('open the store', root, error)
+    }
+    return new FilesystemStore(root)
+  }
+
+  async stage(): Promise<Staging> {
+    return StagingFolder.create(join(this.#root, '.staging'))
+  }
+
+  async putVersion(
+    staging: Staging,
+    version: NewVersion,
+  ): Promise<{ readonly document: VersionDocument; readonly created: boolean }> {
+    if (!(staging instanceof StagingFolder)) throw new TroupeError('internal', 'staged in another store')
+    const target = this.versionFolder(version.adapter, version.digest)
+    return this.#locked('adapter', version.adapter, target, async () => {
+      const stored = await this.#readVersions(version.adapter)
+      const existing = stored.find(({ digest }) => digest === version.digest)
+      if (existing) return { document: existing, created: false }
+      await this.#refuseOwnerClash(version.adapter)
+      const document = { ...version, version: await this.#nextNumber(version.adapter, stored) }
+      await this.#publish(staging, document)
+      return { document, created: true }
+    })
+  }
+
+  async repairVersion(staging: Staging, adapter: string, digest: string): Promise<void> {
+    if (!(staging instanceof StagingFolder)) throw new TroupeError('internal', 'staged in another store')
+    await this.#locked('adapter', adapter, this.versionFolder(adapter, digest), async () => {
+      const document = (await this.#readVersions(adapter)).find((stored) => stored.digest === digest)
+      if (!document) throw new TroupeError('version_not_found', `adapter "${adapter}" has no version ${digest}`)
+      await this.#publish(staging, document)
+    })
+  }
+
+  versionFolder(adapter: string, digest: string): string {
+    return join(this.#adapterFolder(adapter), digestFolder(digest))
+  }
+
+  async deleteVersion(adapter: string, digest: string): Promise<Trashed> {
+    const folder = this.versionFolder(adapter, digest)
+    return this.#locked('adapter', adapter, folder, async () => {
+      const trash = await this.#moveToTrash(folder, () => {
+        return new TroupeError('version_not_found', `adapter "${adapter}" has no version ${digest}`)
+      })
+      // The last version gone, the name is free; anything else that lies in the folder keeps it.
+      await this.#removeEmpty(adapter)
+      return { folderOf: () => trash, remove: () => removeTree(trash) }
+    })
+  }
+
+  async deleteAdapter(adapter: string): Promise<Trashed> {
+    const folder = this.#adapterFolder(adapter)
+    return this.#locked('adapter', adapter, folder, async () => {
+      const trash = await this.#moveToTrash(folder, () => {
+        return new TroupeError('adapter_not_found', `there is no adapter "${adapter}"`)
+      })
+      await this.#removeEmpty(adapter)
+      return { folderOf: (digest) => join(trash, digestFolder(digest)), remove: () => removeTree(trash) }
+    })
+  }
+
+  async getTask(name: string): Promise<TaskRecord | null> {
+    checkName(name, 'task')
+    return this.#tasks.get(name)
+  }
+
+  async putTask(task: TaskRecord, expected: number | null): Promise<void> {
+    checkName(task.name, 'task')
+    await this.#locked('task', task.name, this.#tasks.path(task.name), async () => {
+      const revision = (await this.#tasks.get(task.name))?.revision ?? null
+      if (revision !== expected) {
+        const found = revision === null ? 'it does not exist' : `it is at revision ${revision}`
+        throw new TroupeError('conflict', `task "${task.name}" changed meanwhile: ${found}; read it again and repeat`)
+      }
+      await this.#tasks.put(task, join(this.#root, '.staging', newTag()))
+    })
+  }
+
+  async deleteTask(name: string): Promise<void> {
+    checkName(name, 'task')
+    await this.#locked('task', name, this.#tasks.path(name), () => this.#tasks.delete(name))
+  }
+
+  async list(): Promise<StoreListing> {
+    try {
+      const [adapters, tasks] = [await this.#adapters.list(), await this.#tasks.list()]
+      return { ...adapters, tasks: tasks.tasks, damaged: [...adapters.damaged, ...tasks.damaged] }
+    } catch (error) {
+      throw storageError('read the store', this.#root, error)
+    }
+  }
+
+  async stageDropped(folder: DroppedFolder): Promise<Staging> {
+    return stageDropped(folder, await StagingFolder.create(join(this.#root, '.staging')))
+  }
+
+  async clearDropped(folder: DroppedFolder): Promise<void> {
+    await clearDropped(folder, this.#adapterFolder(folder.adapter))
+  }
+
+  #adapterFolder(adapter: string): string {
+    checkName(adapter, 'adapter')
+    return join(this.#root, 'adapters', adapter)
+  }
+
+  async #locked<T>(kind: 'adapter' | 'task', name: string, path: string, job: () => Promise<T>): Promise<T> {
+    try {
+      return await withLock(join(this.#root, '.locks', `${kind}.${flat(name)}`), job)
+    } catch (error) {
+      throw storageError('change', path, error)
+    }
+  }
+
+  /** A damaged folder in the way goes to the trash. */
+  async #publish(staging: StagingFolder, document: VersionDocument): Promise<void> {
+    const target = this.versionFolder(document.adapter, document.digest)
+    await writeNewFile(join(staging.dir, VERSION_FILE), renderVersion(document))
+    await this.#makeAdapterFolder(document.adapter)
+    const trash = (await exists(target)) ? join(this.#root, '.trash', newTag()) : null
+    if (trash !== null) await rename(target, trash)
+    await staging.publish(target)
+    await flush(dirname(target))
+    if (trash !== null) await removeTree(trash)
+  }
+
+  /** What can be read; damaged versions are reported by `list`. */
+  async #readVersions(adapter: string): Promise<VersionDocument[]> {
+    const dir = this.#adapterFolder(adapter)
+    const folders = await readdir(dir).catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return []
+      throw error
+    })
+    const read = folders.filter(isDigestFolder).map(async (folder) => {
+      return parseVersion(await readFile(join(dir, folder, VERSION_FILE), 'utf8'), adapter, folder)
+    })
+    return (await Promise.allSettled(read)).flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  }
+
+  async #nextNumber(adapter: string, stored: readonly VersionDocument[]): Promise<number> {
+    const path = join(this.#root, '.numbers', flat(adapter))
+    const last = await readFile(path, 'utf8').catch((error: unknown) => {
+      if (errnoOf(error) === 'ENOENT') return '0'
+      throw error
+    })
+    const next = Math.max(Number.parseInt(last, 10) || 0, ...stored.map(({ version }) => version)) + 1
+    await replaceFile(path, `${next}\n`, join(this.#root, '.staging', newTag()))
+    return next
+  }
+
+  /** `acme` cannot be an adapter when there are adapters called `acme/…`, and the other way round. */
+  async #refuseOwnerClash(adapter: string): Promise<void> {
+    const owner = ownerOf(adapter)
+    const top = await this.#children(owner ?? adapter)
+    const isAdapter = top.some(isDigestFolder)
+    if (owner !== null && isAdapter) {
+      throw new TroupeError('conflict', `"${owner}" is an adapter, so nothing can be called "${owner}/…"`, {
+        param: 'adapter',
+      })
+    }
+    if (owner !== null || isAdapter) return
+    for (const child of top) {
+      if ((await this.#children(`${adapter}/${child}`)).some(isDigestFolder)) {
+        const message = `"${adapter}" is the owner of "${adapter}/${child}", so no adapter can be called so`
+        throw new TroupeError('conflict', message, { param: 'adapter' })
+      }
+    }
+  }
+
+  async #children(path: string): Promise<string[]> {
+    try {
+      return await readdir(join(this.#root, 'adapters', path))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return []
+      throw error
+    }
+  }
+
+  /** Never makes `adapters/` itself: if that is gone, the store is. */
+  async #makeAdapterFolder(adapter: string): Promise<void> {
+    let parent = join(this.#root, 'adapters')
+    for (const part of adapter.split('/')) {
+      const dir = join(parent, part)
+      try {
+        await mkdir(dir)
+        await flush(parent)
+      } catch (error) {
+        if (errnoOf(error) !== 'EEXIST') throw error
+      }
+      parent = dir
+    }
+  }
+
+  async #moveToTrash(folder: string, notFound: () => TroupeError): Promise<string> {
+    const trash = join(this.#root, '.trash', newTag())
+    try {
+      await stat(join(this.#root, 'adapters'))
+      await rename(folder, trash)
+      await flush(dirname(folder))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT' && (await exists(this.#root))) throw notFound()
+      throw error
+    }
+    return trash
+  }
+
+  async #removeEmpty(adapter: string): Promise<void> {
+    for (let name: string | null = adapter; name !== null; name = ownerOf(name)) {
+      await rmdir(join(this.#root, 'adapters', name)).catch((error: unknown) => {
+        const code = errnoOf(error)
+        if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error
+      })
+    }
+  }
+}
+
+/** A name as a file name: `~` occurs in no name. */
+function flat(name: string): string {
+  return name.replace('/', '~')
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    throw storageError('remove', path, error)
+  }
+}

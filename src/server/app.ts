@@ -1,0 +1,101 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify, { LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { Caller } from '../tenancy/keys.ts'
+import { answerBadHttp, installErrorHandlers } from './error-handlers.ts'
+import type { ServerDeps } from './deps.ts'
+import { joinOwnedNames } from './named-urls.ts'
+import { adapterRoutes } from './routes/adapters.ts'
+import { adapterUploadRoutes } from './routes/adapter-uploads.ts'
+import { chatRoutes } from './routes/chat-completions.ts'
+import { completionRoutes } from './routes/completions.ts'
+import { installDocs } from './routes/docs.ts'
+import { generateRoutes } from './routes/generate.ts'
+import { healthRoutes } from './routes/health.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { modelRoutes } from './routes/models.ts'
+import { taskRoutes } from './routes/tasks.ts'
+import { tokenizeRoutes } from './routes/tokenize.ts'
+import { validatorCompiler } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose key the request carries. */
+    caller: Caller
+    /** `performance.now()` when the request's head was read. */
+    arrivedAt: number
+  }
+}
+
+/** The application with its types: TypeBox schemas type the handlers. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** Ids clients may bring along in `x-request-id`; others are replaced. */
+const CLIENT_REQUEST_ID = /^[\w.:-]{1,128}$/
+/** An encoded name with owner and version. */
+const MAX_PARAM_LENGTH = 300
+
+/** Builds the HTTP side on what it serves. Does not listen yet. */
+export async function buildApp(deps: ServerDeps): Promise<App> {
+  const app: App = fastify({
+    loggerInstance: deps.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: deps.settings.bodyLimitBytes,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    rewriteUrl: joinOwnedNames,
+    genReqId: requestId,
+    clientErrorHandler: answerBadHttp,
+    forceCloseConnections: 'idle',
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.removeContentTypeParser('text/plain')
+  app.setValidatorCompiler(validatorCompiler)
+  // Answers are built from typed objects: nothing is to be left out or coerced on the way.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  installErrorHandlers(app)
+  installRequestHooks(app, deps)
+  await installDocs(app)
+
+  await app.register(async (open: App) => healthRoutes(open, deps))
+  await app.register(async (api: App) => {
+    api.addHook('onRequest', async (request) => {
+      request.caller = deps.keyring.authenticate(request.headers)
+    })
+    generateRoutes(api, deps)
+    completionRoutes(api, deps)
+    chatRoutes(api, deps)
+    modelRoutes(api, deps)
+    taskRoutes(api, deps)
+    adapterRoutes(api, deps)
+    tokenizeRoutes(api, deps)
+    metricsRoutes(api, deps)
+    await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))
+  })
+  return app
+}
+
+function requestId(request: { readonly headers: IncomingMessage['headers'] }): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && CLIENT_REQUEST_ID.test(given) ? given : randomUUID()
+}
+
+function installRequestHooks(app: App, deps: ServerDeps): void {
+  app.decorateRequest('caller')
+  app.decorateRequest('arrivedAt', 0)
+  app.addHook('onRequest', async (request, reply) => {
+    request.arrivedAt = performance.now()
+    reply.header('x-request-id', request.id)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const seconds = (performance.now() - request.arrivedAt) / 1000
+    deps.metrics.httpAnswered(request.method, request.routeOptions.url ?? 'unmatched', reply.statusCode, seconds)
+  })
+}

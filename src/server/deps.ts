@@ -1,0 +1,117 @@
+import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
+import type { EngineStats } from '../core/messages.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import type {
+  AdapterRecord,
+  Lease,
+  Resolution,
+  Route,
+  Target,
+  TaskRecord,
+  VersionRecord,
+} from '../registry/records.ts'
+import type { Staging } from '../registry/store/port.ts'
+import type { TaskInput } from '../registry/task-changes.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+import type { Admission } from '../tenancy/admission.ts'
+import type { Keyring } from '../tenancy/keys.ts'
+
+/** What the routes need of the engine. */
+export interface GenerationEngine {
+  readonly info: ModelInfo
+  generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
+  stats(): Promise<EngineStats>
+}
+
+/** A message of a conversation as the chat template sees it. */
+export interface ChatMessage {
+  readonly role: string
+  readonly content: string
+  readonly name?: string
+}
+
+/** Turns tokens of one sequence into text as they come; incomplete characters are held back. */
+export interface TokenText {
+  push(token: number): string
+  /** What is still held back, incomplete characters as U+FFFD. */
+  flush(): string
+}
+
+/** Looks for stop strings in text that comes in pieces; what could begin one is held back. */
+export interface StopScanner {
+  /** `text` is final; `stopped` = a stop string came right after it. */
+  push(piece: string): { readonly text: string; readonly stopped: boolean }
+  /** What is still held back. */
+  flush(): string
+}
+
+/** What the routes need of tokenizer and chat template. */
+export interface TextPort {
+  /** Tokens that end a sequence. */
+  readonly eosIds: readonly number[]
+  /** Throws `prompt_too_long` for a text that cannot fit, before time is spent on it. */
+  encode(text: string, addSpecialTokens: boolean): readonly number[]
+  /** The text of tokens, special tokens left out. */
+  decode(tokens: readonly number[]): string
+  /** The text of a single token, special tokens shown. */
+  tokenText(token: number): string
+  /** The UTF-8 bytes of a single token; several tokens may share a character. */
+  tokenBytes(token: number): Uint8Array
+  detokenizer(): TokenText
+  stopStrings(stops: readonly string[]): StopScanner
+  /** The conversation as a prompt that ends where the answer begins. Throws `invalid_request` when the model has no template. */
+  renderChat(messages: readonly ChatMessage[]): string
+}
+
+/** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */
+export interface RegistryPort {
+  resolve(target: Target, tenant: string): Resolution
+  acquire(resolution: Resolution): Promise<Lease>
+  stageUpload(): Promise<Staging>
+  addVersion(
+    name: string,
+    staging: Staging,
+    origin: { readonly source: 'upload'; readonly by: string },
+  ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
+  listAdapters(tenant: string): readonly AdapterRecord[]
+  getAdapter(name: string, tenant: string): AdapterRecord
+  deleteAdapter(name: string): Promise<'deleted' | 'draining'>
+  deleteVersion(name: string, version: number): Promise<'deleted' | 'draining'>
+  putTask(name: string, input: TaskInput, by: string): Promise<{ readonly task: TaskRecord; readonly created: boolean }>
+  activate(
+    task: string,
+    route: { readonly adapter: string; readonly version?: number },
+    by: string,
+  ): Promise<{ readonly task: TaskRecord; readonly previous: readonly Route[] }>
+  rollback(task: string, by: string): Promise<{ readonly task: TaskRecord; readonly previous: readonly Route[] }>
+  listTasks(tenant: string): readonly TaskRecord[]
+  getTask(name: string, tenant: string): TaskRecord
+  deleteTask(name: string): Promise<void>
+}
+
+/** Limits and switches of the HTTP side. */
+export interface ServerSettings {
+  /** Longest prompt + completion of one sequence, in tokens. */
+  readonly maxContext: number
+  /** Bytes of a JSON body. */
+  readonly bodyLimitBytes: number
+  /** Bytes of all files of one upload together. */
+  readonly uploadLimitBytes: number
+  /** Put the prompts' texts into the log. */
+  readonly logPrompts: boolean
+}
+
+/** Everything the HTTP side is built from. */
+export interface ServerDeps {
+  readonly engine: GenerationEngine
+  readonly registry: RegistryPort
+  readonly text: TextPort
+  readonly keyring: Keyring
+  readonly admission: Admission
+  readonly metrics: Metrics
+  readonly log: Logger
+  readonly settings: ServerSettings
+  /** Reasons why the server should get no traffic now; empty = ready. */
+  readiness(): Promise<readonly string[]>
+}

@@ -1,0 +1,63 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { TroupeError } from '../core/errors.ts'
+import type { App } from './app.ts'
+import { ClientGoneError } from './client-signal.ts'
+import { envelope, toTroupeError } from './error-envelope.ts'
+
+const DEFAULT_RETRY_AFTER_SECONDS = 1
+/** Nobody reads it; the metrics tell by it that the client left (nginx's number). */
+const CLIENT_CLOSED_REQUEST = 499
+
+/** Renders every failure with the one envelope: thrown errors, unknown routes, wrong methods. */
+export function installErrorHandlers(app: App): void {
+  const routes: { readonly pattern: RegExp; readonly method: string }[] = []
+  app.addHook('onRoute', ({ url, method }) => {
+    for (const one of [method].flat()) routes.push({ pattern: routePattern(url), method: one })
+  })
+
+  app.setErrorHandler((thrown, request, reply) => sendError(thrown, request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? ''
+    const allowed = [...new Set(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))]
+    if (allowed.length === 0)
+      return sendError(new TroupeError('not_found', `no route ${request.method} ${path}`), request, reply)
+    reply.header('allow', allowed.join(', '))
+    const message = `${path} takes ${allowed.join(', ')}, not ${request.method}`
+    return sendError(new TroupeError('method_not_allowed', message), request, reply)
+  })
+}
+
+function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (thrown instanceof ClientGoneError) return reply.code(CLIENT_CLOSED_REQUEST).send()
+  const error = toTroupeError(thrown)
+  if (error.status >= 500 && error.code !== 'overloaded' && error.code !== 'not_ready')
+    request.log.error({ err: thrown }, 'request failed')
+  if (error.status === 429 || error.status === 503)
+    reply.header('retry-after', String(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS))
+  // The rest of a refused body is not worth reading.
+  if (error.status === 413) reply.header('connection', 'close')
+  return reply.code(error.status).type('application/json; charset=utf-8').send(envelope(error, request.id))
+}
+
+/** Answers what is not even HTTP, or too much of it, before there is a request. */
+export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const message =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 'the headers of the request are too large' : 'the request is not valid HTTP'
+  const body = JSON.stringify(envelope(new TroupeError('invalid_request', message), 'none'))
+  const head = [
+    `HTTP/1.1 400 ${STATUS_CODES[400]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** `/v1/tasks/:task/generate` as a pattern for paths. */
+function routePattern(url: string): RegExp {
+  const escaped = url.replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+  return new RegExp(`^${escaped.replace(/:[^/]+/g, '[^/]+').replace('*', '.*')}/?$`)
+}

@@ -1,0 +1,51 @@
+import { writeFileSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { TroupeError } from '../core/errors.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import { createLogger } from '../telemetry/log.ts'
+import { Metrics } from '../telemetry/metrics.ts'
+import { Admission } from '../tenancy/admission.ts'
+import { Keyring } from '../tenancy/keys.ts'
+import { buildApp } from './app.ts'
+import type { ServerDeps } from './deps.ts'
+import { errorReference } from './error-reference.ts'
+import { openapiYaml } from './routes/docs.ts'
+
+/** The files this writes, relative to the repository. */
+const OPENAPI_FILE = 'openapi.yaml'
+const ERRORS_FILE = 'docs/errors.md'
+
+/** The API's description as YAML, made from the routes alone: nothing is served. */
+export async function describeApi(): Promise<string> {
+  const app = await buildApp(nothingToServe())
+  await app.ready()
+  const yaml = openapiYaml(app)
+  await app.close()
+  return yaml
+}
+
+/** The routes are only looked at: whatever they would call says so. */
+function nothingToServe(): ServerDeps {
+  const absent = new Proxy({} as { info: ModelInfo }, {
+    get: (_target, name) => {
+      if (name === 'info') return { name: '' }
+      throw new TroupeError('internal', `nothing is served here: ${String(name)}`)
+    },
+  })
+  return {
+    engine: absent as unknown as ServerDeps['engine'],
+    registry: absent as unknown as ServerDeps['registry'],
+    text: absent as unknown as ServerDeps['text'],
+    keyring: new Keyring([]),
+    admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
+    metrics: new Metrics({ process: false }),
+    log: createLogger('silent'),
+    settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false },
+    readiness: async () => [],
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  writeFileSync(OPENAPI_FILE, await describeApi())
+  writeFileSync(ERRORS_FILE, errorReference())
+}

@@ -1,0 +1,106 @@
+import type { FastifyReply } from 'fastify'
+import { Type } from 'typebox'
+import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
+import type { App } from '../app.ts'
+import type { ServerDeps } from '../deps.ts'
+import { versionNumber } from '../generation/target.ts'
+import { AdapterSchema, DrainingSchema, VersionSchema, adapterBody, versionBody } from '../schemas/adapters.ts'
+import { Name, Strict, VersionRef, errorResponses } from '../schemas/common.ts'
+
+const DEFAULT_PAGE = 100
+const MAX_PAGE = 1000
+
+const byName = Strict({ name: Name })
+const byVersion = Strict({ name: Name, version: VersionRef })
+const tags = ['adapters']
+const deleted = { 202: DrainingSchema, 204: { ...Type.Null(), description: 'It is gone.' } }
+
+const schemas = {
+  list: {
+    operationId: 'listAdapters',
+    tags,
+    summary: 'List adapters by name',
+    querystring: Strict({
+      prefix: Type.Optional(Type.String({ description: 'Only names that begin with this.' })),
+      after: Type.Optional(Type.String({ description: 'Only names after this one: `next` of the page before.' })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE, description: `Default ${DEFAULT_PAGE}.` })),
+    }),
+    response: {
+      200: Strict(
+        { data: Type.Array(AdapterSchema), next: Type.Union([Type.String(), Type.Null()]) },
+        { title: 'AdapterList', description: 'One page; `next` is null on the last one.' },
+      ),
+      ...errorResponses(400, 401),
+    },
+  },
+  get: {
+    operationId: 'getAdapter',
+    tags,
+    summary: 'One adapter with its versions',
+    params: byName,
+    response: { 200: AdapterSchema, ...errorResponses(400, 401, 404) },
+  },
+  getVersion: {
+    operationId: 'getAdapterVersion',
+    tags,
+    summary: 'One version',
+    params: byVersion,
+    response: { 200: VersionSchema(), ...errorResponses(400, 401, 404) },
+  },
+  delete: {
+    operationId: 'deleteAdapter',
+    tags,
+    summary: 'Delete an adapter with all its versions',
+    params: byName,
+    response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
+  },
+  deleteVersion: {
+    operationId: 'deleteAdapterVersion',
+    tags,
+    summary: 'Delete one version',
+    params: byVersion,
+    response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
+  },
+}
+
+/** `/v1/adapters …` but for the upload. */
+export function adapterRoutes(app: App, { registry }: ServerDeps): void {
+  app.get('/v1/adapters', { schema: schemas.list }, async ({ caller, query }) => {
+    const { prefix = '', after = '', limit = DEFAULT_PAGE } = query
+    const wanted = registry
+      .listAdapters(viewOf(caller))
+      .filter(({ name }) => name.startsWith(prefix) && name > after)
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    const page = wanted.slice(0, limit)
+    return { data: page.map(adapterBody), next: wanted.length > limit ? (page.at(-1)?.name ?? null) : null }
+  })
+
+  app.get('/v1/adapters/:name', { schema: schemas.get }, async ({ caller, params }) =>
+    adapterBody(registry.getAdapter(params.name, viewOf(caller))),
+  )
+
+  app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
+    const adapter = registry.getAdapter(params.name, viewOf(caller))
+    const number = versionNumber(adapter, params.version)
+    return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
+  })
+
+  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params }, reply) => {
+    assertMayAlter(caller, params.name)
+    return answerDeleted(reply, await registry.deleteAdapter(params.name))
+  })
+
+  app.delete(
+    '/v1/adapters/:name/versions/:version',
+    { schema: schemas.deleteVersion },
+    async ({ caller, params }, reply) => {
+      assertMayAlter(caller, params.name)
+      const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
+      return answerDeleted(reply, await registry.deleteVersion(params.name, number))
+    },
+  )
+}
+
+function answerDeleted(reply: FastifyReply, result: 'deleted' | 'draining'): FastifyReply {
+  return result === 'deleted' ? reply.code(204).send() : reply.code(202).send({ status: 'draining' })
+}

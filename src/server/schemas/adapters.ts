@@ -1,0 +1,68 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import type { AdapterRecord, VersionRecord } from '../../registry/records.ts'
+import { versionName } from '../generation/target.ts'
+import { Strict } from './common.ts'
+
+const VersionProperties = {
+  adapter: Type.String(),
+  version: Type.String({ description: '`v1`, `v2` …' }),
+  digest: Type.String({ description: 'Identity: SHA-256 over normalised config and weights.' }),
+  state: Type.Enum(['validating', 'ready', 'rejected', 'draining'], { description: 'Only `ready` is served.' }),
+  reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
+  method: Type.Enum(['lora', 'bottleneck']),
+  format: Type.Enum(['peft', 'adapterhub']),
+  rank: Type.Integer({ description: 'Largest rank of any site.' }),
+  sites: Type.Array(Type.String()),
+  bytes: Type.Integer({ description: 'In memory.' }),
+  parameters: Type.Integer(),
+  probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
+    description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
+  }),
+  source: Type.Enum(['upload', 'folder']),
+  created_at: Type.String(),
+}
+
+/** One schema per description it is used under. */
+export function VersionSchema(description = 'One version.') {
+  return Strict(VersionProperties, { title: 'AdapterVersion', description })
+}
+
+export const AdapterSchema = Strict(
+  { name: Type.String(), created_at: Type.String(), versions: Type.Array(VersionSchema()) },
+  { title: 'Adapter', description: 'An adapter with all its versions, oldest first.' },
+)
+
+export const DrainingSchema = Strict(
+  { status: Type.Literal('draining') },
+  { title: 'Draining', description: 'Requests in flight still use it; it goes when the last one has ended.' },
+)
+
+export type VersionBody = Static<ReturnType<typeof VersionSchema>>
+export type AdapterBody = Static<typeof AdapterSchema>
+
+/** A version as it is written on the wire. */
+export function versionBody(record: VersionRecord): VersionBody {
+  const { adapter, version, digest, state, reason, method, format, rank, sites, bytes, parameters, probe } = record
+  return {
+    adapter,
+    version: versionName(version),
+    digest,
+    state,
+    reason,
+    method,
+    format,
+    rank,
+    sites: [...sites],
+    bytes,
+    parameters,
+    probe: probe && { max_difference: probe.maxDifference, kl: probe.kl },
+    source: record.source,
+    created_at: record.createdAt,
+  }
+}
+
+/** An adapter as it is written on the wire. */
+export function adapterBody(record: AdapterRecord): AdapterBody {
+  return { name: record.name, created_at: record.createdAt, versions: record.versions.map(versionBody) }
+}

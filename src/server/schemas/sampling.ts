@@ -1,0 +1,49 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { Maybe, Name, Strict, VersionRef } from './common.ts'
+
+/** One member of a mix as clients write it. */
+export const AdapterRef = Strict(
+  {
+    name: Name,
+    version: Type.Optional(VersionRef),
+    scale: Type.Optional(Type.Number({ description: 'Factor on the adapter’s own scale; default 1.' })),
+  },
+  { title: 'AdapterRef' },
+)
+
+/** How the next token is chosen: the same fields with the same names in every generation route. */
+export const SamplingFields = {
+  temperature: Maybe(Type.Number({ minimum: 0, maximum: 2, description: '0 = greedy.' })),
+  top_k: Maybe(Type.Integer({ minimum: -1, description: '0 or -1 = off.' })),
+  top_p: Maybe(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: '1 = off.' })),
+  min_p: Maybe(Type.Number({ minimum: 0, maximum: 1, description: '0 = off.' })),
+  repetition_penalty: Maybe(Type.Number({ exclusiveMinimum: 0, maximum: 10, description: '1 = off.' })),
+  presence_penalty: Maybe(Type.Number({ minimum: -2, maximum: 2 })),
+  frequency_penalty: Maybe(Type.Number({ minimum: -2, maximum: 2 })),
+  seed: Maybe(
+    Type.Integer({
+      minimum: -(2 ** 52),
+      maximum: 2 ** 52,
+      description: 'Same seed, same request, same version: same tokens.',
+    }),
+  ),
+  stop: Maybe(
+    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { maxItems: 16 })], {
+      description: 'Texts that end the answer; they are not part of it.',
+    }),
+  ),
+  n: Maybe(Type.Integer({ minimum: 1, maximum: 16, description: 'Answers per prompt.' })),
+  logit_bias: Maybe(
+    Type.Record(Type.String({ pattern: '^[0-9]+$' }), Type.Number({ minimum: -100, maximum: 100 }), {
+      description: 'Added to the logits of single tokens, by token id.',
+    }),
+  ),
+  ignore_eos: Maybe(Type.Boolean({ description: 'Go on after an ending token.' })),
+  adapters: Maybe(
+    Type.Array(AdapterRef, { maxItems: 16, description: 'The mix to run with, instead of or besides what is named.' }),
+  ),
+}
+
+const SamplingObject = Strict(SamplingFields)
+export type SamplingBody = Static<typeof SamplingObject>

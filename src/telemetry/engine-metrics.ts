@@ -1,0 +1,18 @@
+import type { EngineStats } from '../core/messages.ts'
+import { counter, gauge } from './read-metric.ts'
+import type { ReadMetric } from './read-metric.ts'
+
+/** Every figure of `EngineStats` that is not a tier's (the bank is the tier `device`). */
+export const ENGINE_METRICS: readonly ReadMetric<EngineStats>[] = [
+  gauge('engine_queued', 'Sequences waiting inside the engine.', (s) => s.queued),
+  gauge('engine_running', 'Sequences holding a slot.', (s) => s.running),
+  gauge('engine_slots', 'Slots of the batch.', (s) => s.slots),
+  gauge('engine_kv_tokens', 'Tokens held in the KV cache.', (s) => s.kvTokens),
+  gauge('engine_kv_capacity_tokens', 'Tokens the KV cache can hold.', (s) => s.kvCapacityTokens),
+  counter('engine_decode_steps_total', 'Decode steps run.', (s) => s.decodeSteps),
+  counter('engine_decode_rows_total', 'Rows decoded: divided by the steps, the mean batch.', (s) => s.decodeRows),
+  counter('engine_prefill_runs_total', 'Prefill chunks run.', (s) => s.prefillRuns),
+  counter('engine_prefill_tokens_total', 'Prompt tokens evaluated.', (s) => s.prefillTokens),
+  counter('engine_run_seconds_total', 'Seconds spent inside ONNX Runtime.', (s) => s.runSeconds),
+  counter('engine_busy_seconds_total', 'Seconds the engine thread had work.', (s) => s.busySeconds),
+]

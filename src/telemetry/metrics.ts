@@ -1,0 +1,212 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { EngineStats } from '../core/messages.ts'
+import { BoundedLabels } from './bounded-labels.ts'
+import { ENGINE_METRICS } from './engine-metrics.ts'
+import type { ReadMetric } from './read-metric.ts'
+import { REGISTRY_METRICS } from './registry-metrics.ts'
+import type { RegistryNumbers } from './registry-metrics.ts'
+
+/** Residency of one tier: levels now, and counters that grow from the start of the process. */
+export interface TierNumbers {
+  readonly tier: string
+  readonly bytes: number
+  readonly budgetBytes: number | null
+  readonly versions: number
+  readonly hits: number
+  readonly loads: number
+  readonly evictions: number
+}
+
+/** Where the numbers come from that are read when somebody asks, not counted as they happen. */
+export interface MetricSources {
+  /** Rejects when the engine does not answer. */
+  engine(): Promise<EngineStats>
+  tiers(): readonly TierNumbers[]
+  registry(): RegistryNumbers
+  queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
+}
+
+/** What one generation request was, told once when it ended. */
+export interface GenerationReport {
+  /** The task, or null when the request named a model. */
+  readonly task: string | null
+  readonly tenant: string
+  readonly status: 'ok' | 'cancelled' | 'error'
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly queueSeconds: number
+  readonly adapters: readonly { readonly adapter: string; readonly version: number }[]
+}
+
+const PREFIX = 'troupe_'
+const SECONDS_LONG = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const SECONDS_SHORT = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5]
+
+/** All metrics of the process. The only place that knows prom-client. */
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #tasks = new BoundedLabels()
+  readonly #tenants = new BoundedLabels()
+  readonly #versions = new BoundedLabels()
+  #refresh: () => Promise<void> = async () => {}
+
+  readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', ['method', 'route', 'status'])
+  readonly #httpSeconds = this.#histogram(
+    'http_request_duration_seconds',
+    'Time from the request line to the end of the answer.',
+    SECONDS_LONG,
+    ['method', 'route'],
+  )
+  readonly #generations = this.#counter('generations_total', 'Generation requests ended.', ['task', 'status'])
+  readonly #firstToken = this.#histogram(
+    'time_to_first_token_seconds',
+    'Time from the arrival of a request to the first token of each of its sequences.',
+    SECONDS_LONG,
+  )
+  readonly #interToken = this.#histogram('inter_token_seconds', 'Time between two tokens of a sequence.', SECONDS_SHORT)
+  readonly #queueSeconds = this.#histogram('queue_seconds', 'Time until the first sequence of a request ran.', SECONDS_LONG)
+  readonly #promptTokens = this.#counter('prompt_tokens_total', 'Prompt tokens of ended requests.', ['tenant'])
+  readonly #completionTokens = this.#counter('completion_tokens_total', 'Tokens generated.', ['tenant'])
+  readonly #tenantRequests = this.#counter('tenant_requests_total', 'Generation requests ended.', ['tenant', 'status'])
+  readonly #refused = this.#counter('requests_refused_total', 'Requests refused by quota or full queue.', ['code'])
+  readonly #adapterRequests = this.#counter('adapter_requests_total', 'Requests that ran with an adapter version.', [
+    'adapter',
+    'version',
+  ])
+  readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
+
+  /** `process: false` leaves the figures of the process itself out. */
+  constructor(options: { readonly process?: boolean } = {}) {
+    if (options.process ?? true) collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+  }
+
+  /** Names the sources of the figures that are read at scrape time. To be called once. */
+  observe(sources: MetricSources): void {
+    const up = this.#gauge('engine_up', '1 while the engine thread answers.')
+    const setEngine = this.#readMetrics(ENGINE_METRICS)
+    const setRegistry = this.#readMetrics(REGISTRY_METRICS)
+    const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
+    const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
+    const open = this.#gauge('open_requests', 'Generation requests open now.')
+    const setTier = this.#tierGauges()
+
+    this.#refresh = async () => {
+      const queue = sources.queue()
+      waiting.set(queue.waiting)
+      running.set(queue.running)
+      open.set(queue.requests)
+      for (const tier of sources.tiers()) setTier(tier)
+      setRegistry(sources.registry())
+      const stats = await sources.engine().catch(() => null)
+      up.set(stats ? 1 : 0)
+      if (!stats) return
+      setEngine(stats)
+      setTier({
+        tier: 'device',
+        bytes: stats.bankBytes,
+        budgetBytes: stats.bankBudgetBytes,
+        versions: stats.bankVersions,
+        hits: stats.bankHits,
+        loads: stats.bankLoads,
+        evictions: stats.bankEvictions,
+      })
+    }
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** All metrics in Prometheus' text format. */
+  async render(): Promise<string> {
+    await this.#refresh()
+    return this.#registry.metrics()
+  }
+
+  httpAnswered(method: string, route: string, status: number, seconds: number): void {
+    this.#httpRequests.inc({ method, route, status: String(status) })
+    this.#httpSeconds.observe({ method, route }, seconds)
+  }
+
+  firstToken(seconds: number): void {
+    this.#firstToken.observe(seconds)
+  }
+
+  nextToken(seconds: number): void {
+    this.#interToken.observe(seconds)
+  }
+
+  generationEnded(report: GenerationReport): void {
+    const tenant = this.#tenants.label(report.tenant)
+    this.#generations.inc({ task: report.task === null ? '' : this.#tasks.label(report.task), status: report.status })
+    this.#tenantRequests.inc({ tenant, status: report.status })
+    this.#promptTokens.inc({ tenant }, report.promptTokens)
+    this.#completionTokens.inc({ tenant }, report.completionTokens)
+    this.#queueSeconds.observe(report.queueSeconds)
+    for (const { adapter, version } of report.adapters) {
+      const known = this.#versions.admits(`${adapter}@v${version}`)
+      this.#adapterRequests.inc(known ? { adapter, version: `v${version}` } : { adapter: 'other', version: 'other' })
+    }
+  }
+
+  refused(code: string): void {
+    this.#refused.inc({ code })
+  }
+
+  /** `result`: `created`, `known`, or the code of the error. */
+  uploadEnded(result: string): void {
+    this.#uploads.inc({ result })
+  }
+
+  #readMetrics<T>(metrics: readonly ReadMetric<T>[]): (source: T) => void {
+    const targets = metrics.map(({ kind, name, help, read }) => {
+      const target = kind === 'gauge' ? this.#gauge(name, help) : this.#counter(name, help)
+      return { target, read }
+    })
+    return (source) => {
+      for (const { target, read } of targets) assign(target, read(source))
+    }
+  }
+
+  #tierGauges(): (tier: TierNumbers) => void {
+    const bytes = this.#gauge('tier_bytes', 'Bytes of adapter weights in a tier.', ['tier'])
+    const budget = this.#gauge('tier_budget_bytes', 'Byte limit of a tier.', ['tier'])
+    const versions = this.#gauge('tier_versions', 'Adapter versions in a tier.', ['tier'])
+    const hits = this.#counter('tier_hits_total', 'Requests that found their version in a tier.', ['tier'])
+    const loads = this.#counter('tier_loads_total', 'Versions brought into a tier.', ['tier'])
+    const evictions = this.#counter('tier_evictions_total', 'Versions pushed out of a tier.', ['tier'])
+    return (numbers) => {
+      const labels = { tier: numbers.tier }
+      bytes.set(labels, numbers.bytes)
+      if (numbers.budgetBytes !== null) budget.set(labels, numbers.budgetBytes)
+      versions.set(labels, numbers.versions)
+      assign(hits, numbers.hits, labels)
+      assign(loads, numbers.loads, labels)
+      assign(evictions, numbers.evictions, labels)
+    }
+  }
+
+  #counter<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+    return new Counter({ name: PREFIX + name, help, labelNames: [...labelNames], registers: [this.#registry] })
+  }
+
+  #gauge<L extends string = never>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
+    return new Gauge({ name: PREFIX + name, help, labelNames: [...labelNames], registers: [this.#registry] })
+  }
+
+  #histogram<L extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: readonly L[] = [],
+  ): Histogram<L> {
+    return new Histogram({ name: PREFIX + name, help, buckets, labelNames: [...labelNames], registers: [this.#registry] })
+  }
+}
+
+/** Sets a gauge, or a counter that somebody else counts, to an absolute value. */
+function assign<L extends string>(metric: Counter<L> | Gauge<L>, value: number, labels = {} as Record<L, string>): void {
+  if (metric instanceof Gauge) return metric.set(labels, value)
+  metric.remove(labels)
+  metric.inc(labels, value)
+}

@@ -1,0 +1,30 @@
+import { counter, gauge } from './read-metric.ts'
+import type { ReadMetric } from './read-metric.ts'
+
+/** The registry's own figures; those of the tiers are apart. */
+export interface RegistryNumbers {
+  readonly adapters: number
+  readonly versions: number
+  readonly tasks: number
+  readonly draining: number
+  readonly rejected: number
+  readonly leases: number
+  readonly imports: number
+  readonly activations: number
+  readonly rollbacks: number
+  readonly deletions: number
+}
+
+/** Every figure of `RegistryNumbers`. */
+export const REGISTRY_METRICS: readonly ReadMetric<RegistryNumbers>[] = [
+  gauge('adapters', 'Adapters with at least one version.', (r) => r.adapters),
+  gauge('adapter_versions', 'Versions that can be served.', (r) => r.versions),
+  gauge('tasks', 'Tasks.', (r) => r.tasks),
+  gauge('draining_versions', 'Deleted versions that running requests still use.', (r) => r.draining),
+  gauge('rejected_versions', 'Dropped folders and stored versions that cannot be used.', (r) => r.rejected),
+  gauge('leases', 'Leases held by requests.', (r) => r.leases),
+  counter('imports_total', 'Folders dropped into the store that became versions.', (r) => r.imports),
+  counter('activations_total', 'Activations of a version for a task.', (r) => r.activations),
+  counter('rollbacks_total', 'Rollbacks of a task.', (r) => r.rollbacks),
+  counter('deletions_total', 'Deletions of adapters and versions.', (r) => r.deletions),
+]

@@ -1,0 +1,78 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { TroupeError } from '../core/errors.ts'
+
+/** Who sends a request. */
+export interface Caller {
+  /** Name of the tenant; `*` when no keys are configured. */
+  readonly tenant: string
+  /** May touch names of every tenant and names nobody owns. */
+  readonly admin: boolean
+}
+
+/** One tenant as configured. */
+export interface TenantKeys {
+  readonly name: string
+  /** Keys in the clear, or `sha256:<64 hex digits>` of them. */
+  readonly keys: readonly string[]
+  readonly admin?: boolean
+}
+
+/** Headers a key can come in. */
+export interface KeyHeaders {
+  readonly authorization?: string | undefined
+  readonly 'x-api-key'?: string | string[] | undefined
+}
+
+/** Every caller while no keys are configured. */
+export const EVERYONE: Caller = { tenant: '*', admin: true }
+
+const HASHED = /^sha256:[0-9a-f]{64}$/
+const BEARER = /^Bearer +(\S+)$/i
+
+/** The keys of all tenants, kept only as SHA-256 hashes. */
+export class Keyring {
+  readonly #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[]
+
+  constructor(tenants: readonly TenantKeys[]) {
+    this.#entries = tenants.flatMap(({ name, keys, admin = false }) =>
+      keys.map((key) => ({ hash: storedHash(key), caller: { tenant: name, admin } })),
+    )
+  }
+
+  /** No keys configured: everybody may do everything. */
+  get open(): boolean {
+    return this.#entries.length === 0
+  }
+
+  /** Finds the caller of a request. Throws `invalid_api_key` when the key is missing or unknown. */
+  authenticate(headers: KeyHeaders): Caller {
+    if (this.open) return EVERYONE
+    const key = presentedKey(headers)
+    if (key === null)
+      throw new TroupeError(
+        'invalid_api_key',
+        'no API key was sent: add the header `Authorization: Bearer <key>` or `x-api-key: <key>`',
+      )
+    const hash = sha256(key)
+    let found: Caller | null = null
+    // Every entry is compared, so that the time taken does not tell which one matched.
+    for (const entry of this.#entries) if (timingSafeEqual(entry.hash, hash)) found = entry.caller
+    if (!found) throw new TroupeError('invalid_api_key', 'the API key is unknown')
+    return found
+  }
+}
+
+function presentedKey(headers: KeyHeaders): string | null {
+  const bearer = headers.authorization === undefined ? null : BEARER.exec(headers.authorization)
+  if (bearer?.[1] !== undefined) return bearer[1]
+  const plain = headers['x-api-key']
+  return typeof plain === 'string' && plain !== '' ? plain : null
+}
+
+function storedHash(key: string): Buffer {
+  return HASHED.test(key) ? Buffer.from(key.slice('sha256:'.length), 'hex') : sha256(key)
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text, 'utf8').digest()
+}

@@ -1,0 +1,53 @@
+import { TextDecoder } from 'node:util'
+import type { Tokenizer } from './tokenizer.ts'
+
+/**
+ * Text of one sequence as its tokens come: what `push` and `flush` return, joined, equals `decode` of all tokens. Bytes of an
+ * incomplete character are held back. The cost of a token does not depend on how many came before.
+ */
+export class Detokenizer {
+  readonly #tokenizer: Tokenizer
+  readonly #skipSpecialTokens: boolean
+  readonly #bytes: TextDecoder
+  /** Byte tokens came and the decoder may hold some of them back. */
+  #inBytes = false
+  /** The last token that counted: the context in which a decoder of words sees the next one. */
+  #previous: number | null = null
+
+  constructor(tokenizer: Tokenizer, options: { readonly skipSpecialTokens?: boolean } = {}) {
+    this.#tokenizer = tokenizer
+    this.#skipSpecialTokens = options.skipSpecialTokens ?? true
+    this.#bytes = new TextDecoder('utf-8', { ignoreBOM: tokenizer.byteStyle === 'byte-level' })
+  }
+
+  /** Takes the next token; returns the text that became final with it, often one word, sometimes nothing. */
+  push(id: number): string {
+    if (this.#skipSpecialTokens && this.#tokenizer.specialIds.has(id)) return ''
+    const piece = this.#tokenizer.piece(id)
+    if (piece.kind === 'nothing') return ''
+    const text = piece.kind === 'bytes' ? this.#pushBytes(id, piece.bytes) : this.flush() + this.#wordText(id)
+    this.#previous = id
+    return text
+  }
+
+  /** What is still held back, incomplete characters as U+FFFD. */
+  flush(): string {
+    if (!this.#inBytes) return ''
+    this.#inBytes = false
+    return this.#bytes.decode()
+  }
+
+  #pushBytes(id: number, bytes: Uint8Array): string {
+    this.#inBytes = true
+    const text = this.#bytes.decode(bytes, { stream: true })
+    // A decoder that drops the first space of a text also drops it when it comes as a byte.
+    return this.#previous === null && text === ' ' ? this.#wordText(id) : text
+  }
+
+  #wordText(id: number): string {
+    const options = { skipSpecialTokens: false }
+    if (this.#previous === null) return this.#tokenizer.decode([id], options)
+    const before = this.#tokenizer.decode([this.#previous], options)
+    return this.#tokenizer.decode([this.#previous, id], options).slice(before.length)
+  }
+}

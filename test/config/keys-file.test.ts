@@ -1,0 +1,43 @@
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { readKeysFile } from '../../src/config/keys-file.ts'
+import { Keyring } from '../../src/tenancy/keys.ts'
+import { temporaryFolder } from '../support/model-folder.ts'
+
+const SHA256_OF_SECRET_KEY = '85dbe15d75ef9308c7ae0f33c7a324cc6f4bf519a2ed2f3027bd33c140a4f9aa'
+
+async function keysFile(content: string | object): Promise<string> {
+  return join(await temporaryFolder({ 'keys.json': content }), 'keys.json')
+}
+
+describe('readKeysFile', () => {
+  it('gives the keyring what it needs', async () => {
+    const keyring = new Keyring(
+      readKeysFile(
+        await keysFile([
+          { tenant: 'acme', key: 'sk-acme-0001' },
+          { tenant: 'ops', keySha256: SHA256_OF_SECRET_KEY, admin: true },
+        ]),
+      ),
+    )
+    expect(keyring.authenticate({ authorization: 'Bearer sk-acme-0001' })).toEqual({ tenant: 'acme', admin: false })
+    expect(keyring.authenticate({ 'x-api-key': 'secret-key' })).toEqual({ tenant: 'ops', admin: true })
+  })
+
+  it.each([
+    ['[{"tenant": "acme", "key": "sk-secret-1"', /not valid JSON/],
+    ['[]', /at least one entry/],
+    ['[{"tenant": "acme", "key": "sk-secret-1", "role": "x"}]', /entry 0 .* unknown field "role"/],
+    ['[{"tenant": "Acme", "key": "sk-secret-1"}]', /`tenant`/],
+    ['[{"tenant": "acme"}]', /either `key` or `keySha256`/],
+    ['[{"tenant": "acme", "key": "short"}]', /`key`/],
+    ['[{"tenant": "acme", "keySha256": "abc"}]', /64 hex digits/],
+    ['[{"tenant": "acme", "key": "sk-secret-1"}, {"tenant": "b", "key": "sk-secret-1"}]', /entry 1 .* earlier entry/],
+  ])('refuses %s without showing a key', async (content, message) => {
+    const path = await keysFile(content)
+    const read = (): unknown => readKeysFile(path)
+    expect(read).toThrow(message)
+    expect(read).toThrow(expect.objectContaining({ code: 'invalid_config' }))
+    expect(read).not.toThrow(/sk-secret/)
+  })
+})

@@ -1,0 +1,155 @@
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { FilesystemStore } from '../../../src/registry/store/filesystem.ts'
+import type { RegistryStore } from '../../../src/registry/store/port.ts'
+import { dropFake, fakeFile, stageFake } from '../../support/fake-adapter.ts'
+import { codeOf, messageOf, temporaryFolder } from '../../support/registry-fixture.ts'
+import { describeStore, newTask, newVersion } from './conformance.ts'
+
+describeStore('folder', async () => {
+  const root = join(await temporaryFolder(), 'store')
+  return () => FilesystemStore.open(root)
+})
+
+async function put(store: RegistryStore, adapter: string, effect: number): Promise<string> {
+  const staging = await stageFake(await store.stage(), { effect })
+  return (await store.putVersion(staging, newVersion(adapter, effect))).document.digest
+}
+
+describe('a store folder', () => {
+  it('sweeps what a dead process left, and not what others are doing', async () => {
+    const root = await temporaryFolder()
+    const running = await (await FilesystemStore.open(root)).stage()
+    const dead = `${hostname()}~${2 ** 22 + 1}~00000000~000000000000`
+    const foreign = 'elsewhere~7~00000000~000000000000'
+    const old = 'elsewhere~8~00000000~000000000000'
+    for (const name of [dead, foreign, old, 'unknown']) {
+      await dropFake(join(root, '.staging', name), 'half')
+      await dropFake(join(root, '.trash', name), 'half')
+    }
+    const longAgo = new Date(Date.now() - 48 * 3_600_000)
+    for (const folder of ['.staging', '.trash']) await utimes(join(root, folder, old), longAgo, longAgo)
+    const store = await FilesystemStore.open(root)
+    expect(await readdir(join(root, '.staging'))).toEqual([foreign, running.dir.split('/').at(-1)].sort())
+    expect(await readdir(join(root, '.trash'))).toEqual([foreign])
+    expect((await store.list()).adapters.size).toBe(0)
+  })
+
+  it('takes over the lock of a dead process', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    const lock = join(root, '.locks', 'task.t')
+    await writeFile(lock, `${hostname()}~${2 ** 22 + 1}~00000000~000000000000`)
+    await store.putTask(newTask('t', 1), null)
+    expect(await readdir(join(root, '.locks'))).toEqual([])
+  })
+
+  it('tells an owner from an adapter', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    await put(store, 'acme/a', 1)
+    await dropFake(join(root, 'adapters', 'acme', 'b'), fakeFile({ effect: 2 }))
+    await dropFake(join(root, 'adapters', 'new', 'run-1'), fakeFile({ effect: 2 }))
+    await dropFake(join(root, 'adapters', 'direct'), fakeFile({ effect: 2 }))
+    await put(store, 'known', 1)
+    await dropFake(join(root, 'adapters', 'known', 'run-2'), fakeFile({ effect: 2 }))
+    const listing = await store.list()
+    expect([...listing.adapters.keys()].sort()).toEqual(['acme/a', 'known'])
+    const dropped = listing.dropped.map(({ adapter, dir }) => [adapter, dir.slice(root.length + '/adapters/'.length)])
+    expect(dropped.sort()).toEqual([
+      ['acme/b', 'acme/b'],
+      ['direct', 'direct'],
+      ['known', 'known/run-2'],
+      ['new/run-1', 'new/run-1'],
+    ])
+  })
+
+  it('does not lose an owner’s adapters to files that lie beside them', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    await put(store, 'acme/a', 1)
+    await dropFake(join(root, 'adapters', 'acme'), fakeFile({ effect: 2 }))
+    const listing = await store.list()
+    expect([...listing.adapters.keys()]).toEqual(['acme/a'])
+    expect(listing.damaged[0]?.message).toContain('is an owner')
+  })
+
+  it('reports damaged documents by path and serves the rest', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    const digest = await put(store, 'a', 1)
+    await put(store, 'b', 1)
+    await writeFile(join(store.versionFolder('a', digest), 'version.json'), '{"adapter": "a"')
+    await mkdir(join(root, 'adapters', 'b', '0'.repeat(64)))
+    await writeFile(join(root, 'tasks', 'bad.json'), '{"routes": [], "prompt": "no slot"}')
+    await writeFile(join(root, 'tasks', 'good.json'), '{"routes": []}')
+    const listing = await (await FilesystemStore.open(root)).list()
+    expect([...listing.adapters.keys()]).toEqual(['b'])
+    expect([...listing.tasks.keys()]).toEqual(['good'])
+    expect(listing.damaged.map(({ kind, name }) => `${kind} ${name}`).sort()).toEqual([
+      'task bad',
+      'version a',
+      'version b',
+    ])
+    expect(listing.damaged.find(({ kind }) => kind === 'task')?.message).toContain('{input} exactly once')
+  })
+
+  it('puts a version whose document is damaged in place again', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    const digest = await put(store, 'a', 1)
+    await writeFile(join(store.versionFolder('a', digest), 'version.json'), '{')
+    const staging = await stageFake(await store.stage(), { effect: 1 })
+    const { created, document } = await store.putVersion(staging, newVersion('a', 1))
+    expect([created, document.version]).toEqual([true, 2])
+    expect(await readdir(join(root, '.trash'))).toEqual([])
+  })
+
+  it('says so when it is gone, and never makes itself anew', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(join(root, 'store'))
+    await put(store, 'a', 1)
+    const staging = await store.stage()
+    await rename(join(root, 'store'), join(root, 'away'))
+    expect(await codeOf(() => store.list())).toBe('storage_error')
+    expect(await codeOf(() => store.stage())).toBe('storage_error')
+    expect(await codeOf(() => staging.write('adapter_config.json', (async function* () {})()))).toBe('storage_error')
+    expect(await codeOf(() => store.putTask(newTask('t', 1), null))).toBe('storage_error')
+    expect(await codeOf(() => store.deleteAdapter('a'))).toBe('storage_error')
+    expect(await readdir(root)).toEqual(['away'])
+    await rename(join(root, 'away'), join(root, 'store'))
+    expect([...(await store.list()).adapters.keys()]).toEqual(['a'])
+  })
+
+  it('stages dropped files without touching them, and clears only what it staged', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    const dir = join(root, 'adapters', 'a', 'run')
+    await put(store, 'a', 1)
+    await dropFake(dir, fakeFile({ effect: 2 }))
+    await writeFile(join(dir, 'training_args.bin'), 'pickle')
+    const [folder] = (await store.list()).dropped
+    if (!folder) throw new Error('nothing was found')
+    const staging = await store.stageDropped(folder)
+    expect((await readdir(staging.dir)).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
+    expect((await readdir(dir)).length).toBe(3)
+    await store.clearDropped(folder)
+    expect(await readdir(dir)).toEqual(['training_args.bin'])
+    expect(await readFile(join(staging.dir, 'adapter_model.safetensors'), 'utf8')).toBe(fakeFile({ effect: 2 }))
+  })
+
+  it('refuses a dropped folder whose weights are a pickle', async () => {
+    const root = await temporaryFolder()
+    const store = await FilesystemStore.open(root)
+    const dir = join(root, 'adapters', 'a')
+    await mkdir(dir)
+    await writeFile(join(dir, 'adapter_config.json'), '{}')
+    await writeFile(join(dir, 'adapter_model.bin'), 'pickle')
+    const [folder] = (await store.list()).dropped
+    if (!folder) throw new Error('nothing was found')
+    expect(await messageOf(() => store.stageDropped(folder))).toContain('adapter_model.bin')
+    expect(await readdir(join(root, '.staging'))).toEqual([])
+  })
+})

@@ -1,0 +1,155 @@
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fakeApp } from '../support/fake-app.ts'
+import type { FakeApp } from '../support/fake-app.ts'
+import { bytesOf } from '../support/fake-text.ts'
+
+let fake: FakeApp
+let port: number
+
+beforeAll(async () => {
+  fake = await fakeApp({ places: 2 })
+  await fake.app.listen({ port: 0, host: '127.0.0.1' })
+  port = (fake.app.server.address() as AddressInfo).port
+})
+afterAll(() => fake.app.close())
+beforeEach(() => {
+  fake.engine.tokenMs = 0
+  fake.engine.failAfter = Infinity
+  fake.engine.script = () => bytesOf('grüße')
+  Object.assign(fake.engine, { cancelled: 0, mostActive: 0 })
+  Object.assign(fake.registry, { leases: 0, released: 0 })
+})
+
+const path = '/v1/tasks/extract/generate'
+
+async function stream(payload: object, url = path) {
+  const response = await fake.call({ method: 'POST', url, payload: { ...payload, stream: true } })
+  const events = response.body
+    .split('\n\n')
+    .filter((line) => line !== '')
+    .map((line) => line.replace(/^data: /, ''))
+  return { response, events, chunks: events.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as object) }
+}
+
+/** Sends a streaming request and drops the connection once `until` bytes of answer have come. */
+async function dropAfter(until: number, payload: object): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const request = http.request({ port, path, method: 'POST', headers }, (response) => {
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        if (bytes >= until) response.destroy()
+      })
+      response.on('error', () => resolve())
+      response.on('close', () => resolve())
+    })
+    request.on('error', reject)
+    request.end(JSON.stringify(payload))
+  })
+}
+
+async function settled(): Promise<void> {
+  for (let i = 0; i < 100 && fake.admission.stats().requests > 0; i++) await sleep(20)
+}
+
+const NOTHING = { waiting: 0, running: 0, requests: 0 }
+
+describe('server-sent events', () => {
+  it('sends text as it comes, then the last chunk with everything, then [DONE]', async () => {
+    const { response, events, chunks } = await stream({ input: 'x' })
+    expect(response.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+    expect(response.headers['x-troupe-adapters']).toContain('json@v1')
+    expect(events.at(-1)).toBe('[DONE]')
+    const texts = chunks.map((chunk) => (chunk as { choices: { text: string }[] }).choices[0]?.text)
+    expect(texts).toEqual(['g', 'r', 'ü', 'ß', 'e', ''])
+    expect(chunks.at(-1)).toMatchObject({
+      choices: [{ finish_reason: 'stop' }],
+      usage: { completion_tokens: 7 },
+      provenance: { adapters: [{ name: 'json' }] },
+    })
+    expect(chunks[0]).not.toHaveProperty('usage')
+  })
+
+  it('answers with plain HTTP errors as long as nothing was sent', async () => {
+    const wrong = await stream({ prompt: 'x'.repeat(300) })
+    expect(wrong.response.statusCode).toBe(400)
+    fake.engine.failAfter = 0
+    const failed = await stream({ input: 'x' })
+    expect(failed.response.statusCode).toBe(500)
+    expect(failed.response.json()).toMatchObject({ error: { code: 'internal' } })
+  })
+
+  it('reports later failures as a last event with the same envelope', async () => {
+    fake.engine.failAfter = 2
+    const { response, chunks, events } = await stream({ input: 'x' })
+    expect(response.statusCode).toBe(200)
+    expect(chunks.at(-1)).toMatchObject({ error: { code: 'internal', request_id: response.headers['x-request-id'] } })
+    expect(events).not.toContain('[DONE]')
+    expect(fake.registry).toMatchObject({ leases: 1, released: 1 })
+  })
+
+  it('interleaves several answers and ends once', async () => {
+    const { chunks, events } = await stream({ model: 'json', prompt: ['a', 'b'], n: 2 }, '/v1/completions')
+    const texts = ['', '', '', '']
+    for (const { choices } of chunks as { choices: { index: number; text: string }[] }[])
+      for (const { index, text } of choices) texts[index] += text
+    expect(texts).toEqual(['grüße', 'grüße', 'grüße', 'grüße'])
+    expect(chunks.filter((chunk) => 'provenance' in chunk)).toHaveLength(1)
+    expect(chunks.at(-1)).toHaveProperty('provenance')
+    expect(events.filter((data) => data === '[DONE]')).toHaveLength(1)
+    expect(fake.engine.mostActive).toBe(2)
+  })
+
+  it('gives lease, place and sequence back when the client leaves in the middle', async () => {
+    fake.engine.tokenMs = 15
+    fake.engine.script = () => bytesOf('x'.repeat(110))
+    await dropAfter(1, { input: 'x', stream: true, n: 3 })
+    await settled()
+    expect(fake.admission.stats()).toEqual(NOTHING)
+    expect(fake.registry).toMatchObject({ leases: 1, released: 1 })
+    expect(fake.engine.active).toBe(0)
+    expect(fake.engine.cancelled).toBeGreaterThanOrEqual(2)
+    fake.admission.checkIntegrity()
+    expect(JSON.parse(fake.log.at(-1) ?? '{}')).toMatchObject({ msg: 'generation', status: 'cancelled' })
+  })
+
+  it('does the same for answers that are not streams, and for requests that still wait', async () => {
+    fake.engine.tokenMs = 15
+    fake.engine.script = () => bytesOf('x'.repeat(60))
+    const gone = Array.from({ length: 5 }, () => {
+      const request = http.request({ port, path, method: 'POST', headers: { 'content-type': 'application/json' } })
+      request.on('error', () => {})
+      request.end(JSON.stringify({ input: 'x' }))
+      return request
+    })
+    while (fake.admission.stats().waiting < 3) await sleep(5)
+    for (const request of gone) request.destroy()
+    await settled()
+    expect(fake.admission.stats()).toEqual(NOTHING)
+    expect(fake.registry.leases).toBe(2)
+    expect(fake.registry.released).toBe(2)
+    expect(fake.engine.cancelled).toBe(2)
+  })
+
+  it('gives everything back when a reader who stopped reading leaves', async () => {
+    fake.engine.script = () => bytesOf('x'.repeat(100))
+    await new Promise<void>((resolve) => {
+      const headers = { 'content-type': 'application/json' }
+      const request = http.request({ port, path, method: 'POST', headers }, (answer) => {
+        answer.pause()
+        setTimeout(() => {
+          answer.destroy()
+          resolve()
+        }, 150)
+      })
+      request.end(JSON.stringify({ input: 'x', stream: true, n: 16, logprobs: 20 }))
+    })
+    await settled()
+    expect(fake.admission.stats()).toEqual(NOTHING)
+    expect(fake.registry.released).toBe(fake.registry.leases)
+  })
+})

@@ -1,0 +1,46 @@
+import { TroupeError } from '../../src/core/errors.ts'
+import { StopStrings } from '../../src/text/stop-strings.ts'
+import type { ChatMessage, TextPort, TokenText } from '../../src/server/deps.ts'
+
+/** Tokens 0–255 are the bytes of UTF-8. */
+export const BOS = 256
+export const EOS = 257
+export const VOCAB = 258
+
+const MAX_TEXT = 10_000
+
+export function bytesOf(text: string): number[] {
+  return [...Buffer.from(text, 'utf8')]
+}
+
+export function textOf(tokens: Iterable<number>): string {
+  return Buffer.from([...tokens].filter((token) => token < 256)).toString('utf8')
+}
+
+class ByteText implements TokenText {
+  readonly #decoder = new TextDecoder()
+
+  push(token: number): string {
+    return token < 256 ? this.#decoder.decode(Uint8Array.of(token), { stream: true }) : ''
+  }
+
+  flush(): string {
+    return this.#decoder.decode()
+  }
+}
+
+/** A tokenizer of bytes, with a chat template of one line per message. */
+export const fakeText: TextPort = {
+  eosIds: [EOS],
+  encode: (text, addSpecialTokens) => {
+    if (text.length > MAX_TEXT) throw new TroupeError('prompt_too_long', `the prompt has ${text.length} characters`)
+    return addSpecialTokens ? [BOS, ...bytesOf(text)] : bytesOf(text)
+  },
+  decode: (tokens) => textOf(tokens),
+  tokenText: (token) => (token === BOS ? '<s>' : token === EOS ? '</s>' : textOf([token])),
+  tokenBytes: (token) => (token < 256 ? Uint8Array.of(token) : new Uint8Array(0)),
+  detokenizer: () => new ByteText(),
+  stopStrings: (stops) => new StopStrings(stops),
+  renderChat: (messages: readonly ChatMessage[]) =>
+    `${messages.map(({ role, content }) => `${role}: ${content}\n`).join('')}assistant: `,
+}
