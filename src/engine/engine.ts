@@ -18,8 +18,8 @@ export interface AdapterHost {
 }
 
 interface StatsWaiter {
-  resolve(stats: EngineStats): void
-  reject(error: Error): void
+  readonly resolve: (stats: EngineStats) => void
+  readonly reject: (error: Error) => void
 }
 
 /** The main thread's side of the engine thread: typed messages in, streams of events out. */
@@ -95,7 +95,8 @@ export class Engine implements AdapterHost {
    */
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
     if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
-    if (this.#crash) throw new TroupeError('not_ready', 'the engine has stopped; the server restarts', { cause: this.#crash })
+    if (this.#crash)
+      throw new TroupeError('not_ready', 'the engine has stopped; the server restarts', { cause: this.#crash })
     const id = this.#nextId++
     const queue = new EventQueue<GenerationEvent>()
     this.#streams.set(id, queue)

@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
 import type { Caller } from '../tenancy/keys.ts'
-import { answerBadHttp, installErrorHandlers } from './error-handlers.ts'
+import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers.ts'
 import type { ServerDeps } from './deps.ts'
 import { joinOwnedNames } from './named-urls.ts'
 import { adapterRoutes } from './routes/adapters.ts'
@@ -53,6 +53,7 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     rewriteUrl: joinOwnedNames,
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
+    frameworkErrors: sendError,
     forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 

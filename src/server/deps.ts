@@ -1,15 +1,7 @@
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type {
-  AdapterRecord,
-  Lease,
-  Resolution,
-  Route,
-  Target,
-  TaskRecord,
-  VersionRecord,
-} from '../registry/records.ts'
+import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
 import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
 import type { Logger } from '../telemetry/log.ts'

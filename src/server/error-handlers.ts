@@ -29,7 +29,8 @@ export function installErrorHandlers(app: App): void {
   })
 }
 
-function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** Answers with the envelope of whatever was thrown. */
+export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (thrown instanceof ClientGoneError) return reply.code(CLIENT_CLOSED_REQUEST).send()
   const error = toTroupeError(thrown)
   if (error.status >= 500 && error.code !== 'overloaded' && error.code !== 'not_ready')
@@ -38,6 +39,8 @@ function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply
     reply.header('retry-after', String(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS))
   // The rest of a refused body is not worth reading.
   if (error.status === 413) reply.header('connection', 'close')
+  // What fails before routing has passed no hook.
+  reply.header('x-request-id', request.id)
   return reply.code(error.status).type('application/json; charset=utf-8').send(envelope(error, request.id))
 }
 

@@ -29,7 +29,11 @@ class EventLines implements AsyncIterableIterator<string> {
   #ahead: IteratorResult<object, void> | null
   #ended = false
 
-  constructor(request: FastifyRequest, first: IteratorResult<object, void>, objects: AsyncGenerator<object, void, void>) {
+  constructor(
+    request: FastifyRequest,
+    first: IteratorResult<object, void>,
+    objects: AsyncGenerator<object, void, void>,
+  ) {
     this.#request = request
     this.#ahead = first
     this.#objects = objects

@@ -20,11 +20,7 @@ const REFUSED_FIELDS: Readonly<Record<string, string>> = {
 type SchemaNode = Readonly<Record<string, unknown>>
 
 /** The most telling of a value's schema violations as an `invalid_request` that names the field. */
-export function explain(
-  schema: TSchema,
-  errors: readonly TLocalizedValidationError[],
-  part: string,
-): TroupeError {
+export function explain(schema: TSchema, errors: readonly TLocalizedValidationError[], part: string): TroupeError {
   const telling = withoutBranches(schema as SchemaNode, errors)
   const unknown = telling.find((error) => error.keyword === 'additionalProperties')
   if (unknown) return unknownField(unknown, part)

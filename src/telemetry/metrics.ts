@@ -50,7 +50,11 @@ export class Metrics {
   readonly #versions = new BoundedLabels()
   #refresh: () => Promise<void> = async () => {}
 
-  readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', ['method', 'route', 'status'])
+  readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', [
+    'method',
+    'route',
+    'status',
+  ])
   readonly #httpSeconds = this.#histogram(
     'http_request_duration_seconds',
     'Time from the request line to the end of the answer.',
@@ -64,7 +68,11 @@ export class Metrics {
     SECONDS_LONG,
   )
   readonly #interToken = this.#histogram('inter_token_seconds', 'Time between two tokens of a sequence.', SECONDS_SHORT)
-  readonly #queueSeconds = this.#histogram('queue_seconds', 'Time until the first sequence of a request ran.', SECONDS_LONG)
+  readonly #queueSeconds = this.#histogram(
+    'queue_seconds',
+    'Time until the first sequence of a request ran.',
+    SECONDS_LONG,
+  )
   readonly #promptTokens = this.#counter('prompt_tokens_total', 'Prompt tokens of ended requests.', ['tenant'])
   readonly #completionTokens = this.#counter('completion_tokens_total', 'Tokens generated.', ['tenant'])
   readonly #tenantRequests = this.#counter('tenant_requests_total', 'Generation requests ended.', ['tenant', 'status'])
@@ -200,12 +208,22 @@ export class Metrics {
     buckets: number[],
     labelNames: readonly L[] = [],
   ): Histogram<L> {
-    return new Histogram({ name: PREFIX + name, help, buckets, labelNames: [...labelNames], registers: [this.#registry] })
+    return new Histogram({
+      name: PREFIX + name,
+      help,
+      buckets,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+    })
   }
 }
 
 /** Sets a gauge, or a counter that somebody else counts, to an absolute value. */
-function assign<L extends string>(metric: Counter<L> | Gauge<L>, value: number, labels = {} as Record<L, string>): void {
+function assign<L extends string>(
+  metric: Counter<L> | Gauge<L>,
+  value: number,
+  labels = {} as Record<L, string>,
+): void {
   if (metric instanceof Gauge) return metric.set(labels, value)
   metric.remove(labels)
   metric.inc(labels, value)

@@ -47,7 +47,12 @@ describe('POST /v1/tasks/{task}/generate', () => {
   it('renders messages through the chat template, the task’s system message first', async () => {
     await fake.registry.putTask('extract', { system: 'Be brief.' })
     await generate({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }] })
-    await generate({ messages: [{ role: 'system', content: 'French.' }, { role: 'user', content: 'hi' }] })
+    await generate({
+      messages: [
+        { role: 'system', content: 'French.' },
+        { role: 'user', content: 'hi' },
+      ],
+    })
     expect(fake.engine.requests.map(({ tokens }) => textOf(tokens))).toEqual([
       'system: Be brief.\nuser: hi\nassistant: ',
       'system: Be brief.\n\nFrench.\nuser: hi\nassistant: ',
@@ -120,7 +125,10 @@ describe('POST /v1/tasks/{task}/generate', () => {
   it('runs a mix with scales, versions written in any form', async () => {
     const digest = `sha256:${'bbbb'.padEnd(64, '0')}`
     for (const version of ['v2', '2', 2, digest, 'sha256:bbbb0000']) {
-      const adapters = [{ name: 'json', version: 'v1', scale: 0.5 }, { name: 'json', version }]
+      const adapters = [
+        { name: 'json', version: 'v1', scale: 0.5 },
+        { name: 'json', version },
+      ]
       const response = await generate({ input: 'x', adapters })
       expect(response.json()).toMatchObject({ choices: [{ text: 'aaaa+bbbb(T:x!)' }] })
     }
@@ -167,7 +175,10 @@ describe('POST /v1/tasks/{task}/generate', () => {
     fake.registry.addAdapter('acme/a', 'cccc')
     await fake.registry.putTask('acme/t', { routes: [{ adapter: 'acme/a' }] })
     for (const name of ['acme%2Ft', 'acme/t'])
-      expect((await generate({ input: 'x' }, name)).json()).toMatchObject({ task: 'acme/t', choices: [{ text: 'cccc(x)' }] })
+      expect((await generate({ input: 'x' }, name)).json()).toMatchObject({
+        task: 'acme/t',
+        choices: [{ text: 'cccc(x)' }],
+      })
   })
 
   it('knows no task: 404', async () => {

@@ -31,7 +31,11 @@ async function stream(payload: object, url = path) {
     .split('\n\n')
     .filter((line) => line !== '')
     .map((line) => line.replace(/^data: /, ''))
-  return { response, events, chunks: events.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as object) }
+  return {
+    response,
+    events,
+    chunks: events.filter((data) => data !== '[DONE]').map((data) => JSON.parse(data) as object),
+  }
 }
 
 /** Sends a streaming request and drops the connection once `until` bytes of answer have come. */

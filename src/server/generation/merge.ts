@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { EventQueue } from '../../engine/event-queue.ts'
 
 type Item<T> = { readonly value: T } | { readonly ended: true } | { readonly error: unknown }
@@ -11,6 +12,8 @@ export type Source<T> = (signal: AbortSignal) => AsyncIterable<T>
  */
 export async function* merge<T>(sources: readonly Source<T>[], signal: AbortSignal): AsyncGenerator<T, void, void> {
   const controller = new AbortController()
+  // Every source listens: many of them are no leak.
+  setMaxListeners(0, controller.signal)
   const onAbort = (): void => controller.abort(signal.reason)
   if (signal.aborted) onAbort()
   signal.addEventListener('abort', onAbort)
@@ -25,7 +28,7 @@ export async function* merge<T>(sources: readonly Source<T>[], signal: AbortSign
     }
   })
   try {
-    for (let open = sources.length; open > 0; ) {
+    for (let open = sources.length; open > 0;) {
       const item = await queue.next()
       if ('value' in item) yield item.value
       else if ('error' in item) throw item.error

@@ -35,7 +35,10 @@ export function provenanceOf(
 /** Value of the header `x-troupe-adapters`: `name@v3;<first 12 digits of the digest>`, comma-separated. */
 export function adaptersHeader(adapters: readonly ResolvedAdapter[]): string {
   return adapters
-    .map(({ adapter, version, digest }) => `${adapter}@${versionName(version)};${digest.replace('sha256:', '').slice(0, 12)}`)
+    .map(
+      ({ adapter, version, digest }) =>
+        `${adapter}@${versionName(version)};${digest.replace('sha256:', '').slice(0, 12)}`,
+    )
     .join(', ')
 }
 

@@ -67,8 +67,7 @@ function planCompletion(deps: ServerDeps, request: FastifyRequest, body: Complet
 
 function encodePrompts(deps: ServerDeps, { prompt, add_special_tokens: special }: CompletionRequest): EncodedPrompt[] {
   const { vocab } = deps.engine.info
-  const encode = (text: string, param: string): EncodedPrompt =>
-    encodePrompt(deps.text, text, special ?? true, param)
+  const encode = (text: string, param: string): EncodedPrompt => encodePrompt(deps.text, text, special ?? true, param)
   if (typeof prompt === 'string') return [encode(prompt, 'prompt')]
   if (isTokenIds(prompt)) return [tokenPrompt(prompt, vocab, 'prompt')]
   return prompt.map((one, i) =>

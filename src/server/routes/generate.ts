@@ -40,12 +40,7 @@ export function generateRoutes(app: App, deps: ServerDeps): void {
   })
 }
 
-function planGenerate(
-  deps: ServerDeps,
-  request: FastifyRequest,
-  task: string,
-  body: GenerateRequest,
-): GenerationPlan {
+function planGenerate(deps: ServerDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
   const resolution = resolveTarget(deps.registry, request.caller, { task }, body.adapters)
   return completePlan(deps, request, {
     label: { task, model: null },

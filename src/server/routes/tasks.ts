@@ -7,7 +7,14 @@ import type { App } from '../app.ts'
 import type { RegistryPort, ServerDeps } from '../deps.ts'
 import { versionNumber } from '../generation/target.ts'
 import { Name, Strict, errorResponses } from '../schemas/common.ts'
-import { ActivateBodySchema, SwitchedSchema, TaskBodySchema, TaskSchema, routesBody, taskBody } from '../schemas/tasks.ts'
+import {
+  ActivateBodySchema,
+  SwitchedSchema,
+  TaskBodySchema,
+  TaskSchema,
+  routesBody,
+  taskBody,
+} from '../schemas/tasks.ts'
 import type { TaskRequest } from '../schemas/tasks.ts'
 
 const byTask = Strict({ task: Name })

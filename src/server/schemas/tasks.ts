@@ -31,7 +31,9 @@ export const TaskBodySchema = Strict(
     description: Type.Optional(Type.String({ maxLength: 4096 })),
     adapter: Type.Optional(Name),
     version: Type.Optional(VersionRef),
-    routes: Type.Optional(Type.Array(RouteRef, { maxItems: 16, description: 'Instead of `adapter`; empty = the base.' })),
+    routes: Type.Optional(
+      Type.Array(RouteRef, { maxItems: 16, description: 'Instead of `adapter`; empty = the base.' }),
+    ),
     prompt: Type.Optional(
       Type.Union([Type.String(), Type.Null()], { description: 'Text around the input, with `{input}` where it goes.' }),
     ),
@@ -40,7 +42,10 @@ export const TaskBodySchema = Strict(
     ),
     defaults: Type.Optional(TaskDefaultsSchema),
   },
-  { title: 'TaskRequest', description: 'Fields left out keep their value; versions left out are the newest ready ones.' },
+  {
+    title: 'TaskRequest',
+    description: 'Fields left out keep their value; versions left out are the newest ready ones.',
+  },
 )
 export type TaskRequest = Static<typeof TaskBodySchema>
 
@@ -77,7 +82,10 @@ export function TaskSchema(description = 'The task.') {
 
 export const SwitchedSchema = Strict(
   { task: TaskSchema(), previous: Type.Array(RouteSchema) },
-  { title: 'Switched', description: 'The task now, and where it went before. Requests in flight finish where they began.' },
+  {
+    title: 'Switched',
+    description: 'The task now, and where it went before. Requests in flight finish where they began.',
+  },
 )
 
 type TaskBody = Static<ReturnType<typeof TaskSchema>>

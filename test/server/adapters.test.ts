@@ -1,0 +1,135 @@
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { fakeApp } from '../support/fake-app.ts'
+import type { FakeApp } from '../support/fake-app.ts'
+
+let fake: FakeApp
+let base: string
+
+beforeEach(async () => {
+  fake = await fakeApp({
+    tenants: [
+      { name: 'acme', keys: ['k'] },
+      { name: 'ops', keys: ['admin'], admin: true },
+    ],
+  })
+  await fake.app.listen({ port: 0, host: '127.0.0.1' })
+  base = `http://127.0.0.1:${(fake.app.server.address() as AddressInfo).port}/v1/adapters`
+})
+afterEach(() => fake.app.close())
+
+async function upload(name: string, files: Record<string, string>, key = 'k'): Promise<Response> {
+  const form = new FormData()
+  for (const [file, content] of Object.entries(files)) form.append('files', new Blob([content]), file)
+  return fetch(`${base}/${name}/versions`, { method: 'POST', body: form, headers: { 'x-api-key': key } })
+}
+
+async function as(key: string, method: 'GET' | 'DELETE', path = '') {
+  return fake.call({ method, url: `/v1/adapters${path}`, headers: { 'x-api-key': key } })
+}
+
+const FILES = { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'weights' }
+
+describe('uploads', () => {
+  it('stages every file and answers with the new version, or the one these bytes are already', async () => {
+    const first = await upload('acme%2Fnew', FILES)
+    expect(first.status).toBe(201)
+    expect(await first.json()).toMatchObject({
+      adapter: 'acme/new',
+      version: 'v1',
+      state: 'ready',
+      method: 'lora',
+      rank: 8,
+      bytes: 512,
+      probe: { max_difference: 0.5, kl: 0.1 },
+    })
+    expect(
+      Object.fromEntries([...(fake.registry.uploads[0] ?? [])].map(([name, data]) => [name, data.toString()])),
+    ).toEqual(FILES)
+    const again = await upload('acme/new', FILES)
+    expect(again.status).toBe(200)
+    expect(await again.json()).toMatchObject({ version: 'v1' })
+    const text = await fake.metrics.render()
+    expect(text).toContain('troupe_adapter_uploads_total{result="created"} 1')
+    expect(text).toContain('troupe_adapter_uploads_total{result="known"} 1')
+  })
+
+  it('counts all files together against the limit, and keeps nothing', async () => {
+    const large = await upload('acme%2Fnew', { a: 'x'.repeat(3000), b: 'x'.repeat(3000) })
+    expect(large.status).toBe(413)
+    expect(await large.json()).toMatchObject({ error: { code: 'upload_too_large' } })
+    expect(fake.registry.discarded).toBe(1)
+    expect((await upload('acme%2Fnew', { a: 'x'.repeat(200_000) })).status).toBe(413)
+  })
+
+  it('refuses other people’s names, empty forms, text fields and bodies that are no forms', async () => {
+    expect((await upload('json', FILES)).status).toBe(403)
+    expect((await upload('zeta%2Fa', FILES)).status).toBe(403)
+    expect(fake.registry.uploads).toHaveLength(0)
+    expect((await upload('json', FILES, 'admin')).status).toBe(201)
+    expect((await upload('acme%2Fnew', {})).status).toBe(400)
+    const form = new FormData()
+    form.append('config', 'text')
+    const headers = { 'x-api-key': 'k' }
+    const field = await fetch(`${base}/acme%2Fnew/versions`, { method: 'POST', body: form, headers })
+    expect(await field.json()).toMatchObject({ error: { code: 'invalid_request', param: 'config' } })
+    const jsonHeaders = { ...headers, 'content-type': 'application/json' }
+    const json = await fetch(`${base}/acme%2Fnew/versions`, { method: 'POST', body: '{}', headers: jsonHeaders })
+    expect(json.status).toBe(415)
+    const none = await fetch(`${base}/acme%2Fnew/versions`, { method: 'POST', headers })
+    expect(none.status).toBe(415)
+  })
+
+  it('forgets what came when the registry refuses it or the client leaves', async () => {
+    const refused = await upload('acme%2Fnew', { 'adapter_config.json': '' })
+    expect(refused.status).toBe(400)
+    expect(await refused.json()).toMatchObject({ error: { code: 'invalid_adapter', param: 'files' } })
+    expect(fake.registry.discarded).toBe(1)
+    const controller = new AbortController()
+    const part = '--b\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\nhalf'
+    const body = new ReadableStream({
+      start: (stream) => {
+        stream.enqueue(new TextEncoder().encode(part))
+        setTimeout(() => controller.abort(), 100)
+      },
+    })
+    const headers = { 'x-api-key': 'k', 'content-type': 'multipart/form-data; boundary=b' }
+    const options = { method: 'POST', body, headers, signal: controller.signal, duplex: 'half' }
+    await expect(fetch(`${base}/acme%2Fnew/versions`, options as RequestInit)).rejects.toThrow()
+    await expect.poll(() => fake.registry.discarded).toBe(2)
+  })
+})
+
+describe('/v1/adapters', () => {
+  it('lists pages by name, with a prefix', async () => {
+    for (const name of ['c', 'a', 'b', 'acme/x']) fake.registry.addAdapter(name, name.padEnd(4, '0'))
+    const page = async (query: string) =>
+      (await as('admin', 'GET', query)).json<{ data: { name: string }[]; next: string | null }>()
+    const first = await page('?limit=2')
+    expect(first).toMatchObject({ data: [{ name: 'a' }, { name: 'acme/x' }], next: 'acme/x' })
+    const second = await page(`?limit=3&after=${encodeURIComponent(first.next ?? '')}`)
+    expect(second).toMatchObject({ data: [{ name: 'b' }, { name: 'c' }, { name: 'json' }], next: null })
+    expect((await page('?prefix=acme/')).data).toHaveLength(1)
+  })
+
+  it('shows an adapter and one version', async () => {
+    expect((await as('k', 'GET', '/json')).json()).toMatchObject({
+      name: 'json',
+      versions: [{ version: 'v1' }, { version: 'v2' }],
+    })
+    expect((await as('k', 'GET', '/json/versions/2')).json()).toMatchObject({ version: 'v2' })
+    expect((await as('k', 'GET', '/json/versions/v9')).json()).toMatchObject({ error: { code: 'version_not_found' } })
+    expect((await as('k', 'GET', '/nope')).json()).toMatchObject({ error: { code: 'adapter_not_found' } })
+  })
+
+  it('deletes at once, or when the last request has ended, but nothing a task routes to', async () => {
+    fake.registry.addAdapter('acme/x', 'eeee', 'ffff')
+    expect((await as('k', 'DELETE', '/json')).statusCode).toBe(403)
+    expect((await as('admin', 'DELETE', '/json')).json()).toMatchObject({ error: { code: 'adapter_in_use' } })
+    expect((await as('k', 'DELETE', '/acme%2Fx/versions/v1')).statusCode).toBe(204)
+    fake.registry.deletion = 'draining'
+    const draining = await as('k', 'DELETE', '/acme%2Fx')
+    expect(draining.statusCode).toBe(202)
+    expect(draining.json()).toEqual({ status: 'draining' })
+  })
+})

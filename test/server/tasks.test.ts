@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { fakeApp } from '../support/fake-app.ts'
+import type { FakeApp } from '../support/fake-app.ts'
+
+let fake: FakeApp
+
+beforeEach(async () => {
+  fake = await fakeApp({
+    tenants: [
+      { name: 'acme', keys: ['acme-key'] },
+      { name: 'zeta', keys: ['zeta-key'] },
+      { name: 'ops', keys: ['ops-key'], admin: true },
+    ],
+  })
+  fake.registry.addAdapter('acme/a', 'cccc', 'dddd')
+})
+afterEach(() => fake.app.close())
+
+type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+
+async function as(who: string, method: Method, path: string, payload?: object) {
+  const headers = { authorization: `Bearer ${who}-key` }
+  return fake.call({ method, url: `/v1/${path}`, headers, ...(payload ? { payload } : {}) })
+}
+
+describe('/v1/tasks', () => {
+  it('creates, changes, shows and deletes a task', async () => {
+    const created = await as('acme', 'PUT', 'tasks/acme%2Ft', {
+      adapter: 'acme/a',
+      description: 'd',
+      prompt: 'P {input}',
+    })
+    expect(created.statusCode).toBe(201)
+    expect(created.json()).toMatchObject({
+      task: 'acme/t',
+      routes: [{ adapter: 'acme/a', version: 'v2', weight: 1 }],
+      prompt: 'P {input}',
+      revision: 1,
+    })
+    const routes = [
+      { adapter: 'acme/a', version: 'v1', weight: 3 },
+      { adapter: 'json', version: 2 },
+    ]
+    const changed = await as('acme', 'PUT', 'tasks/acme/t', { routes, defaults: { max_tokens: 5, stop: ['x'] } })
+    expect(changed.statusCode).toBe(200)
+    expect(changed.json()).toMatchObject({
+      routes: [
+        { adapter: 'acme/a', version: 'v1', weight: 3 },
+        { adapter: 'json', version: 'v2', weight: 1 },
+      ],
+      description: 'd',
+      defaults: { max_tokens: 5, stop: ['x'] },
+    })
+    expect((await as('acme', 'GET', 'tasks/acme%2Ft')).json()).toEqual(changed.json())
+    expect((await as('acme', 'DELETE', 'tasks/acme%2Ft')).statusCode).toBe(204)
+    expect((await as('acme', 'GET', 'tasks/acme%2Ft')).statusCode).toBe(404)
+  })
+
+  it('activates and rolls back', async () => {
+    await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a', version: 'v1' })
+    const activated = await as('acme', 'POST', 'tasks/acme/t/activate', {
+      adapter: 'acme/a',
+      version: 'sha256:dddd0000',
+    })
+    expect(activated.json()).toMatchObject({
+      task: { routes: [{ version: 'v2' }] },
+      previous: [{ adapter: 'acme/a', version: 'v1', weight: 1 }],
+    })
+    const back = await as('acme', 'POST', 'tasks/acme/t/rollback')
+    expect(back.json()).toMatchObject({ task: { routes: [{ version: 'v1' }] }, previous: [{ version: 'v2' }] })
+    const empty = await as('acme', 'POST', 'tasks/acme/t/rollback')
+    expect(empty.statusCode).toBe(409)
+    expect(empty.json()).toMatchObject({ error: { code: 'rollback_empty' } })
+  })
+
+  it.each([
+    [{ adapter: 'json', routes: [] }, 'routes'],
+    [{ version: 'v1' }, 'version'],
+    [{ adaptor: 'json' }, 'adaptor'],
+    [{ defaults: { max_token: 5 } }, 'defaults.max_token'],
+    [{ routes: [{ adapter: 'json', weight: -1 }] }, 'routes[0].weight'],
+  ])('refuses %j', async (payload, param) => {
+    const response = await as('ops', 'PUT', 'tasks/t', payload)
+    expect(response.statusCode).toBe(400)
+    expect(response.json()).toMatchObject({ error: { param } })
+  })
+
+  it('lets tenants alter only what begins with their name, and see only that and what nobody owns', async () => {
+    await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a' })
+    for (const [method, path] of [
+      ['PUT', 'tasks/acme%2Ft'],
+      ['DELETE', 'tasks/acme%2Ft'],
+      ['DELETE', 'tasks/extract'],
+      ['POST', 'tasks/acme%2Ft/rollback'],
+    ] as const) {
+      const response = await as('zeta', method, path, method === 'PUT' ? {} : undefined)
+      expect(response.statusCode, `${method} ${path}`).toBe(403)
+      expect(response.json()).toMatchObject({ error: { code: 'forbidden', type: 'permission_error' } })
+    }
+    expect((await as('zeta', 'GET', 'tasks/acme%2Ft')).statusCode).toBe(404)
+    expect((await as('zeta', 'GET', 'tasks')).json<{ data: object[] }>().data).toMatchObject([{ task: 'extract' }])
+    expect((await as('ops', 'GET', 'tasks')).json<{ data: object[] }>().data).toHaveLength(2)
+    expect((await as('ops', 'DELETE', 'tasks/acme%2Ft')).statusCode).toBe(204)
+    const foreign = await as('zeta', 'PUT', 'tasks/zeta%2Ft', { adapter: 'acme/a' })
+    expect(foreign.json()).toMatchObject({ error: { code: 'adapter_not_found' } })
+  })
+
+  it('needs a key', async () => {
+    const missing = await fake.call({ url: '/v1/tasks' })
+    expect(missing.statusCode).toBe(401)
+    expect(missing.json()).toMatchObject({ error: { code: 'invalid_api_key', type: 'authentication_error' } })
+    const wrong = await fake.call({ url: '/v1/tasks', headers: { 'x-api-key': 'nope' } })
+    expect(wrong.statusCode).toBe(401)
+    expect((await fake.call({ url: '/v1/tasks', headers: { 'x-api-key': 'acme-key' } })).statusCode).toBe(200)
+    expect((await fake.call({ url: '/health/live' })).statusCode).toBe(200)
+  })
+
+  it('runs other tenants’ tasks and adapters for nobody', async () => {
+    await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a' })
+    expect((await as('acme', 'POST', 'tasks/acme/t/generate', { input: 'x' })).statusCode).toBe(200)
+    expect((await as('zeta', 'POST', 'tasks/acme/t/generate', { input: 'x' })).statusCode).toBe(404)
+    const adapters = [{ name: 'acme/a' }]
+    expect((await as('zeta', 'POST', 'tasks/extract/generate', { input: 'x', adapters })).statusCode).toBe(404)
+    const version = [{ name: 'acme/a', version: 'v1' }]
+    expect((await as('zeta', 'POST', 'tasks/extract/generate', { input: 'x', adapters: version })).statusCode).toBe(404)
+    const { data } = (await as('zeta', 'GET', 'models')).json<{ data: { id: string }[] }>()
+    expect(data.map(({ id }) => id)).toEqual(['fake-base', 'extract', 'json', 'json@v1', 'json@v2'])
+  })
+})
