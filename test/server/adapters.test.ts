@@ -16,7 +16,7 @@ beforeEach(async () => {
   await fake.app.listen({ port: 0, host: '127.0.0.1' })
   base = `http://127.0.0.1:${(fake.app.server.address() as AddressInfo).port}/v1/adapters`
 })
-afterEach(() => fake.app.close())
+afterEach(async () => { const t = Date.now(); await fake.app.close(); console.log('close', Date.now() - t) })
 
 async function upload(name: string, files: Record<string, string>, key = 'k'): Promise<Response> {
   const form = new FormData()
@@ -85,7 +85,7 @@ describe('uploads', () => {
     expect(refused.status).toBe(400)
     expect(await refused.json()).toMatchObject({ error: { code: 'invalid_adapter', param: 'files' } })
     expect(fake.registry.discarded).toBe(1)
-    const controller = new AbortController()
+    console.log('A', Date.now()); const controller = new AbortController()
     const part = '--b\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\nhalf'
     const body = new ReadableStream({
       start: (stream) => {
@@ -96,7 +96,7 @@ describe('uploads', () => {
     const headers = { 'x-api-key': 'k', 'content-type': 'multipart/form-data; boundary=b' }
     const options = { method: 'POST', body, headers, signal: controller.signal, duplex: 'half' }
     await expect(fetch(`${base}/acme%2Fnew/versions`, options as RequestInit)).rejects.toThrow()
-    await expect.poll(() => fake.registry.discarded).toBe(2)
+    console.log('B', Date.now()); await expect.poll(() => fake.registry.discarded).toBe(2)
   })
 })
 
