@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { Tensor } from 'onnxruntime-node'
 import type { MixEntry, SiteKind } from '../core/branch.ts'
 import { isLinearKind } from '../core/branch.ts'
@@ -19,13 +20,17 @@ export interface AdapterFeeds {
   readonly feeds: Readonly<Feeds>
 }
 
-/** Chooses the graph for a batch of mixes and points its adapter inputs into the bank. The last batch's answer is kept. */
+/** Batches whose feeds are kept: decode steps and the prompts between them repeat theirs. */
+const KEPT = 8
+
+/** Chooses the graph for a batch of mixes and points its adapter inputs into the bank. */
 export class AdapterFeeder {
   readonly #info: ModelInfo
   readonly #bank: Bank
   readonly #graphs: GraphSessions
   readonly #adapters: ReadonlyMap<string, PackedAdapter>
-  #last: { readonly key: string; readonly answer: AdapterFeeds } | null = null
+  readonly #kept = new LRUCache<string, AdapterFeeds>({ max: KEPT })
+  #generation = -1
 
   constructor(info: ModelInfo, bank: Bank, graphs: GraphSessions, adapters: ReadonlyMap<string, PackedAdapter>) {
     this.#info = info
@@ -38,14 +43,19 @@ export class AdapterFeeder {
   feedsFor(mixes: readonly Mix[]): AdapterFeeds {
     const digests = new Set(mixes.flatMap((mix) => mix.map(({ digest }) => digest)))
     if (digests.size === 0) return { graph: this.#graphs.base, feeds: {} }
-    const key = `${this.#bank.generation}|${mixes.map(mixKey).join('|')}`
-    if (this.#last?.key === key) return this.#last.answer
+    if (this.#generation !== this.#bank.generation) {
+      this.#kept.clear()
+      this.#generation = this.#bank.generation
+    }
+    const key = mixes.map(mixKey).join('|')
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) return kept
     const needed = [...digests].reduce((spec, digest) => specUnion(spec, this.#adapters.get(digest)!.spec), BASE_SPEC)
     const graph = this.#graphs.covering(needed)
     const feeds: Feeds = {}
     for (const kind of specKinds(graph.spec)) this.#addKind(feeds, graph.spec, kind, mixes, digests)
     const answer = { graph, feeds }
-    this.#last = { key, answer }
+    this.#kept.set(key, answer)
     return answer
   }
 

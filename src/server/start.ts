@@ -1,26 +1,23 @@
-import { availableMemory } from '../config/defaults.ts'
 import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { Engine } from '../engine/engine.ts'
-import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
-import { Registry } from '../registry/registry.ts'
+import type { Registry } from '../registry/registry.ts'
 import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
 import { Keyring } from '../tenancy/keys.ts'
-import { ModelText } from '../text/model-text.ts'
 import { buildApp } from './app.ts'
+import type { App } from './app.ts'
+import { openBackend } from './backend.ts'
+import type { Backend, Progress } from './backend.ts'
 import { listen } from './listen.ts'
-import { checkKvFits, contextLength } from './model-limits.ts'
 import { readinessOf } from './readiness.ts'
 import { closeGracefully } from './shutdown.ts'
 
 export interface StartHooks {
-  /** As in `prepareModel`. */
-  readonly onProgress?: (done: number, total: number, what: string) => void
+  readonly onProgress?: Progress
   /** Instead of a logger to stdout. */
   readonly log?: Logger
 }
@@ -36,59 +33,38 @@ export interface Server {
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
   readonly crashed: Promise<Error>
-  /** Takes no more requests, lets running ones finish for `shutdownSeconds`, then ends everything. Idempotent. */
-  close(): Promise<void>
+  /** Takes no more requests, lets running ones finish for `shutdownSeconds` or until `hurry` aborts, then ends everything. Idempotent. */
+  close(hurry?: AbortSignal): Promise<void>
 }
 
 /**
- * Starts a whole server: prepared model, engine, registry, HTTP. Prints nothing; what was started is stopped again when a later
- * step fails.
+ * Starts a whole server: prepared model, engine, registry, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function startServer(given: Partial<Settings>, hooks: StartHooks = {}): Promise<Server> {
   const settings = completeSettings(given)
-  const undo: (() => Promise<void>)[] = []
+  const log = hooks.log ?? createLogger(settings.logLevel)
+  const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
+  const backend = await openBackend(settings, log, hooks.onProgress)
   try {
-    return await start(settings, hooks, undo)
+    const app = await buildHttp(settings, backend, keyring, log)
+    const url = await listen(app, settings)
+    const { info, maxContext, registry, engine } = backend
+    let closing: Promise<void> | null = null
+    const close = (hurry?: AbortSignal): Promise<void> =>
+      (closing ??= closeGracefully({ app, backend, log, seconds: settings.shutdownSeconds, hurry }))
+    return { url, settings, info, maxContext, registry, log, crashed: engine.crashed, close }
   } catch (error) {
-    for (const stop of undo.reverse()) await stop()
+    await backend.close()
     throw error
   }
 }
 
-async function start(settings: Settings, hooks: StartHooks, undo: (() => Promise<void>)[]): Promise<Server> {
-  const log = hooks.log ?? createLogger(settings.logLevel)
-  const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
-  const { dir, manifest } = await prepareModel({
-    modelDir: settings.model,
-    precision: settings.precision,
-    cacheDir: settings.cacheDir ?? defaultCacheDir(),
-    name: settings.name,
-    onProgress: hooks.onProgress,
-  })
-  const maxContext = contextLength(manifest.info, settings.maxContext)
-  checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
-  const text = await ModelText.load(settings.model, maxContext)
-
-  const { device, maxBatch, prefillChunk, bankBytes, threads } = settings
-  const engine = await Engine.start(
-    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, threads },
-    manifest.info.name,
-  )
-  undo.push(() => engine.stop())
-  engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
-
-  const registry = await Registry.open({
-    storeDir: settings.store,
-    host: engine,
-    memoryBytes: settings.memoryBytes,
-    log,
-  })
-  undo.push(() => registry.close())
-
+async function buildHttp(settings: Settings, backend: Backend, keyring: Keyring, log: Logger): Promise<App> {
+  const { engine, registry, text, maxContext } = backend
   const admission = new Admission({
-    places: maxBatch,
+    places: settings.maxBatch,
     maxWaiting: settings.queueLimit,
     maxRequestsPerTenant: settings.tenantConcurrency,
   })
@@ -99,8 +75,7 @@ async function start(settings: Settings, hooks: StartHooks, undo: (() => Promise
     queue: () => admission.stats(),
     registry: () => registry.stats(),
   })
-
-  const app = await buildApp({
+  return buildApp({
     ...{ engine, registry, text, keyring, admission, metrics, log },
     settings: {
       maxContext,
@@ -110,11 +85,4 @@ async function start(settings: Settings, hooks: StartHooks, undo: (() => Promise
     },
     readiness: () => readinessOf(engine, registry),
   })
-  undo.push(() => app.close())
-  const url = await listen(app, settings)
-
-  let closing: Promise<void> | null = null
-  const close = (): Promise<void> =>
-    (closing ??= closeGracefully({ app, registry, engine, log, seconds: settings.shutdownSeconds }))
-  return { url, settings, info: engine.info, maxContext, registry, log, crashed: engine.crashed, close }
 }

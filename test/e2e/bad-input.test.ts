@@ -90,9 +90,10 @@ const CASES: { name: string; files: () => Files; code: string; says: RegExp }[] 
     files: () =>
       changed((files) =>
         withHeader(files, (header) => {
-          const name = firstTensor(header)
-          header[name.replace('layers.0', 'layers.7').replace('layers.1', 'layers.7')] = header[name]!
-          delete header[name]
+          for (const name of Object.keys(header).filter((key) => key.includes('layers.0.'))) {
+            header[name.replace('layers.0.', 'layers.7.')] = header[name]!
+            delete header[name]
+          }
         }),
       ),
     code: 'base_mismatch',
@@ -232,7 +233,7 @@ describe('bad requests', () => {
     { path: '/v1/completions', body: { model: 'model' }, status: 400, code: 'invalid_request', says: /prompt/ },
     {
       path: '/v1/completions',
-      body: { model: 'model', prompt: '' },
+      body: { model: 'model', prompt: '', add_special_tokens: false },
       status: 400,
       code: 'invalid_request',
       says: /prompt/,

@@ -1,0 +1,64 @@
+import { availableMemory } from '../config/defaults.ts'
+import type { Settings } from '../config/schema.ts'
+import type { ModelInfo } from '../core/model-info.ts'
+import { Engine } from '../engine/engine.ts'
+import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
+import { Registry } from '../registry/registry.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { ModelText } from '../text/model-text.ts'
+import { checkKvFits, contextLength } from './model-limits.ts'
+
+/** Bytes done of bytes in total, and what is at hand. */
+export type Progress = (done: number, total: number, what: string) => void
+
+/** Everything behind HTTP, running. */
+export interface Backend {
+  readonly info: ModelInfo
+  readonly maxContext: number
+  readonly text: ModelText
+  readonly engine: Engine
+  readonly registry: Registry
+  /** The registry first: its probes need the engine. */
+  close(): Promise<void>
+}
+
+/**
+ * Prepares the model where that was not done yet and starts engine and registry on it. When a step fails, what was started is stopped.
+ *
+ * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
+ */
+export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
+  const { dir, manifest } = await prepareModel({
+    modelDir: settings.model,
+    precision: settings.precision,
+    cacheDir: settings.cacheDir ?? defaultCacheDir(),
+    name: settings.name,
+    onProgress,
+  })
+  const maxContext = contextLength(manifest.info, settings.maxContext)
+  checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
+  const text = await ModelText.load(settings.model, maxContext)
+
+  const { device, maxBatch, prefillChunk, bankBytes, threads } = settings
+  const engine = await Engine.start(
+    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, threads },
+    manifest.info.name,
+  )
+  engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
+  try {
+    const registry = await Registry.open({
+      storeDir: settings.store,
+      host: engine,
+      memoryBytes: settings.memoryBytes,
+      log,
+    })
+    const close = async (): Promise<void> => {
+      await registry.close()
+      await engine.stop()
+    }
+    return { info: engine.info, maxContext, text, engine, registry, close }
+  } catch (error) {
+    await engine.stop()
+    throw error
+  }
+}
