@@ -19,7 +19,8 @@ const GENERIC_INPUT = 'Hello, my order KX-48213 arrived broken. Please send a ne
 
 /** Inputs by the first word of a task's prompt, such as `Review:\n{input}`. */
 const INPUTS: Readonly<Record<string, string>> = {
-  ticket: "Hello, I'm Diana Okafor. I need an invoice for the silver bottle. It concerns order SE-28340. Please answer soon.",
+  ticket:
+    "Hello, I'm Diana Okafor. I need an invoice for the silver bottle. It concerns order SE-28340. Please answer soon.",
   review: 'The blue tent was delivered on a Monday. My whole family adores it.',
   question: 'Which products are there dearer than 816 euros?',
   notice: 'Please return the blue watch by 14 September 2026.',

@@ -20,7 +20,9 @@ export async function serve(settings: Settings): Promise<void> {
     process.exitCode = 1
     hurry.abort()
   } else {
-    process.stderr.write(`\n${end}: finishing what runs, for ${settings.shutdownSeconds} s at most; again to cut it off\n`)
+    process.stderr.write(
+      `\n${end}: finishing what runs, for ${settings.shutdownSeconds} s at most; again to cut it off\n`,
+    )
     void nextSignal().then(() => hurry.abort())
   }
   await server.close(hurry.signal)

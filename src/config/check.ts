@@ -32,13 +32,7 @@ export function checkSetting(key: SettingKey, raw: unknown, source: Source, base
 
 /** What the schema allows, in words. */
 export function allowedValues(schema: SettingSchema): string {
-  const { type, minimum, maximum, pattern } = schema as {
-    readonly type?: string
-    readonly minimum?: number
-    readonly maximum?: number
-    readonly pattern?: string
-  }
-  const choices = (schema as { readonly enum?: readonly string[] }).enum
+  const { type, minimum, maximum, pattern, enum: choices } = schema
   if (choices) return choices.map((choice) => `"${choice}"`).join(' or ')
   if (schema.unit === 'bytes') return BYTE_SIZE_HELP
   if (type === 'integer') return `a whole number from ${minimum} to ${maximum}`
@@ -49,7 +43,7 @@ export function allowedValues(schema: SettingSchema): string {
 
 function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknown {
   if (typeof raw !== 'string') return raw
-  const { type } = schema as { readonly type?: string }
+  const { type } = schema
   if (schema.unit === 'bytes') return parseByteSize(raw)
   if (!isText) return raw
   if (type === 'integer') return /^\d+$/.test(raw.trim()) ? Number(raw) : raw

@@ -136,7 +136,15 @@ export const SettingsSchema = Type.Object({
 
 export type Settings = Readonly<Static<typeof SettingsSchema>>
 export type SettingKey = keyof Settings
-export type SettingSchema = TSchema & SettingKeywords
+export type SettingSchema = TSchema & SettingKeywords & JsonSchemaKeywords
+
+interface JsonSchemaKeywords {
+  readonly type?: string
+  readonly enum?: readonly string[]
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly pattern?: string
+}
 
 export const SETTING_KEYS = Object.keys(SettingsSchema.properties) as readonly SettingKey[]
 

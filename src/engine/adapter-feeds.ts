@@ -30,7 +30,7 @@ export class AdapterFeeder {
   readonly #graphs: GraphSessions
   readonly #adapters: ReadonlyMap<string, PackedAdapter>
   readonly #kept = new LRUCache<string, AdapterFeeds>({ max: KEPT })
-  #generation = -1
+  #keptFor = ''
 
   constructor(info: ModelInfo, bank: Bank, graphs: GraphSessions, adapters: ReadonlyMap<string, PackedAdapter>) {
     this.#info = info
@@ -43,9 +43,10 @@ export class AdapterFeeder {
   feedsFor(mixes: readonly Mix[]): AdapterFeeds {
     const digests = new Set(mixes.flatMap((mix) => mix.map(({ digest }) => digest)))
     if (digests.size === 0) return { graph: this.#graphs.base, feeds: {} }
-    if (this.#generation !== this.#bank.generation) {
+    const state = `${this.#bank.generation}/${this.#graphs.generation}`
+    if (this.#keptFor !== state) {
       this.#kept.clear()
-      this.#generation = this.#bank.generation
+      this.#keptFor = state
     }
     const key = mixes.map(mixKey).join('|')
     const kept = this.#kept.get(key)

@@ -21,10 +21,16 @@ export class GraphSessions {
   readonly #create: (spec: GraphSpec) => Promise<GraphSession>
   #linear: GraphSession | null = null
   #residual: GraphSession | null = null
+  #generation = 0
 
   private constructor(base: GraphSession, create: (spec: GraphSpec) => Promise<GraphSession>) {
     this.base = base
     this.#create = create
+  }
+
+  /** Changes whenever a graph was replaced: sessions got before are released. */
+  get generation(): number {
+    return this.#generation
   }
 
   /** @param threads threads of one call; 0 = one per physical core */
@@ -55,6 +61,7 @@ export class GraphSessions {
     const former = this.#residual
     // Rows of a LoRA and of a bottleneck module share steps: the residual graph has the linear sites too.
     this.#residual = await this.#create(specUnion(former?.spec ?? LINEAR_SPEC, needed))
+    this.#generation++
     await former?.session.release()
   }
 

@@ -6,7 +6,7 @@ const SEGMENT = '[a-z0-9][a-z0-9._-]{0,62}'
 export const NAME_PATTERN = `^${SEGMENT}(/${SEGMENT})?$`
 
 /** The tenant that sees every name. */
-export const ADMIN = '*'
+const ADMIN = '*'
 
 const NAME = new RegExp(NAME_PATTERN)
 const PART = new RegExp(`^${SEGMENT}$`)

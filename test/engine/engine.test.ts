@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AdapterWeights, Branch } from '../../src/core/branch.ts'
+import type { Activation, AdapterWeights, Branch } from '../../src/core/branch.ts'
 import type { GenerationEvent, GenerationRequest } from '../../src/core/generation.ts'
 import { GREEDY } from '../../src/core/generation.ts'
 import type { EngineOptions } from '../../src/core/messages.ts'
@@ -168,6 +168,27 @@ describe('Engine', () => {
     const stats = await engine.stats()
     expect(stats.bankBytes).toBeLessThanOrEqual(stats.bankBudgetBytes)
     expect(stats.bankEvictions).toBeGreaterThan(0)
+  })
+
+  it('goes on with rows of one bottleneck while another with a new non-linearity arrives', async () => {
+    const bottleneck = (activation: Activation): AdapterWeights => {
+      const { hidden, layers } = engine.info
+      const values = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(i))
+      const branches = Array.from({ length: layers }, (_, layer): Branch => {
+        const [down, up] = [values(2 * hidden), values(2 * hidden)]
+        return { layer, kind: 'mlp_out', rank: 2, scale: 1, activation, down, up, a: values(2), c: values(hidden) }
+      })
+      return { digest: `bn-${activation}`, method: 'bottleneck', branches, bytes: 0 }
+    }
+    engine.hold(bottleneck('relu'))
+    const mix = [{ digest: 'bn-relu', scale: 1 }]
+    const before = tokensOf(await collect(engine, request({ mix, maxTokens: 40 })))
+    const running = collect(engine, request({ mix, maxTokens: 40 }))
+    engine.hold(bottleneck('tanh'))
+    const other = tokensOf(await collect(engine, request({ mix: [{ digest: 'bn-tanh', scale: 1 }], maxTokens: 40 })))
+    expect(tokensOf(await running)).toEqual(before)
+    expect(tokensOf(await collect(engine, request({ mix, maxTokens: 40 })))).toEqual(before)
+    expect(other).not.toEqual(before)
   })
 
   it('says which versions were in the bank already', async () => {

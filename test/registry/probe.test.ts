@@ -46,7 +46,7 @@ describe('probe', () => {
     ]
     // The rest is 0.2 on both sides.
     const exact = 0.5 * Math.log(0.5 / 0.2) + 0.3 * Math.log(0.3 / 0.6)
-    expect(compare([position(p as number[])], [position(q as number[])]).kl).toBeCloseTo(exact, 12)
+    expect(compare([position(p)], [position(q)]).kl).toBeCloseTo(exact, 12)
     expect(compare([position([0.5, 0.3])], [position([0.5, 0.3])])).toEqual({ maxDifference: 0, kl: 0 })
   })
 

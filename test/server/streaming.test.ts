@@ -124,14 +124,19 @@ describe('server-sent events', () => {
   it('does the same for answers that are not streams, and for requests that still wait', async () => {
     fake.engine.tokenMs = 15
     fake.engine.script = () => bytesOf('x'.repeat(60))
-    const gone = Array.from({ length: 5 }, () => {
+    const send = () => {
       const request = http.request({ port, path, method: 'POST', headers: { 'content-type': 'application/json' } })
       request.on('error', () => {})
       request.end(JSON.stringify({ input: 'x' }))
       return request
-    })
-    while (fake.admission.stats().waiting < 3) await sleep(5)
-    for (const request of gone) request.destroy()
+    }
+    const running = [send(), send()]
+    await expect.poll(() => fake.admission.stats().running).toBe(2)
+    const waiting = [send(), send(), send()]
+    await expect.poll(() => fake.admission.stats().waiting).toBe(3)
+    for (const request of waiting) request.destroy()
+    await expect.poll(() => fake.admission.stats().waiting).toBe(0)
+    for (const request of running) request.destroy()
     await settled()
     expect(fake.admission.stats()).toEqual(NOTHING)
     expect(fake.registry.leases).toBe(2)

@@ -19,7 +19,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A logger that keeps what was said. */
-export class MemoryLog {
+class MemoryLog {
   readonly lines: string[] = []
   readonly info = (_fields: object, message: string): void => this.#keep('info', message)
   readonly warn = (_fields: object, message: string): void => this.#keep('warn', message)

@@ -1,0 +1,47 @@
+import { createReadStream, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { CONFIG_FILE, recogniseFiles } from '../adapters/files.ts'
+import type { Settings } from '../config/schema.ts'
+import { openBackend } from '../server/backend.ts'
+import { createLogger } from '../telemetry/log.ts'
+import { adapterFolder } from './inspect.ts'
+import { ProgressLine } from './progress-line.ts'
+
+export interface ImportOptions {
+  /** Task that is created or pointed at the new version. */
+  readonly task?: string
+  /** The task's prompt with `{input}` in it. */
+  readonly prompt?: string
+  readonly description?: string
+}
+
+/** Who changed it, in the store's records. */
+const IMPORTER = 'cli'
+
+/** Validates an adapter against the base model, probes it and stores it as a version; a running server picks it up. */
+export async function importAdapter(
+  name: string,
+  path: string,
+  options: ImportOptions,
+  settings: Settings,
+): Promise<void> {
+  const dir = adapterFolder(path)
+  const { weights } = recogniseFiles(readdirSync(dir))
+  const progress = new ProgressLine('preparing the model')
+  const { registry, close } = await openBackend({ ...settings, maxBatch: 1 }, createLogger('warn'), (...step) =>
+    progress.update(...step),
+  ).finally(() => progress.finish())
+  try {
+    const staging = await registry.stageUpload()
+    for (const file of [CONFIG_FILE, weights]) await staging.write(file, createReadStream(join(dir, file)))
+    const { record, created } = await registry.addVersion(name, staging, { source: 'folder', by: IMPORTER })
+    console.log(`${name}@v${record.version} ${created ? 'stored' : 'was there already'}: ${record.digest}`)
+    if (options.task === undefined) return
+    const { prompt, description } = options
+    const routes = [{ adapter: name, version: record.version }]
+    const change = await registry.putTask(options.task, { routes, prompt, description }, IMPORTER)
+    console.log(`task ${change.task.name} ${change.created ? 'created' : 'now routes to it'}`)
+  } finally {
+    await close()
+  }
+}

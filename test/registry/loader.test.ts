@@ -1,0 +1,55 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { readAdapter } from '../../src/adapters/read.ts'
+import { Loader } from '../../src/registry/loader.ts'
+import { codeOf, messageOf, temporaryFolder } from '../support/registry-fixture.ts'
+import { tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
+import { tinyInfo } from '../support/tiny-model.ts'
+
+function openLoader(): Loader {
+  const loader = new Loader(tinyInfo())
+  onTestFinished(() => loader.close())
+  return loader
+}
+
+describe('Loader', () => {
+  it('brings weights over in shared memory, as reading them here gives', async () => {
+    const dir = await temporaryFolder()
+    writeAdapter(dir, tinyLora())
+    const { weights, description } = await openLoader().read(dir)
+    const here = readAdapter(dir, tinyInfo())
+    expect(description).toEqual(here.description)
+    expect(weights.digest).toBe(here.weights.digest)
+    expect(weights.branches.map(({ down, up }) => [[...down], [...up]])).toEqual(
+      here.weights.branches.map(({ down, up }) => [[...down], [...up]]),
+    )
+    const buffers = new Set(weights.branches.flatMap(({ down, up }) => [down.buffer, up.buffer]))
+    expect([...buffers].every((buffer) => buffer instanceof SharedArrayBuffer)).toBe(true)
+  })
+
+  it('passes on errors with code, message and field, and goes on', async () => {
+    const dir = await temporaryFolder()
+    const loader = openLoader()
+    writeAdapter(dir, tinyLora())
+    writeFileSync(join(dir, 'adapter_model.safetensors'), 'short')
+    await expect(loader.read(dir)).rejects.toMatchObject({
+      code: 'invalid_adapter',
+      param: expect.stringContaining('adapter_model.safetensors') as string,
+    })
+    expect(await codeOf(() => loader.read(join(dir, 'missing')))).not.toBe('none')
+    writeAdapter(dir, tinyLora())
+    expect((await loader.read(dir)).description.method).toBe('lora')
+  })
+
+  it('stops cleanly, also with reads behind it', async () => {
+    const dir = await temporaryFolder()
+    writeAdapter(dir, tinyLora())
+    const loader = openLoader()
+    const reads = [1, 2, 3].map(() => codeOf(() => loader.read(dir)))
+    await loader.close()
+    await loader.close()
+    for (const code of await Promise.all(reads)) expect(['none', 'not_ready']).toContain(code)
+    expect(await messageOf(() => loader.read(dir))).toContain('stopping')
+  })
+})
