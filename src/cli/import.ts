@@ -28,10 +28,11 @@ export async function importAdapter(
   const dir = adapterFolder(path)
   const { weights } = recogniseFiles(readdirSync(dir))
   const progress = new ProgressLine('preparing the model')
-  const { registry, close } = await openBackend({ ...settings, maxBatch: 1 }, createLogger('warn'), (...step) =>
+  const backend = await openBackend({ ...settings, maxBatch: 1 }, createLogger('warn'), (...step) =>
     progress.update(...step),
   ).finally(() => progress.finish())
   try {
+    const { registry } = backend
     const staging = await registry.stageUpload()
     for (const file of [CONFIG_FILE, weights]) await staging.write(file, createReadStream(join(dir, file)))
     const { record, created } = await registry.addVersion(name, staging, { source: 'folder', by: IMPORTER })
@@ -42,6 +43,6 @@ export async function importAdapter(
     const change = await registry.putTask(options.task, { routes, prompt, description }, IMPORTER)
     console.log(`task ${change.task.name} ${change.created ? 'created' : 'now routes to it'}`)
   } finally {
-    await close()
+    await backend.close()
   }
 }

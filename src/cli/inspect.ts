@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
-import { CONFIG_FILE, WEIGHT_FILES } from '../adapters/files.ts'
+import { dirname } from 'node:path'
 import { inspectAdapter } from '../adapters/read.ts'
 import type { AdapterInspection } from '../adapters/read.ts'
 import { formatByteSize } from '../config/byte-size.ts'
@@ -15,14 +14,11 @@ export function inspect(path: string, options: { readonly json?: boolean }): voi
   } else console.log(renderInspection(inspection))
 }
 
-/** The folder of an adapter that was named by its folder or by one of its files. */
+/** The folder of an adapter that was named by its folder or by a file in it. */
 export function adapterFolder(path: string): string {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (!stats) throw new TroupeError('invalid_adapter', `${path} does not exist: give an adapter’s folder or file`)
-  if (stats.isDirectory()) return path
-  const known = [CONFIG_FILE, ...Object.values(WEIGHT_FILES)]
-  if (known.includes(basename(path))) return dirname(path)
-  throw new TroupeError('invalid_adapter', `${path} is none of ${known.join(', ')}: give the adapter’s folder`)
+  return stats.isDirectory() ? path : dirname(path)
 }
 
 function renderInspection({ description, digest, tensors }: AdapterInspection): string {

@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import { loadSettings } from '../config/load.ts'
+import { defaultOf } from '../config/describe.ts'
 import type { SettingKey, Settings } from '../config/schema.ts'
 import { SETTING_KEYS, flagOf, settingSchema } from '../config/schema.ts'
 
@@ -8,9 +9,9 @@ import { SETTING_KEYS, flagOf, settingSchema } from '../config/schema.ts'
 export function addSettingFlags(command: Command, keys: readonly SettingKey[] = SETTING_KEYS): Command {
   command.addOption(new Option('--config <file>', 'settings as JSON or YAML (default: $TROUPE_CONFIG)'))
   for (const key of keys) {
-    const { description, default: value, defaultText } = settingSchema(key)
-    const argument = settingSchema(key).type === 'boolean' ? '[true|false]' : `<${placeholder(key)}>`
-    const about = `${(description ?? '').replaceAll('`', '')} (default: ${defaultText ?? String(value)})`
+    const schema = settingSchema(key)
+    const argument = schema.type === 'boolean' ? '[true|false]' : `<${placeholder(key)}>`
+    const about = `${schema.description ?? ''} (default: ${defaultOf(schema)})`.replaceAll('`', '')
     command.addOption(new Option(`${flagOf(key)} ${argument}`, about))
   }
   return command

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { Value } from 'typebox/value'
 import { TroupeError } from '../core/errors.ts'
-import { BYTE_SIZE_HELP, parseByteSize } from './byte-size.ts'
+import { parseByteSize } from './byte-size.ts'
+import { allowedValues } from './describe.ts'
 import type { SettingKey, SettingSchema } from './schema.ts'
 import { environmentOf, flagOf, settingSchema } from './schema.ts'
 
@@ -28,17 +29,6 @@ export function checkSetting(key: SettingKey, raw: unknown, source: Source, base
   if (!Value.Check(schema, value))
     throw wrong(key, `${where} must be ${allowedValues(schema)}, not ${JSON.stringify(raw)}`)
   return schema.path ? resolve(base, value as string) : value
-}
-
-/** What the schema allows, in words. */
-export function allowedValues(schema: SettingSchema): string {
-  const { type, minimum, maximum, pattern, enum: choices } = schema
-  if (choices) return choices.map((choice) => `"${choice}"`).join(' or ')
-  if (schema.unit === 'bytes') return BYTE_SIZE_HELP
-  if (type === 'integer') return `a whole number from ${minimum} to ${maximum}`
-  if (type === 'boolean') return 'true or false'
-  if (schema.path) return 'a path'
-  return pattern === undefined ? 'a text' : `a text like ${pattern}`
 }
 
 function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknown {

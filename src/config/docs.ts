@@ -1,5 +1,4 @@
-import { formatByteSize } from './byte-size.ts'
-import { allowedValues } from './check.ts'
+import { allowedValues, defaultOf } from './describe.ts'
 import type { SettingKey } from './schema.ts'
 import { SETTING_KEYS, environmentOf, flagOf, settingSchema } from './schema.ts'
 
@@ -18,13 +17,9 @@ function row(key: SettingKey): readonly string[] {
     code(flagOf(key)),
     code(environmentOf(key)),
     pattern ? `a text like ${code(pattern[1]!)}` : value,
-    schema.defaultText ?? defaultText(schema.default, schema.unit === 'bytes'),
+    defaultOf(schema),
     schema.description ?? '',
   ]
-}
-
-function defaultText(value: unknown, isSize: boolean): string {
-  return code(isSize && typeof value === 'number' ? formatByteSize(value).replace(' ', '') : String(value))
 }
 
 function code(text: string): string {

@@ -2,10 +2,10 @@ import type { DroppedFolders } from './dropped-folders.ts'
 import { Serial } from './serial.ts'
 import type { StoreFollower } from './store-follower.ts'
 
-/** At most this part of the time is spent looking at the store. */
-const MAX_SHARE = 1 / 20
+/** Where a look at the store takes long, the next one waits this many times as long, up to twice the interval. */
+const REST = 10
 
-/** Looks at the store again and again: once an interval, less often where a look takes long. */
+/** Looks at the store again and again. */
 export class StoreWatch {
   readonly #follower: StoreFollower
   readonly #dropped: DroppedFolders
@@ -43,7 +43,10 @@ export class StoreWatch {
     if (this.#stopped) return
     this.#timer = setTimeout(() => {
       const from = performance.now()
-      void this.#round().then(() => this.#schedule(Math.max(this.#intervalMs, (performance.now() - from) / MAX_SHARE)))
+      void this.#round().then(() => {
+        const rest = (performance.now() - from) * REST
+        this.#schedule(Math.min(Math.max(this.#intervalMs, rest), 2 * this.#intervalMs))
+      })
     }, delayMs)
     this.#timer.unref()
   }

@@ -45,15 +45,16 @@ const MAX_PARAM_LENGTH = 300
 
 /** Builds the HTTP side on what it serves. Does not listen yet. */
 export async function buildApp(deps: ServerDeps): Promise<App> {
+  const logger: FastifyBaseLogger = deps.log
   const app: App = fastify({
-    loggerInstance: deps.log as FastifyBaseLogger,
+    loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.settings.bodyLimitBytes,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     rewriteUrl: joinOwnedNames,
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
-    frameworkErrors: sendError,
+    frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 

@@ -14,10 +14,10 @@ export function hoistTitledSchemas<T extends object>(document: T): T {
     if (value === null || typeof value !== 'object') return value
     if (isList(value)) return value.map(hoist)
     const copy = Object.fromEntries(Object.entries(value).map(([key, item]) => [key, hoist(item)]))
-    const { title, description: _description, ...schema } = copy
+    const { title } = copy
     if (typeof title !== 'string' || !('type' in copy)) return copy
     const known = schemas.get(title)
-    if (known !== undefined && !sameSchema(known, schema))
+    if (known !== undefined && !sameSchema(known, copy))
       throw new Error(`two different schemas have the title ${title}`)
     if (known === undefined) schemas.set(title, copy)
     return { $ref: `#/components/schemas/${title}` }
@@ -34,9 +34,10 @@ export function hoistTitledSchemas<T extends object>(document: T): T {
   } as unknown as T
 }
 
-function sameSchema(known: Json, schema: JsonObject): boolean {
-  const { title: _title, description: _description, ...rest } = known as JsonObject
-  return JSON.stringify(rest) === JSON.stringify(schema)
+/** Whether two schemas differ in nothing but what they say about themselves. */
+function sameSchema(a: Json, b: Json): boolean {
+  const substance = (schema: Json): string => JSON.stringify({ ...(schema as JsonObject), description: null })
+  return substance(a) === substance(b)
 }
 
 function isList(value: object): value is readonly Json[] {

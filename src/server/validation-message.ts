@@ -27,7 +27,7 @@ export function explain(schema: TSchema, errors: readonly TLocalizedValidationEr
   const first = telling.find((error) => error.keyword !== 'boolean') ?? telling[0]
   if (!first) return new TroupeError('invalid_request', `the ${part} does not match its schema`)
   if (first.keyword === 'required') {
-    const names = (first.params as { requiredProperties: string[] }).requiredProperties
+    const names = first.params.requiredProperties
     const field = joinField(fieldName(first.instancePath), names[0] ?? '')
     return new TroupeError('invalid_request', `\`${field}\` is missing`, { param: field })
   }

@@ -130,6 +130,8 @@ describe('deletion', () => {
     })
     const pending = lease(registry, 'a')
     expect(await registry.deleteAdapter('a')).toBe('draining')
+    // Time enough for the files to be removed, if anything removed them.
+    await new Promise((resolve) => setTimeout(resolve, 50))
     open()
     const held = await pending
     registry.checkIntegrity()

@@ -110,6 +110,23 @@ describe('MemoryTier', () => {
     tier.checkIntegrity()
   })
 
+  it('lets nobody overtake who waits', async () => {
+    const { tier } = tierOf(200, 60_000)
+    const first = await tier.pin([instant('a')])
+    const big = tier.pin([instant('b'), instant('c')])
+    let overtaken = false
+    const small = tier.pin([instant('d')]).then((pin) => {
+      overtaken = true
+      return pin
+    })
+    await settle()
+    expect([overtaken, tier.stats().waiting]).toEqual([false, 2])
+    first.release()
+    ;(await big).release()
+    ;(await small).release()
+    tier.checkIntegrity()
+  })
+
   it('refuses clearly when memory does not come free, and when it never could', async () => {
     const { tier } = tierOf(200, 10)
     const pin = await tier.pin([instant('a', 150)])

@@ -17,7 +17,7 @@ export function contractCheck(app: App): (request: InjectOptions) => Promise<Lig
   const description = app.swagger() as unknown as Description
   return async (request) => {
     const response = await app.inject(request)
-    const path = String(request.url).split('?')[0] ?? ''
+    const path = (typeof request.url === 'string' ? request.url : '').split('?')[0] ?? ''
     const template = Object.keys(description.paths).find((one) => matches(one, path))
     const operation = template && description.paths[template]?.[String(request.method ?? 'GET').toLowerCase()]
     if (!operation) return response

@@ -1,15 +1,15 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isNamePart } from '../names.ts'
-import { mapConcurrent } from '../serial.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import type { DirectoryEntries } from './directory-cache.ts'
 import { isDigestFolder, parseVersion, VERSION_FILE } from './documents.ts'
 import { errnoOf } from './durable.ts'
 import type { DamagedEntry, DroppedFolder, StoreListing, VersionDocument } from './port.ts'
+import { visitInSlices } from './time-slices.ts'
 
-const CONCURRENCY = 64
 const ADAPTER_CONFIG = 'adapter_config.json'
+const NO_DAMAGE: readonly DamagedEntry[] = []
 
 /** What was read for one adapter, for as long as its version folders stay the same. */
 interface KnownAdapter {
@@ -40,13 +40,13 @@ export class AdapterListing {
 
   async list(): Promise<Omit<StoreListing, 'tasks'>> {
     this.#directories.beginRound()
-    const top = await this.#directories.read(this.#root)
+    const top = this.#directories.read(this.#root)
     if (!top) throw Object.assign(new Error(`${this.#root} is missing`), { code: 'ENOENT' })
     const found: Found = { known: new Map(), dropped: [], failed: [] }
     const { known, dropped, failed } = found
-    const visit = async (name: string): Promise<void> => {
+    const visit = (name: string): void => {
       try {
-        await this.#visit(name, found)
+        this.#visit(name, found)
       } catch (error) {
         // One folder that cannot be read hides nothing else; what was known of it stays.
         const path = join(this.#root, name)
@@ -56,7 +56,7 @@ export class AdapterListing {
         }
       }
     }
-    await mapConcurrent(top.folders.filter(isNamePart), CONCURRENCY, visit)
+    await visitInSlices(top.folders.filter(isNamePart), visit)
     this.#directories.endRound()
     this.#known = known
     const adapters = new Map<string, readonly VersionDocument[]>()
@@ -67,47 +67,43 @@ export class AdapterListing {
     return { adapters, dropped, damaged: failed }
   }
 
-  async #visit(name: string, found: Found): Promise<void> {
-    const entries = await this.#directories.read(join(this.#root, name))
+  #visit(name: string, found: Found): void {
+    const entries = this.#directories.read(join(this.#root, name))
     if (!entries) return
     if (entries.folders.some(isDigestFolder)) {
-      await this.#visitAdapter(name, entries, found)
+      this.#visitAdapter(name, entries, found)
       return
     }
     const inner = new Map<string, DirectoryEntries>()
     for (const part of entries.folders.filter(isNamePart)) {
-      const children = await this.#directories.read(join(this.#root, name, part))
+      const children = this.#directories.read(join(this.#root, name, part))
       if (children) inner.set(part, children)
     }
     if (entries.files.includes(ADAPTER_CONFIG)) {
       const isOwner = [...inner.values()].some(({ folders }) => folders.some(isDigestFolder))
       if (!isOwner) {
-        await this.#visitAdapter(name, entries, found)
+        this.#visitAdapter(name, entries, found)
         return
       }
       const message = `"${name}" is an owner: move the adapter files that lie in this folder into a folder of their own`
       found.failed.push({ kind: 'adapter', name, digest: null, path: join(this.#root, name), message })
     }
-    for (const [part, children] of inner) await this.#visitAdapter(`${name}/${part}`, children, found)
+    for (const [part, children] of inner) this.#visitAdapter(`${name}/${part}`, children, found)
   }
 
-  async #visitAdapter(adapter: string, entries: DirectoryEntries, { known, dropped }: Found): Promise<void> {
+  #visitAdapter(adapter: string, entries: DirectoryEntries, { known, dropped }: Found): void {
     const dir = join(this.#root, adapter)
     const former = this.#known.get(adapter)
     const folders = entries.folders.filter(isDigestFolder)
     const unchanged = former && former.folders.join() === folders.join()
-    known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former))
-    if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, dropped)
+    known.set(adapter, unchanged ? former : this.#readVersions(adapter, folders, former))
+    if (entries.files.includes(ADAPTER_CONFIG)) addDropped(adapter, dir, dropped)
     for (const sub of entries.folders) {
-      if (!isDigestFolder(sub) && !sub.startsWith('.')) await addDropped(adapter, join(dir, sub), dropped)
+      if (!isDigestFolder(sub) && !sub.startsWith('.')) addDropped(adapter, join(dir, sub), dropped)
     }
   }
 
-  async #readVersions(
-    adapter: string,
-    folders: readonly string[],
-    former: KnownAdapter | undefined,
-  ): Promise<KnownAdapter> {
+  #readVersions(adapter: string, folders: readonly string[], former: KnownAdapter | undefined): KnownAdapter {
     const formerByDigest = new Map(former?.versions.map((version) => [version.digest, version]))
     const versions: VersionDocument[] = []
     const damaged: DamagedEntry[] = []
@@ -115,7 +111,7 @@ export class AdapterListing {
       const digest = `sha256:${folder}`
       const path = join(this.#root, adapter, folder, VERSION_FILE)
       try {
-        versions.push(formerByDigest.get(digest) ?? parseVersion(await readFile(path, 'utf8'), adapter, folder))
+        versions.push(formerByDigest.get(digest) ?? parseVersion(readFileSync(path, 'utf8'), adapter, folder))
       } catch (error) {
         damaged.push({ kind: 'version', name: adapter, digest, path, message: messageOf(error) })
       }
@@ -130,17 +126,17 @@ export class AdapterListing {
       }
       return !taken
     })
-    return { folders, versions: unique, damaged }
+    return { folders, versions: unique, damaged: damaged.length > 0 ? damaged : NO_DAMAGE }
   }
 }
 
 /** Adds the folder if it holds an adapter's config. Its files are looked at every time: their sizes change while it is copied. */
-async function addDropped(adapter: string, dir: string, dropped: DroppedFolder[]): Promise<void> {
-  const entries = await new DirectoryCache().read(dir)
+function addDropped(adapter: string, dir: string, dropped: DroppedFolder[]): void {
+  const entries = new DirectoryCache().read(dir)
   if (!entries?.files.includes(ADAPTER_CONFIG)) return
   try {
-    const files = await mapConcurrent(entries.files, CONCURRENCY, async (name) => {
-      const { size, mtimeMs } = await stat(join(dir, name))
+    const files = entries.files.map((name) => {
+      const { size, mtimeMs } = statSync(join(dir, name))
       return { name, size, mtimeMs }
     })
     dropped.push({ adapter, dir, files })

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdirSync, statSync } from 'node:fs'
 import { errnoOf } from './durable.ts'
 
 /** Names in a directory by kind; links and the like are not followed. */
@@ -19,7 +19,10 @@ interface Seen {
  */
 const SETTLED_MS = 2_000
 
-/** Directory listings that are read again only when the directory's modification time changed. */
+/** Shared by the thousands of folders that have no files beside their versions. */
+const NONE: readonly string[] = []
+
+/** Directory listings, read again (with blocking calls) when the directory's modification time changed. */
 export class DirectoryCache {
   readonly #seen = new Map<string, Seen>()
   readonly #asked = new Set<string>()
@@ -34,14 +37,14 @@ export class DirectoryCache {
   }
 
   /** The same object as before if nothing changed; null if there is no such directory. */
-  async read(path: string): Promise<DirectoryEntries | null> {
+  read(path: string): DirectoryEntries | null {
     this.#asked.add(path)
     try {
       const readAt = Date.now()
-      const { mtimeMs } = await stat(path)
+      const { mtimeMs } = statSync(path)
       const seen = this.#seen.get(path)
       if (seen && seen.mtimeMs === mtimeMs && seen.readAt - mtimeMs > SETTLED_MS) return seen.entries
-      const entries = await listEntries(path)
+      const entries = listEntries(path)
       const kept = seen && sameEntries(seen.entries, entries) ? seen.entries : entries
       this.#seen.set(path, { mtimeMs, readAt, entries: kept })
       return kept
@@ -53,14 +56,14 @@ export class DirectoryCache {
   }
 }
 
-async function listEntries(path: string): Promise<DirectoryEntries> {
+function listEntries(path: string): DirectoryEntries {
   const folders: string[] = []
   const files: string[] = []
-  for (const entry of await readdir(path, { withFileTypes: true })) {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
     if (entry.isDirectory()) folders.push(entry.name)
     else if (entry.isFile()) files.push(entry.name)
   }
-  return { folders: folders.sort(), files: files.sort() }
+  return { folders: folders.length > 0 ? folders.sort() : NONE, files: files.length > 0 ? files.sort() : NONE }
 }
 
 function sameEntries(a: DirectoryEntries, b: DirectoryEntries): boolean {

@@ -41,28 +41,33 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
     format: oneOf(json, 'format', FORMATS),
     method: oneOf(json, 'method', METHODS),
     rank: count(json, 'rank'),
-    sites: sharedSites(json.sites),
+    sites: sitesOf(json.sites),
     parameters: count(json, 'parameters'),
     bytes: count(json, 'bytes'),
     probe: probeOf(json.probe),
-    base: { name: stringOf(base, 'name'), fingerprint: stringOf(base, 'fingerprint') },
+    base: shared(bases, { name: stringOf(base, 'name'), fingerprint: stringOf(base, 'fingerprint') }),
   }
   if (document.adapter !== adapter) throw wrong('adapter', `"${adapter}", as the folder says`)
   if (document.digest !== `sha256:${folder}`) throw wrong('digest', `sha256:${folder}, as the folder says`)
   return document
 }
 
-/** Thousands of adapters have the same few lists of sites: one copy of each is kept. */
+/** Thousands of adapters have the same few lists of sites and base models: one copy of each is kept. */
 const siteLists = new Map<string, readonly string[]>()
-const MAX_SITE_LISTS = 1_000
+const bases = new Map<string, VersionDocument['base']>()
+const MAX_SHARED = 1_000
 
-function sharedSites(value: unknown): readonly string[] {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrong('sites', 'a list of names')
-  const key = value.join()
-  const known = siteLists.get(key)
-  if (known) return known
-  if (siteLists.size < MAX_SITE_LISTS) siteLists.set(key, value)
+function shared<T extends object>(known: Map<string, T>, value: T): T {
+  const key = JSON.stringify(value)
+  const first = known.get(key)
+  if (first) return first
+  if (known.size < MAX_SHARED) known.set(key, value)
   return value
+}
+
+function sitesOf(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrong('sites', 'a list of names')
+  return shared<readonly string[]>(siteLists, value)
 }
 
 function probeOf(value: unknown): ProbeResult | null {

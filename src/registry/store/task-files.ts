@@ -1,14 +1,13 @@
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 import { isName, isNamePart, ownerOf } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
-import { mapConcurrent } from '../serial.ts'
 import { parseTask, renderTask } from '../task-document.ts'
 import { errnoOf, replaceFile, storageError, flush } from './durable.ts'
 import type { DamagedEntry } from './port.ts'
-
-const CONCURRENCY = 64
+import { visitInSlices } from './time-slices.ts'
 
 interface KnownTask {
   readonly mtimeMs: number
@@ -33,7 +32,7 @@ export class TaskFiles {
 
   async get(name: string): Promise<TaskRecord | null> {
     try {
-      return await this.#read(name)
+      return this.#read(name)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return null
       const message = error instanceof Error ? error.message : String(error)
@@ -70,14 +69,14 @@ export class TaskFiles {
     readonly tasks: ReadonlyMap<string, TaskRecord>
     readonly damaged: readonly DamagedEntry[]
   }> {
-    const names = await this.#names()
+    const names = this.#names()
     const known = new Map<string, KnownTask>()
-    await mapConcurrent(names, CONCURRENCY, async (name) => {
+    await visitInSlices(names, (name) => {
       try {
-        const { mtimeMs, size, ino } = await stat(this.path(name))
+        const { mtimeMs, size, ino } = statSync(this.path(name))
         const former = this.#known.get(name)
         const unchanged = former?.mtimeMs === mtimeMs && former.size === size && former.ino === ino
-        known.set(name, unchanged ? former : { mtimeMs, size, ino, ...(await this.#examine(name)) })
+        known.set(name, unchanged ? former : { mtimeMs, size, ino, ...this.#examine(name) })
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw error
       }
@@ -92,9 +91,9 @@ export class TaskFiles {
     return { tasks, damaged }
   }
 
-  async #examine(name: string): Promise<Pick<KnownTask, 'task' | 'damaged'>> {
+  #examine(name: string): Pick<KnownTask, 'task' | 'damaged'> {
     try {
-      return { task: await this.#read(name), damaged: null }
+      return { task: this.#read(name), damaged: null }
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') throw error
       const message = error instanceof Error ? error.message : String(error)
@@ -102,28 +101,32 @@ export class TaskFiles {
     }
   }
 
-  async #read(name: string): Promise<TaskRecord> {
+  #read(name: string): TaskRecord {
     const path = this.path(name)
-    const [text, { mtime }] = await Promise.all([readFile(path, 'utf8'), stat(path)])
-    return parseTask(text, name, mtime.toISOString())
+    return parseTask(readFileSync(path, 'utf8'), name, statSync(path).mtime.toISOString())
   }
 
-  async #names(): Promise<string[]> {
+  #names(): string[] {
     const names: string[] = []
-    for (const entry of await readdir(this.#root, { withFileTypes: true })) {
-      if (entry.isDirectory() && isNamePart(entry.name)) {
-        const files = await readdir(join(this.#root, entry.name)).catch((error: unknown) => {
-          if (errnoOf(error) === 'ENOENT') return []
-          throw error
-        })
-        names.push(...files.map((file) => `${entry.name}/${file}`))
-      } else if (entry.isFile()) names.push(entry.name)
+    for (const entry of readdirSync(this.#root, { withFileTypes: true })) {
+      if (entry.isFile()) names.push(entry.name)
+      if (!entry.isDirectory() || !isNamePart(entry.name)) continue
+      names.push(...this.#namesOfOwner(entry.name).map((file) => `${entry.name}/${file}`))
     }
     return names
       .filter((name) => name.endsWith('.json'))
       .map((name) => name.slice(0, -'.json'.length))
       .filter(isName)
       .sort()
+  }
+
+  #namesOfOwner(owner: string): string[] {
+    try {
+      return readdirSync(join(this.#root, owner))
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return []
+      throw error
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import type { Static } from 'typebox'
+import type { Static, TObject } from 'typebox'
 import { Maybe, Name, Strict, VersionRef } from './common.ts'
 
 /** One member of a mix as clients write it. */
@@ -45,5 +45,4 @@ export const SamplingFields = {
   ),
 }
 
-const SamplingObject = Strict(SamplingFields)
-export type SamplingBody = Static<typeof SamplingObject>
+export type SamplingBody = Static<TObject<typeof SamplingFields>>

@@ -1,0 +1,76 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, it } from 'vitest'
+
+const SRC = join(import.meta.dirname, '../../src')
+
+/** What each module may import besides itself. Nothing lower imports upward. */
+const LEAVES = ['core', 'safetensors', 'text', 'config', 'telemetry']
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  core: [],
+  safetensors: ['core'],
+  text: ['core'],
+  config: ['core'],
+  telemetry: ['core'],
+  model: LEAVES,
+  adapters: LEAVES,
+  engine: ['model', 'adapters', ...LEAVES],
+  registry: ['engine', 'model', 'adapters', ...LEAVES],
+  tenancy: ['engine', 'model', 'adapters', ...LEAVES],
+  server: ['registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  cli: ['server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+}
+
+interface Import {
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+function sources(): string[] {
+  return readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(SRC, file))
+}
+
+function moduleOf(path: string): string {
+  return relative(SRC, path).split('/')[0]!
+}
+
+/** Relative imports of a file, dynamic ones and re-exports included. */
+function importsOf(path: string): Import[] {
+  const found: Import[] = []
+  const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true)
+  const add = (specifier: ts.Node | undefined): void => {
+    if (specifier === undefined || !ts.isStringLiteral(specifier) || !specifier.text.startsWith('.')) return
+    const target = resolve(dirname(path), specifier.text)
+    found.push({ file: relative(SRC, path), from: moduleOf(path), to: moduleOf(target) })
+  }
+  const visit = (node: ts.Node): void => {
+    if (ts.isImportDeclaration(node)) add(node.moduleSpecifier)
+    if (ts.isExportDeclaration(node)) add(node.moduleSpecifier)
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node.arguments[0])
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}
+
+describe('imports', () => {
+  const imports = sources().flatMap(importsOf)
+
+  it('are found at all', () => {
+    expect(imports.length).toBeGreaterThan(100)
+    expect(imports.some(({ from, to }) => from === 'server' && to === 'registry')).toBe(true)
+  })
+
+  it('know every module', () => {
+    expect([...new Set(sources().map(moduleOf))].filter((name) => !(name in ALLOWED))).toEqual([])
+  })
+
+  it('go down only', () => {
+    const wrong = imports.filter(({ from, to }) => from !== to && !ALLOWED[from]!.includes(to))
+    expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([])
+  })
+})

@@ -1,0 +1,113 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { describeFailure } from '../../src/cli/failure.ts'
+import { adapterFolder, summariseSites } from '../../src/cli/inspect.ts'
+import { checkNode, checkPlatform, checkMemory } from '../../src/cli/doctor-machine.ts'
+import { checkModel, checkStore, checkTokenizer } from '../../src/cli/doctor-folders.ts'
+import { TroupeError } from '../../src/core/errors.ts'
+import { runCommand } from '../support/command.ts'
+import { modelDir } from '../support/fixtures.ts'
+import { temporaryFolder } from '../support/model-folder.ts'
+
+const ADAPTER = join(modelDir('llama'), '../adapters/lora-r8')
+
+describe('the troupe command', () => {
+  it('shows what is in an adapter, for people and as JSON', async () => {
+    const people = await runCommand(['adapters', 'inspect', ADAPTER])
+    expect(people.stdout).toMatch(/^method +lora$/m)
+    expect(people.stdout).toMatch(/^rank +8$/m)
+    const json = await runCommand(['adapters', 'inspect', join(ADAPTER, 'adapter_config.json'), '--json'])
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      method: 'lora',
+      rank: 8,
+      digest: expect.stringMatching(/^sha256:/) as string,
+    })
+  })
+
+  it('ends with status 2 and one clear line for wrong input', async () => {
+    expect(await runCommand(['serve'], { TROUPE_PORT: 'high' })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^troupe: port in the environment \(TROUPE_PORT\) must be/) as string,
+    })
+    expect(await runCommand(['serve', '--prot', '1'])).toMatchObject({ code: 2 })
+    expect(await runCommand(['adapters', 'inspect', modelDir('llama')])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^troupe: /) as string,
+    })
+    expect(await runCommand(['prepare', '--model', '/nowhere'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^troupe: .*\/nowhere/) as string,
+    })
+  })
+
+  it('imports an adapter into a store and points a task at it', async () => {
+    const store = await temporaryFolder()
+    const args = ['--model', modelDir('llama'), '--store', store, '--task', 'try', '--prompt', 'Say: {input}']
+    const first = await runCommand(['adapters', 'import', 'demo', ADAPTER, ...args])
+    expect(first).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/demo@v1 stored.*\ntask try created/) as string,
+    })
+    const again = await runCommand([
+      'adapters',
+      'import',
+      'demo',
+      ADAPTER,
+      '--model',
+      modelDir('llama'),
+      '--store',
+      store,
+    ])
+    expect(again.stdout).toMatch(/demo@v1 was there already/)
+  })
+})
+
+describe('doctor', () => {
+  it('says how to fix what is wrong', async () => {
+    expect(checkNode('20.18.3')).toMatchObject({ ok: false, fix: expect.stringContaining('20.19') as string })
+    expect(checkNode('20.19.0').ok && checkNode('24.0.0').ok).toBe(true)
+    expect(checkPlatform('sunos-x64').ok).toBe(false)
+    expect(checkMemory(2 ** 29).fix).toContain('1 GiB')
+    expect(checkModel('/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--model') as string })
+    expect(await checkTokenizer(await temporaryFolder())).toMatchObject({ ok: false })
+    expect(checkStore('/proc/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--store') as string })
+  })
+
+  it('passes a good model and a store that can be made', async () => {
+    const dir = await temporaryFolder()
+    await mkdir(join(dir, 'store'))
+    expect([checkStore(join(dir, 'store')), checkStore(join(dir, 'a/b')), checkModel(modelDir('qwen3'))]).toMatchObject(
+      [
+        { ok: true },
+        { ok: true, detail: expect.stringContaining('will be made') as string },
+        { ok: true, detail: expect.stringContaining('qwen3') as string },
+      ],
+    )
+    expect(await checkTokenizer(modelDir('qwen2'))).toMatchObject({
+      ok: true,
+      detail: expect.stringContaining('without') as string,
+    })
+  })
+})
+
+describe('describeFailure', () => {
+  it('shows errors of input without, faults with their stack', () => {
+    expect(describeFailure(new TroupeError('invalid_adapter', 'no rank'))).toEqual({
+      text: 'troupe: no rank',
+      exitCode: 2,
+    })
+    expect(describeFailure(new Error('boom'))).toMatchObject({
+      exitCode: 1,
+      text: expect.stringContaining('at ') as string,
+    })
+  })
+})
+
+it('names sites by ranges of layers, and adapters by folder or file', () => {
+  expect(summariseSites(['layers.0.q_proj', 'layers.1.q_proj', 'layers.3.q_proj', 'layers.2.mlp_out'])).toBe(
+    'layers.0-1,3.q_proj, layers.2.mlp_out',
+  )
+  expect(adapterFolder(join(ADAPTER, 'adapter_config.json'))).toBe(ADAPTER)
+  expect(() => adapterFolder('/nowhere')).toThrow(/does not exist/)
+})
