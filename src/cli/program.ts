@@ -1,17 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { packagePath } from '../config/defaults.ts'
-import { doctor } from './doctor.ts'
-import { importAdapter } from './import.ts'
 import type { ImportOptions } from './import.ts'
-import { inspect } from './inspect.ts'
-import { prepare } from './prepare.ts'
-import { serve } from './serve.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
 
 type Flags = Readonly<Record<string, unknown>>
 
-/** The `troupe` command. Errors of input are thrown, wrong arguments as `CommanderError`. */
+/**
+ * The `troupe` command. Errors of input are thrown, wrong arguments as `CommanderError`. A command's own modules are loaded when it
+ * runs: the server's take a second.
+ */
 export function buildProgram(): Command {
   const program = new Command('troupe')
   program
@@ -20,13 +18,19 @@ export function buildProgram(): Command {
     .exitOverride()
     .showHelpAfterError('(see --help)')
 
-  addSettingFlags(program.command('serve').description('start the server')).action(async (flags: Flags) =>
-    serve(settingsFromFlags(flags)),
-  )
+  addSettingFlags(program.command('serve').description('start the server')).action(async (flags: Flags) => {
+    const settings = settingsFromFlags(flags)
+    const { serve } = await import('./serve.ts')
+    await serve(settings)
+  })
+
   addSettingFlags(
     program.command('prepare').description('prepare a model into the cache, so that the next start is quick'),
     ['model', 'name', 'precision', 'cacheDir'],
-  ).action(async (flags: Flags) => prepare(settingsFromFlags(flags)))
+  ).action(async (flags: Flags) => {
+    const { prepare } = await import('./prepare.ts')
+    await prepare(settingsFromFlags(flags))
+  })
 
   addAdapterCommands(program.command('adapters').description('look at adapters and store them'))
 
@@ -34,6 +38,7 @@ export function buildProgram(): Command {
     'model',
     'store',
   ]).action(async (flags: Flags) => {
+    const { doctor } = await import('./doctor.ts')
     if (!(await doctor(settingsFromFlags(flags)))) process.exitCode = 1
   })
   return program
@@ -44,7 +49,10 @@ function addAdapterCommands(adapters: Command): void {
     .command('inspect <path>')
     .description('show what is in an adapter’s folder')
     .option('--json', 'print JSON')
-    .action((path: string, options: { json?: boolean }) => inspect(path, options))
+    .action(async (path: string, options: { json?: boolean }) => {
+      const { inspect } = await import('./inspect.ts')
+      inspect(path, options)
+    })
 
   const importing = adapters
     .command('import <name> <path>')
@@ -53,9 +61,9 @@ function addAdapterCommands(adapters: Command): void {
     .option('--prompt <template>', 'the task’s prompt, with {input} in it')
     .option('--description <text>', 'the task’s description')
   addSettingFlags(importing, ['model', 'store', 'precision', 'cacheDir', 'threads']).action(
-    async (name: string, path: string, flags: Flags & ImportOptions) => {
-      const { task, prompt, description, ...settings } = flags
-      await importAdapter(name, path, { task, prompt, description }, settingsFromFlags(settings))
+    async (name: string, path: string, { task, prompt, description, ...flags }: Flags & ImportOptions) => {
+      const { importAdapter } = await import('./import.ts')
+      await importAdapter(name, path, { task, prompt, description }, settingsFromFlags(flags))
     },
   )
 }

@@ -1,5 +1,7 @@
 import type { App } from './app.ts'
 
+const IDLE_SWEEP_MS = 50
+
 export interface RunningParts {
   readonly app: App
   readonly backend: { close(): Promise<void> }
@@ -23,7 +25,10 @@ export async function closeGracefully({ app, backend, log, seconds, hurry }: Run
   }
   if (cutOff.aborted) onCutOff()
   else cutOff.addEventListener('abort', onCutOff)
+  // A connection kept alive after its last answer would hold up the end until it times out.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), IDLE_SWEEP_MS)
   await closed
+  clearInterval(sweep)
   cutOff.removeEventListener('abort', onCutOff)
   clearTimeout(timer)
   await backend.close()

@@ -71,7 +71,10 @@ describe('doctor', () => {
     expect(checkMemory(2 ** 29).fix).toContain('1 GiB')
     expect(checkModel('/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--model') as string })
     expect(await checkTokenizer(await temporaryFolder())).toMatchObject({ ok: false })
-    expect(checkStore('/proc/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--store') as string })
+    expect(checkStore(join(ADAPTER, 'adapter_config.json'))).toMatchObject({
+      ok: false,
+      fix: expect.stringContaining('--store') as string,
+    })
   })
 
   it('passes a good model and a store that can be made', async () => {

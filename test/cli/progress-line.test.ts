@@ -18,7 +18,7 @@ describe('ProgressLine', () => {
     line.finish()
     expect(written).toHaveLength(11)
     for (const text of written.slice(0, -1)) {
-      expect(text).toMatch(/^\r\u001b\[2Kpreparing/)
+      expect(text.startsWith('\r\u001b[2Kpreparing')).toBe(true)
       expect(text.length).toBeLessThanOrEqual(60 + '\r\u001b[2K'.length)
     }
   })

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { curlArguments, runCommand, startCommand } from '../support/command.ts'
@@ -13,39 +14,50 @@ async function send(line: string): Promise<Response> {
   )
 }
 
-it('prints requests that work, and finishes a running stream before it ends on a signal', async () => {
-  const flags = ['--model', modelDir('llama'), '--store', await temporaryFolder()]
-  const adapter = join(modelDir('llama'), '../adapters/lora-r4')
-  await runCommand(['adapters', 'import', 'demo', adapter, ...flags, '--task', 'try', '--prompt', 'Ticket: {input}'])
+const TIMEOUT = 180_000
 
-  const server = startCommand(['serve', ...flags, '--port', '0', '--threads', '1', '--name', 'tiny'])
-  onTestFinished(() => void server.child.kill('SIGKILL'))
-  const banner = await server.until(/Try:[^]*curl.*\n/)
-  expect(banner).toContain('tiny (llama')
-  const lines = banner.split('\n').filter((line) => line.startsWith('curl'))
-  expect(lines).toHaveLength(1)
-  for (const line of lines) expect((await send(line)).status).toBe(200)
+it(
+  'prints requests that work, and finishes a running stream before it ends on a signal',
+  async () => {
+    const store = await temporaryFolder()
+    await mkdir(join(store, 'tasks'))
+    await writeFile(join(store, 'tasks/try.json'), JSON.stringify({ routes: [], prompt: 'Ticket: {input}' }))
+    const flags = ['--model', modelDir('llama'), '--store', store]
 
-  const url = /http:\/\/[\d.]+:\d+/.exec(banner)![0]
-  const stream = await fetch(`${url}/v1/tasks/try/generate`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ input: 'Hi', stream: true, max_tokens: 200, ignore_eos: true }),
-  })
-  server.child.kill('SIGTERM')
-  const text = await stream.text()
-  expect(text).toContain('"finish_reason":"length"')
-  expect(await server.ended).toBe(0)
-  await expect(fetch(`${url}/health/live`)).rejects.toThrow()
-})
+    const server = startCommand(['serve', ...flags, '--port', '0', '--threads', '1', '--name', 'tiny'])
+    onTestFinished(() => void server.child.kill('SIGKILL'))
+    const banner = await server.until(/Try:[^]*curl.*\n/)
+    expect(banner).toContain('tiny (llama')
+    const lines = banner.split('\n').filter((line) => line.startsWith('curl'))
+    expect(lines).toHaveLength(1)
+    for (const line of lines) expect((await send(line)).status).toBe(200)
 
-it('says which address is taken', async () => {
-  const flags = ['--model', modelDir('llama'), '--store', await temporaryFolder(), '--threads', '1']
-  const first = startCommand(['serve', ...flags, '--port', '0'])
-  onTestFinished(() => void first.child.kill('SIGKILL'))
-  const port = /127\.0\.0\.1:(\d+)/.exec(await first.until(/Try:/))![1]!
-  expect(await runCommand(['serve', ...flags, '--port', port])).toMatchObject({
-    code: 2,
-    stderr: expect.stringMatching(/cannot listen on 127\.0\.0\.1 port \d+: another process listens there/) as string,
-  })
-})
+    const url = /http:\/\/[\d.]+:\d+/.exec(banner)![0]
+    const stream = await fetch(`${url}/v1/tasks/try/generate`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ input: 'Hi', stream: true, max_tokens: 200, ignore_eos: true }),
+    })
+    server.child.kill('SIGTERM')
+    const text = await stream.text()
+    expect(text).toContain('"finish_reason":"length"')
+    expect(await server.ended).toBe(0)
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow()
+  },
+  TIMEOUT,
+)
+
+it(
+  'says which address is taken',
+  async () => {
+    const flags = ['--model', modelDir('llama'), '--store', await temporaryFolder(), '--threads', '1']
+    const first = startCommand(['serve', ...flags, '--port', '0'])
+    onTestFinished(() => void first.child.kill('SIGKILL'))
+    const port = /127\.0\.0\.1:(\d+)/.exec(await first.until(/Try:/))![1]!
+    expect(await runCommand(['serve', ...flags, '--port', port])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/cannot listen on 127\.0\.0\.1 port \d+: another process listens there/) as string,
+    })
+  },
+  TIMEOUT,
+)

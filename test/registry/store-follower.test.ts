@@ -17,7 +17,7 @@ interface Following {
   readonly gone: string[]
   /** What happens while the next listing is on its way. */
   meanwhile: () => Promise<unknown>
-  follow(): Promise<StoreListing | null>
+  readonly follow: () => Promise<StoreListing | null>
 }
 
 async function following(): Promise<Following> {

@@ -53,7 +53,7 @@ export async function curlArguments(line: string): Promise<string[]> {
   const script = `curl() { printf '%s\\0' "$@"; }\n${line}`
   return new Promise((resolve, reject) => {
     execFile('bash', ['-c', script], (error, stdout) => {
-      if (error) reject(error)
+      if (error) reject(new Error(`bash: ${error.message}`))
       else resolve(stdout.split('\0').slice(0, -1))
     })
   })
