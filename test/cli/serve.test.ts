@@ -24,7 +24,18 @@ it(
     await writeFile(join(store, 'tasks/try.json'), JSON.stringify({ routes: [], prompt: 'Ticket: {input}' }))
     const flags = ['--model', modelDir('llama'), '--store', store]
 
-    const server = startCommand(['serve', ...flags, '--port', '0', '--threads', '1', '--name', 'tiny'])
+    const server = startCommand([
+      'serve',
+      ...flags,
+      '--port',
+      '0',
+      '--threads',
+      '1',
+      '--name',
+      'tiny',
+      '--shutdown-seconds',
+      '3600',
+    ])
     onTestFinished(() => void server.child.kill('SIGKILL'))
     const banner = await server.until(/Try:[^]*curl.*\n/)
     expect(banner).toContain('tiny (llama')
