@@ -7,6 +7,8 @@ import { LLAMA_NAMES } from './names.ts'
 export const SMOLLM3: Family = {
   modelType: 'smollm3',
   className: 'SmolLM3ForCausalLM',
+  // Published models say 2; the implementation has never read it.
+  reads: ['pretraining_tp'],
   defaults: { tiedHead: true },
   names: LLAMA_NAMES,
   modules: biasedLlamaModules,

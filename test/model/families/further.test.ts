@@ -71,6 +71,7 @@ describe('positions', () => {
     expect(read('gpt_neox', { rotary_pct: 1 }).ropes[0]!.inverseFrequencies).toHaveLength(8)
     expectRefusal(() => read('gpt_neox', { rotary_pct: 0.2 }), 'invalid_model', '"rotary_pct" is 0.2')
     expect(read('smollm3').attention.ropes).toEqual([0, null, 0])
+    expect(read('smollm3', { pretraining_tp: 2 }).family).toBe('smollm3')
     expectRefusal(() => read('smollm3', { no_rope_layers: [1] }), 'invalid_model', '"no_rope_layers"')
     expect(read('gpt2')).toMatchObject({ ropes: [], positionOffset: 0 })
     expect(read('opt')).toMatchObject({ ropes: [], positionOffset: 2 })
