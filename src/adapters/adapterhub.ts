@@ -9,8 +9,9 @@ import { bottleneckSize, readBottleneckConfig } from './adapterhub-config.ts'
 import { checkFit, checkSites } from './base-fit.ts'
 import type { BranchPlan } from './branch-plan.ts'
 
-/** `model.layers.3.output_adapters.adapters.` and then the adapter's name. */
-const MODULE_KEY = /^(?:model\.)?layers\.(0|[1-9]\d*)\.(attention_adapters|output_adapters)\.adapters\.(.*)$/s
+/** `model.layers.3.output_adapters.adapters.` and then the adapter's name; `transformer.h.3.` in GPT-2. */
+const MODULE_KEY =
+  /^(?:(?:model\.)?layers|(?:transformer\.)?h)\.(0|[1-9]\d*)\.(attention_adapters|output_adapters)\.adapters\.(.*)$/s
 
 const PARTS = [
   'adapter_down.0.weight',
@@ -137,7 +138,7 @@ function planModule({ layer, location, parts }: Module, config: BottleneckConfig
   }
   if (gain !== null) expectShape(file, gain, [scaling === 'learned' ? 1 : hidden])
   const scale = typeof scaling === 'number' ? scaling : 1
-  return { layer, kind, rank, inDim, outDim, activation, scale, down, up, a, c, gain }
+  return { layer, kind, rank, inDim, outDim, activation, scale, down, up, outputs: null, a, c, gain }
 }
 
 function expectShape(file: SafetensorsFile, name: string, expected: readonly number[]): void {

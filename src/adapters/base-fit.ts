@@ -1,6 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { siteDims } from '../core/model-info.ts'
+import { hasSite, siteDims } from '../core/model-info.ts'
 import { siteName } from '../core/branch.ts'
 import type { BranchPlan } from './branch-plan.ts'
 
@@ -14,6 +14,10 @@ export function checkFit(plans: readonly BranchPlan[], info: ModelInfo): void {
     if (plan.layer >= info.layers) {
       const text = `tensor "${plan.down}" is for layer ${plan.layer}, but the base model ${info.name} has ${info.layers} layers`
       throw mismatch(plan.down, text)
+    }
+    if (!hasSite(info, plan.kind)) {
+      const text = `tensor "${plan.down}" is for ${siteName(plan.layer, plan.kind)}: base models of the family ${info.family} have no place for it`
+      throw new TroupeError('unsupported_adapter', text, { param: plan.down })
     }
     const [inDim, outDim] = siteDims(info, plan.kind)
     if (plan.inDim === inDim && plan.outDim === outDim) continue

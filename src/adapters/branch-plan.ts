@@ -1,4 +1,6 @@
 import type { Activation, Branch, SiteKind } from '../core/branch.ts'
+import type { OutputRange } from '../core/model-info.ts'
+import { outputRuns } from '../core/model-info.ts'
 import { TroupeError } from '../core/errors.ts'
 import { transposeInto } from '../core/transpose.ts'
 import { elementCount } from '../safetensors/header.ts'
@@ -15,8 +17,10 @@ export interface BranchPlan {
   readonly scale: number
   /** Tensor `[rank, inDim]`. */
   readonly down: string
-  /** Tensor `[outDim, rank]`, as of a linear layer. */
+  /** Tensor `[outDim, rank]`, as of a linear layer; of a fused module, `[all outputs, rank]`. */
   readonly up: string
+  /** Which rows of `up` are this branch's; null = all. */
+  readonly outputs: OutputRange | null
   /** Tensor `[rank]`. */
   readonly a: string | null
   /** Tensor `[outDim]`. */
@@ -25,14 +29,16 @@ export interface BranchPlan {
   readonly gain: string | null
 }
 
-function parameterCount(plan: BranchPlan): number {
-  const { rank, inDim, outDim, a, c } = plan
-  return rank * (inDim + outDim) + (a === null ? 0 : rank) + (c === null ? 0 : outDim)
-}
-
-/** Values of all branches together. */
+/** Values of all branches together; a `down` that several share counts once. */
 export function countParameters(plans: readonly BranchPlan[]): number {
-  return plans.reduce((sum, plan) => sum + parameterCount(plan), 0)
+  const downs = new Set<string>()
+  let sum = 0
+  for (const { rank, inDim, outDim, down, a, c } of plans) {
+    if (!downs.has(down)) sum += rank * inDim
+    downs.add(down)
+    sum += rank * outDim + (a === null ? 0 : rank) + (c === null ? 0 : outDim)
+  }
+  return sum
 }
 
 /**
@@ -48,16 +54,27 @@ export function loadBranches(plans: readonly BranchPlan[], file: SafetensorsFile
     used += count * 4
     return view
   }
+  const downs = new Map<string, Float32Array>()
   return plans.map((plan) => {
     const { layer, kind, rank, scale, activation, inDim, outDim } = plan
-    const down = readFinite(file, plan.down, take(rank * inDim))
+    const down = downs.get(plan.down) ?? readFinite(file, plan.down, take(rank * inDim))
+    downs.set(plan.down, down)
     const up = take(rank * outDim)
-    transposeInto(readFinite(file, plan.up), outDim, rank, up, outDim, 0)
+    const whole = readFinite(file, plan.up)
+    let column = 0
+    for (const [first, count] of outputRuns(plan.outputs ?? wholeRange(outDim))) {
+      transposeInto(whole.subarray(first * rank), count, rank, up, outDim, column)
+      column += count
+    }
     const a = plan.a === null ? null : readFinite(file, plan.a, take(rank))
     const c = plan.c === null ? null : readFinite(file, plan.c, take(outDim))
     if (plan.gain !== null) applyGain(readFinite(file, plan.gain), up, c, outDim)
     return { layer, kind, rank, scale, activation, down, up, a, c }
   })
+}
+
+function wholeRange(outDim: number): OutputRange {
+  return { first: 0, run: outDim, stride: outDim, times: 1 }
 }
 
 function applyGain(gain: Float32Array, up: Float32Array, c: Float32Array | null, outDim: number): void {

@@ -16,6 +16,8 @@ export interface PeftConfig {
   readonly excluded: readonly string[] | string
   readonly layers: readonly number[] | null
   readonly layersPattern: readonly string[]
+  /** The adapted modules' weights are `[in, out]`. Changes nothing but which base models fit. */
+  readonly fanInFanOut: boolean
   readonly baseModel: string | null
 }
 
@@ -33,6 +35,7 @@ const RULES = {
     'exclude_modules',
     'layers_to_transform',
     'layers_pattern',
+    'fan_in_fan_out',
   ],
   ignored: [
     'auto_mapping',
@@ -77,6 +80,7 @@ export function readPeftConfig(config: JsonObject): PeftConfig {
     excluded: readNameOrList('exclude_modules', config['exclude_modules']) ?? [],
     layers: layersOf(config['layers_to_transform']),
     layersPattern: [readNameOrList('layers_pattern', config['layers_pattern']) ?? []].flat(),
+    fanInFanOut: readFlag('fan_in_fan_out', config['fan_in_fan_out']),
     baseModel: typeof baseModel === 'string' ? baseModel : null,
   }
 }

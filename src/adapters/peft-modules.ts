@@ -46,7 +46,7 @@ export function selectModules(config: PeftConfig, paths: readonly string[]): str
 
 function matchTargets(config: PeftConfig, paths: readonly string[]): boolean[] {
   const { targets, layers } = config
-  if (targets === 'all-linear') return paths.map((path) => !path.endsWith('lm_head') && !path.endsWith('embed_tokens'))
+  if (targets === 'all-linear') return paths.map((path) => /\.\d+\./.test(path))
   const named = matchNames('target_modules', targets, paths)
   if (layers === null || typeof targets === 'string') return named
   const inPattern = matchLayersPattern(config.layersPattern, paths)

@@ -1,10 +1,11 @@
-import type { LinearKind } from '../core/branch.ts'
-import { LINEAR_KINDS, siteName } from '../core/branch.ts'
+import { siteName } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { checkFit, checkSites } from './base-fit.ts'
+import type { BaseModule } from './base-modules.ts'
+import { findModule, modulePaths } from './base-modules.ts'
 import type { BranchPlan } from './branch-plan.ts'
 import type { PeftConfig } from './peft-config.ts'
 import { readPeftConfig } from './peft-config.ts'
@@ -12,25 +13,36 @@ import { moduleScales, selectModules } from './peft-modules.ts'
 
 const WRAPPER = 'base_model.model.'
 const LORA_KEY = /^(.+)\.lora_([AB])(?:\.default)?\.weight$/
-const SITE_PATH = /^(?:model\.)?layers\.(0|[1-9]\d*)\.(self_attn|mlp)\.([a-z]+_proj)$/
 
 /** Tensors that belong to features of PEFT other than plain LoRA, with the field that switches each off. */
 const OTHER_FEATURES: readonly (readonly [RegExp, string])[] = [
   [/lora_magnitude_vector/, 'DoRA (use_dora)'],
   [/lora_embedding_[AB]/, 'LoRA on the embedding (target_modules)'],
-  [/lm_head\.lora_[AB]/, 'LoRA on the head (target_modules)'],
+  [/(lm_head|embed_out)\.lora_[AB]/, 'LoRA on the head (target_modules)'],
   [/embed_tokens\.lora_[AB]/, 'LoRA on the embedding (target_modules)'],
   [/lora_B\.(default\.)?bias$/, 'a bias of the LoRA itself (lora_bias)'],
   [/trainable_tokens/, 'trained tokens (trainable_token_indices)'],
   [/\.bias$/, 'trained biases of the base model (bias)'],
 ]
 
+/** The LoRA of one module. */
+export interface LoraModule {
+  /** Path in the model that the adapter was saved from: `model.layers.3.self_attn.q_proj`. */
+  readonly path: string
+  readonly rank: number
+  readonly scale: number
+  readonly inDim: number
+  readonly outDim: number
+  /** Tensor `[rank, inDim]`. */
+  readonly down: string
+  /** Tensor `[outDim, rank]`. */
+  readonly up: string
+}
+
 /** A PEFT LoRA read so far as it can be without its base model. */
 export interface PeftAdapter {
   readonly config: PeftConfig
-  /** Module paths begin with this in the model the adapter was saved from: `model.`, or nothing for a bare base model. */
-  readonly prefix: string
-  readonly plans: readonly BranchPlan[]
+  readonly modules: readonly LoraModule[]
 }
 
 /**
@@ -44,32 +56,70 @@ export function parsePeft(json: JsonObject, file: SafetensorsFile): PeftAdapter 
   const paths = [...pairs.keys()]
   if (paths.length === 0)
     throw new TroupeError('invalid_adapter', `${file.file} holds no tensors`, { param: file.file })
-  const prefixes = new Set(paths.map((path) => (path.startsWith('model.') ? 'model.' : '')))
-  if (prefixes.size > 1) {
-    throw new TroupeError('invalid_adapter', `${file.file}: some modules begin with "model." and some do not`)
-  }
   const scales = moduleScales(config, paths)
-  const plans = paths.map((path, i) => planModule(path, pairs.get(path)!, scales[i]!, file))
-  return { config, prefix: [...prefixes][0]!, plans }
+  return { config, modules: paths.map((path, i) => readModule(path, pairs.get(path)!, scales[i]!, file)) }
 }
 
-/** Checks a PEFT LoRA against the base model it should act on; see `checkFit` and `checkSites`. */
-export function checkPeft(adapter: PeftAdapter, info: ModelInfo): void {
-  checkFit(adapter.plans, info)
-  const sites = new Map<string, string>()
-  for (let layer = 0; layer < info.layers; layer++) {
-    for (const kind of LINEAR_KINDS) {
-      sites.set(`${adapter.prefix}layers.${layer}.${parentOf(kind)}.${kind}`, siteName(layer, kind))
+/**
+ * The branches of a PEFT LoRA in a base model: one per module, or one per linear layer of a fused module, all with the same `down`.
+ *
+ * @throws TroupeError `base_mismatch`, `unsupported_adapter` or `invalid_adapter` naming the tensor or field; see `checkFit` and `checkSites`
+ */
+export function planPeft({ config, modules }: PeftAdapter, info: ModelInfo): BranchPlan[] {
+  const found = modules.map((lora) => ({ lora, base: baseOf(lora, info) }))
+  const plans = found.flatMap(({ lora, base }) => planModule(lora, base))
+  checkFit(plans, info)
+  if (config.fanInFanOut && !info.modules.some(({ transposed }) => transposed)) {
+    const text = `adapter_config.json: "fan_in_fan_out" is true, but base models of the family ${info.family} have no such modules`
+    throw new TroupeError('unsupported_adapter', text, { param: 'fan_in_fan_out' })
+  }
+  const whole = new Set(modules.map(({ path }) => path.startsWith(info.basePrefix)))
+  if (whole.size > 1) {
+    const text = `some modules begin with "${info.basePrefix}" and some do not`
+    throw new TroupeError('invalid_adapter', text, { param: 'target_modules' })
+  }
+  const paths = modulePaths(info, whole.has(true))
+  const expected = new Set<string>()
+  for (const path of selectModules(config, [...paths.keys()])) {
+    const base = paths.get(path) ?? null
+    if (base === null) {
+      const names = new Set(info.modules.map((module) => module.path.replace(/.*\./, '')))
+      const text = `adapter_config.json: "target_modules" selects ${path}; supported are ${[...names].join(', ')}`
+      throw new TroupeError('unsupported_adapter', text, { param: 'target_modules' })
     }
+    for (const { kind } of base.module.parts) expected.add(siteName(base.layer, kind))
   }
-  const others = [`${adapter.prefix}embed_tokens`, 'lm_head']
-  const selected = selectModules(adapter.config, [...sites.keys(), ...others])
-  const other = selected.find((path) => others.includes(path))
-  if (other !== undefined) {
-    const text = `adapter_config.json: "target_modules" selects ${other}; supported are ${LINEAR_KINDS.join(', ')}`
-    throw new TroupeError('unsupported_adapter', text, { param: 'target_modules' })
+  checkSites(plans, expected, info)
+  return plans
+}
+
+function baseOf({ path, down, up, inDim, outDim }: LoraModule, info: ModelInfo): BaseModule {
+  const base = findModule(info, path)
+  if (base === null) {
+    const text = `tensor "${down}" is for the module ${path}, which this kind of base model does not have`
+    throw new TroupeError('base_mismatch', text, { param: down })
   }
-  checkSites(adapter.plans, new Set(selected.map((path) => sites.get(path)!)), info)
+  // The parts of a fused module are cut by the base model's sizes: only its own can be told from a wrong one.
+  const { module } = base
+  if (module.parts.length > 1 && (module.inDim !== inDim || module.outDim !== outDim)) {
+    const tensor = module.inDim === inDim ? up : down
+    const text =
+      `tensor "${tensor}": ${path} maps ${module.inDim} to ${module.outDim} values in the base model ${info.name}, ` +
+      `the adapter was made for ${inDim} to ${outDim}`
+    throw new TroupeError('base_mismatch', text, { param: tensor })
+  }
+  return base
+}
+
+function planModule({ rank, scale, inDim, outDim, down, up }: LoraModule, { module, layer }: BaseModule): BranchPlan[] {
+  const shared = { layer, rank, scale, inDim, down, up, activation: 'identity', a: null, c: null, gain: null } as const
+  if (module.parts.length === 1) return [{ ...shared, kind: module.parts[0]!.kind, outDim, outputs: null }]
+  return module.parts.map(({ kind, outputs }) => ({
+    ...shared,
+    kind,
+    outDim: outputs.run * outputs.times,
+    outputs,
+  }))
 }
 
 interface Pair {
@@ -99,27 +149,20 @@ function collectPairs(file: SafetensorsFile): Map<string, Pair> {
   return pairs
 }
 
-function planModule(
+function readModule(
   path: string,
   pair: Pair,
   { rank, scale }: { readonly rank: number; readonly scale: number },
   file: SafetensorsFile,
-): BranchPlan {
+): LoraModule {
   const { A: down, B: up } = pair
   if (down === undefined || up === undefined) {
     const [found, missing] = down === undefined ? [up, 'lora_A'] : [down, 'lora_B']
     throw new TroupeError('invalid_adapter', `tensor "${found}" has no ${missing} beside it`, { param: found ?? path })
   }
-  const site = SITE_PATH.exec(path)
-  const kind = LINEAR_KINDS.find((one) => one === site?.[3] && parentOf(one) === site[2])
-  if (site === null || kind === undefined) {
-    const text = `tensor "${down}" is for the module ${path}, which this kind of base model does not have`
-    throw new TroupeError('base_mismatch', text, { param: down })
-  }
   const inDim = matrix(file, down, 0, rank)[1]
   const outDim = matrix(file, up, 1, rank)[0]
-  const layer = Number(site[1])
-  return { layer, kind, rank, inDim, outDim, activation: 'identity', scale, down, up, a: null, c: null, gain: null }
+  return { path, rank, scale, inDim, outDim, down, up }
 }
 
 /** Shape of a matrix that must have `rank` rows (axis 0) or columns (axis 1). */
@@ -131,10 +174,6 @@ function matrix(file: SafetensorsFile, name: string, axis: 0 | 1, rank: number):
     throw new TroupeError('invalid_adapter', text, { param: name })
   }
   return shape as unknown as readonly [number, number]
-}
-
-function parentOf(kind: LinearKind): 'self_attn' | 'mlp' {
-  return kind === 'gate_proj' || kind === 'up_proj' || kind === 'down_proj' ? 'mlp' : 'self_attn'
 }
 
 function unsupported(name: string, fault: string): TroupeError {

@@ -14,7 +14,7 @@ import { countParameters, loadBranches } from './branch-plan.ts'
 import { digestAdapter, sha256File } from './digest.ts'
 import type { AdapterFormat } from './files.ts'
 import { CONFIG_FILE, checkFormat, recogniseFiles } from './files.ts'
-import { checkPeft, parsePeft } from './peft.ts'
+import { parsePeft, planPeft } from './peft.ts'
 import { looksPickled, pickleRefusal } from './pickle.ts'
 
 /** What was found in an adapter's files. */
@@ -41,12 +41,22 @@ export interface AdapterInspection {
   readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[]
 }
 
+/** What the description needs to know of a module. */
+interface Outline {
+  readonly layer: number
+  readonly site: string
+  readonly rank: number
+}
+
 /** Both formats after parsing: what they have in common. */
 interface Parsed {
-  readonly plans: readonly BranchPlan[]
   readonly method: Method
   readonly baseModel: string | null
-  readonly check: (info: ModelInfo) => void
+  /** The modules under the names the files give them. */
+  readonly outlines: readonly Outline[]
+  readonly parameters: number
+  /** The branches in a base model; throws when they do not fit. */
+  readonly plan: (info: ModelInfo) => readonly BranchPlan[]
 }
 
 /**
@@ -61,9 +71,9 @@ export function readAdapter(
 ): { readonly weights: AdapterWeights; readonly description: AdapterDescription } {
   return withAdapter(dir, ({ format, config, file, weightsPath }) => {
     const parsed = parse(format, config, file)
-    parsed.check(info)
-    const branches = loadBranches(parsed.plans, file)
-    const description = describe(format, parsed)
+    const plans = parsed.plan(info)
+    const branches = loadBranches(plans, file)
+    const description = describe(format, parsed, plans.map(outlineOf))
     const digest = digestAdapter(format, config, sha256File(weightsPath))
     return { weights: { digest, method: parsed.method, branches, bytes: description.bytes }, description }
   })
@@ -75,12 +85,15 @@ export function readAdapter(
  * @throws TroupeError as `readAdapter`
  */
 export function inspectAdapter(dir: string): AdapterInspection {
-  return withAdapter(dir, ({ format, config, file, weightsPath }) => ({
-    description: describe(format, parse(format, config, file)),
-    digest: digestAdapter(format, config, sha256File(weightsPath)),
-    config,
-    tensors: [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
-  }))
+  return withAdapter(dir, ({ format, config, file, weightsPath }) => {
+    const parsed = parse(format, config, file)
+    return {
+      description: describe(format, parsed, parsed.outlines),
+      digest: digestAdapter(format, config, sha256File(weightsPath)),
+      config,
+      tensors: [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
+    }
+  })
 }
 
 interface OpenAdapter {
@@ -122,27 +135,51 @@ function openWeights(path: string, name: string): SafetensorsFile {
 function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): Parsed {
   if (format === 'peft') {
     const adapter = parsePeft(config, file)
-    const { plans } = adapter
-    return { plans, method: 'lora', baseModel: adapter.config.baseModel, check: (info) => checkPeft(adapter, info) }
+    const { modules } = adapter
+    return {
+      method: 'lora',
+      baseModel: adapter.config.baseModel,
+      outlines: modules.map(({ path, rank }) => ({ ...placeOf(path), rank })),
+      parameters: modules.reduce((sum, { rank, inDim, outDim }) => sum + rank * (inDim + outDim), 0),
+      plan: (info) => planPeft(adapter, info),
+    }
   }
   const adapter = parseBottleneck(config, file)
   const { plans } = adapter
   return {
-    plans,
     method: 'bottleneck',
     baseModel: adapter.config.baseModel,
-    check: (info) => checkBottleneck(adapter, info),
+    outlines: plans.map(outlineOf),
+    parameters: countParameters(plans),
+    plan: (info) => {
+      checkBottleneck(adapter, info)
+      return plans
+    },
   }
 }
 
-function describe(format: AdapterFormat, { plans, method, baseModel }: Parsed): AdapterDescription {
-  const parameters = countParameters(plans)
-  const inOrder = [...plans].sort((x, y) => x.layer - y.layer)
+function outlineOf({ layer, kind, rank }: BranchPlan): Outline {
+  return { layer, site: siteName(layer, kind), rank }
+}
+
+/** `model.layers.3.self_attn.q_proj` is `layers.3.q_proj`, whatever the family; what is in no layer comes first under its whole path. */
+function placeOf(path: string): { layer: number; site: string } {
+  const match = /\.(\d+)\..*?([^.]+)$/.exec(path)
+  if (match === null) return { layer: -1, site: path }
+  return { layer: Number(match[1]), site: `layers.${match[1]}.${match[2]}` }
+}
+
+function describe(
+  format: AdapterFormat,
+  { method, baseModel, parameters }: Parsed,
+  outlines: readonly Outline[],
+): AdapterDescription {
+  const inOrder = [...outlines].sort((x, y) => x.layer - y.layer)
   return {
     format,
     method,
-    rank: Math.max(...plans.map((plan) => plan.rank)),
-    sites: inOrder.map((plan) => siteName(plan.layer, plan.kind)),
+    rank: Math.max(...outlines.map(({ rank }) => rank)),
+    sites: inOrder.map(({ site }) => site),
     parameters,
     bytes: parameters * 4,
     baseModel,

@@ -1,5 +1,6 @@
 import { InferenceSession } from 'onnxruntime-node'
 import { LINEAR_KINDS } from '../core/branch.ts'
+import { hasSite } from '../core/model-info.ts'
 import { buildDecoder } from '../model/graph/decoder.ts'
 import type { GraphSpec } from '../model/graph/spec.ts'
 import { BASE_SPEC, specCovers, specFor, specKey, specUnion } from '../model/graph/spec.ts'
@@ -10,21 +11,21 @@ export interface GraphSession {
   readonly session: InferenceSession
 }
 
-const LINEAR_SPEC = specFor(LINEAR_KINDS, [])
-
 /**
  * The compiled graphs, all over the same weights file: `base` without adapter sites, `linear` with all linear sites, and one `residual`
  * graph with every site and non-linearity seen so far. A step runs on the smallest that covers its rows, so sites nobody uses cost nothing.
  */
 export class GraphSessions {
   readonly base: GraphSession
+  readonly #linearSpec: GraphSpec
   readonly #create: (spec: GraphSpec) => Promise<GraphSession>
   #linear: GraphSession | null = null
   #residual: GraphSession | null = null
   #generation = 0
 
-  private constructor(base: GraphSession, create: (spec: GraphSpec) => Promise<GraphSession>) {
+  private constructor(base: GraphSession, linearSpec: GraphSpec, create: (spec: GraphSpec) => Promise<GraphSession>) {
     this.base = base
+    this.#linearSpec = linearSpec
     this.#create = create
   }
 
@@ -47,20 +48,22 @@ export class GraphSessions {
       spec,
       session: await InferenceSession.create(buildDecoder(prepared.manifest, spec), options),
     })
-    return new GraphSessions(await create(BASE_SPEC), create)
+    const { info } = prepared.manifest
+    const linear = LINEAR_KINDS.filter((kind) => hasSite(info, kind))
+    return new GraphSessions(await create(BASE_SPEC), specFor(linear, []), create)
   }
 
   /** Compiles what an adapter needs, if no graph has it yet. Takes as long as loading the model: done when a version arrives, not per request. */
   async ensure(needed: GraphSpec): Promise<void> {
     if (specCovers(this.base.spec, needed)) return
     if (needed.residual.length === 0) {
-      this.#linear ??= await this.#create(LINEAR_SPEC)
+      this.#linear ??= await this.#create(this.#linearSpec)
       return
     }
     if (this.#residual !== null && specCovers(this.#residual.spec, needed)) return
     const former = this.#residual
     // Rows of a LoRA and of a bottleneck module share steps: the residual graph has the linear sites too.
-    this.#residual = await this.#create(specUnion(former?.spec ?? LINEAR_SPEC, needed))
+    this.#residual = await this.#create(specUnion(former?.spec ?? this.#linearSpec, needed))
     this.#generation++
     await former?.session.release()
   }

@@ -5,26 +5,31 @@ import type { AdapterFeeder } from './adapter-feeds.ts'
 import { runInPlace, writesInPlace } from './in-place.ts'
 import { KvCache } from './kv-cache.ts'
 import type { GraphSession } from './graph-sessions.ts'
+import type { Positions, RowSpan } from './positions.ts'
 import type { Sequence } from './sequence.ts'
 
 const SELF_TEST_TOKENS = 4
 
-/** Turns a step of the scheduler into one ONNX Runtime call. */
-export class ModelRunner {
+interface RunnerParts {
+  readonly info: ModelInfo
+  readonly kv: KvCache
+  readonly feeder: AdapterFeeder
+  readonly positions: Positions
   /** Whether calls write KV and logits in place, as proven at start. */
   readonly inPlace: boolean
-  readonly #info: ModelInfo
-  readonly #kv: KvCache
-  readonly #feeder: AdapterFeeder
+  /** Most tokens of one call. */
+  readonly chunk: number
+}
+
+/** Turns a step of the scheduler into one ONNX Runtime call. */
+export class ModelRunner {
+  readonly #parts: RunnerParts
   #logits = new Float32Array(0)
   /** Seconds spent inside ONNX Runtime. */
   runSeconds = 0
 
-  constructor(info: ModelInfo, kv: KvCache, feeder: AdapterFeeder, inPlace: boolean) {
-    this.#info = info
-    this.#kv = kv
-    this.#feeder = feeder
-    this.inPlace = inPlace
+  constructor(parts: RunnerParts) {
+    this.#parts = parts
   }
 
   /**
@@ -36,38 +41,53 @@ export class ModelRunner {
     const ids = BigInt64Array.from(tokens.subarray(sequence.cached, sequence.cached + count), BigInt)
     const end = sequence.cached + count
     const last = end === sequence.promptLength
+    const span = { end, known: sequence.promptLength }
     const rows = all ? Array.from({ length: count }, (_, i) => i) : last ? [count - 1] : []
-    return this.#run(sequence.row, ids, [1, count], [end], rows, [mix])
+    return this.#run(sequence.row, ids, [1, count], [span], rows, [mix])
   }
 
   /** One token for rows `0 … n − 1`. @returns logits `[n, vocab]`; valid until the next call */
   async decode(sequences: readonly Sequence[]): Promise<Float32Array> {
+    for (const sequence of sequences) if (this.#parts.positions.outgrows(sequence.cached)) await this.#again(sequence)
     const ids = BigInt64Array.from(sequences, (sequence) => BigInt(sequence.lastToken))
-    const ends = sequences.map((sequence) => sequence.cached + 1)
+    const spans = sequences.map(({ cached }) => ({ end: cached + 1, known: cached + 1 }))
     const mixes = sequences.map((sequence) => sequence.request.mix)
-    return this.#run(0, ids, [sequences.length, 1], ends, [...sequences.keys()], mixes)
+    return this.#run(0, ids, [sequences.length, 1], spans, [...sequences.keys()], mixes)
+  }
+
+  /** Evaluates all cached tokens once more, as the beginning of a sequence that is one token longer. Other rows wait meanwhile. */
+  async #again(sequence: Sequence): Promise<void> {
+    const { request, generated, row, cached } = sequence
+    const ids = BigInt64Array.from([...request.tokens, ...generated].slice(0, cached), BigInt)
+    for (let start = 0; start < cached; start += this.#parts.chunk) {
+      const part = ids.slice(start, start + this.#parts.chunk)
+      const span = { end: start + part.length, known: cached + 1 }
+      await this.#run(row, part, [1, part.length], [span], [], [request.mix])
+    }
   }
 
   async #run(
     firstRow: number,
     ids: BigInt64Array,
     [batch, tokens]: readonly [number, number],
-    ends: readonly number[],
+    spans: readonly RowSpan[],
     logitRows: readonly number[],
     mixes: readonly Sequence['request']['mix'][],
   ): Promise<Float32Array> {
-    const { vocab } = this.#info
-    const { graph, feeds: adapters } = this.#feeder.feedsFor(mixes)
-    const kv = this.#kv.view(firstRow, batch)
-    const feeds = { ...positionFeeds(ids, [batch, tokens], ends, logitRows), ...kv.past, ...adapters }
-    const size = logitRows.length * vocab
+    const { info, feeder, kv: cache, positions, inPlace } = this.#parts
+    const { graph, feeds: adapters } = feeder.feedsFor(mixes)
+    const kv = cache.view(firstRow, batch)
+    const ends = spans.map(({ end }) => end)
+    const lengths = lengthFeeds(ids, [batch, tokens], ends, logitRows)
+    const feeds = { ...lengths, ...positions.feeds(spans, tokens), ...kv.past, ...adapters }
+    const size = logitRows.length * info.vocab
     if (this.#logits.length < size) this.#logits = new Float32Array(size)
-    const logits = new Tensor('float32', this.#logits.subarray(0, size), [logitRows.length, vocab])
+    const logits = new Tensor('float32', this.#logits.subarray(0, size), [logitRows.length, info.vocab])
     const started = performance.now()
-    if (this.inPlace) await runInPlace(graph.session, feeds, { [IO.logits]: logits, ...kv.present })
+    if (inPlace) await runInPlace(graph.session, feeds, { [IO.logits]: logits, ...kv.present })
     else {
       const outputs = await graph.session.run(feeds, [IO.logits, ...Object.keys(kv.present)])
-      this.#kv.adopt(kv, outputs)
+      cache.adopt(kv, outputs)
       logits.data.set(outputs[IO.logits]!.data as Float32Array)
     }
     this.runSeconds += (performance.now() - started) / 1000
@@ -76,13 +96,16 @@ export class ModelRunner {
 }
 
 /** Runs a few tokens both ways on a small cache: does this runtime write in place? */
-export async function testInPlace(graph: GraphSession, info: ModelInfo): Promise<boolean> {
+export async function testInPlace(graph: GraphSession, info: ModelInfo, positions: Positions): Promise<boolean> {
   const cache = (): KvCache => new KvCache({ ...info, slots: 1, capacity: 2 * SELF_TEST_TOKENS })
   const ids = BigInt64Array.from({ length: SELF_TEST_TOKENS }, (_, i) => BigInt(i % info.vocab))
-  const position = positionFeeds(ids, [1, SELF_TEST_TOKENS], [SELF_TEST_TOKENS], [SELF_TEST_TOKENS - 1])
+  const fixed = {
+    ...lengthFeeds(ids, [1, SELF_TEST_TOKENS], [SELF_TEST_TOKENS], [SELF_TEST_TOKENS - 1]),
+    ...positions.feeds([{ end: SELF_TEST_TOKENS, known: SELF_TEST_TOKENS }], SELF_TEST_TOKENS),
+  }
   return writesInPlace(
     graph.session,
-    () => ({ ...position, ...cache().view(0, 1).past }),
+    () => ({ ...fixed, ...cache().view(0, 1).past }),
     () => ({
       [IO.logits]: new Tensor('float32', new Float32Array(info.vocab), [1, info.vocab]),
       ...cache().view(0, 1).present,
@@ -91,7 +114,7 @@ export async function testInPlace(graph: GraphSession, info: ModelInfo): Promise
 }
 
 /** @param ends cached tokens of each row once this call is done */
-function positionFeeds(
+function lengthFeeds(
   ids: BigInt64Array,
   dims: readonly [number, number],
   ends: readonly number[],

@@ -11,6 +11,7 @@ import { EngineLoop } from './engine-loop.ts'
 import { GraphSessions } from './graph-sessions.ts'
 import { KvCache } from './kv-cache.ts'
 import { ModelRunner, testInPlace } from './model-runner.ts'
+import { Positions } from './positions.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
 import { Scheduler } from './scheduler.ts'
 
@@ -94,13 +95,15 @@ async function open(
 ): Promise<{ loop: EngineLoop; graphs: GraphSessions }> {
   const dir = options.preparedDir
   const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
-  const { info } = manifest
+  const { info, architecture } = manifest
+  const positions = new Positions(architecture)
   const graphs = await GraphSessions.open({ dir, manifest }, options.threads)
-  const inPlace = await testInPlace(graphs.base, info)
+  const inPlace = await testInPlace(graphs.base, info, positions)
   const kv = new KvCache({ ...info, slots: options.maxBatch, capacity: options.maxContext })
   const bank = new Bank(info, options.bankBytes)
   const adapters = new Map<string, PackedAdapter>()
-  const runner = new ModelRunner(info, kv, new AdapterFeeder(info, bank, graphs, adapters), inPlace)
+  const feeder = new AdapterFeeder(info, bank, graphs, adapters)
+  const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: options.prefillChunk })
   const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
   send({ type: 'ready', info, inPlace })
   return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, adapters }, emit), graphs }

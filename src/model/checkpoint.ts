@@ -11,6 +11,12 @@ const CONFIG = 'config.json'
 const SINGLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
 
+/** The file that has a tensor, and the tensor's name in it. */
+interface Home {
+  readonly file: SafetensorsFile
+  readonly name: string
+}
+
 /** A Hugging Face model folder with its weight files open. Symbolic links are followed. */
 export class Checkpoint {
   readonly dir: string
@@ -18,18 +24,18 @@ export class Checkpoint {
   /** Real paths of the configuration and of every weight file. */
   readonly paths: readonly string[]
   readonly #files: readonly SafetensorsFile[]
-  readonly #home: ReadonlyMap<string, SafetensorsFile>
+  #home: ReadonlyMap<string, Home>
 
   constructor(dir: string, config: JsonObject, files: ReadonlyMap<string, SafetensorsFile>) {
     this.dir = dir
     this.config = config
     this.paths = [realpathSync(join(dir, CONFIG)), ...files.keys()]
     this.#files = [...files.values()]
-    const home = new Map<string, SafetensorsFile>()
+    const home = new Map<string, Home>()
     for (const file of this.#files) {
       for (const name of file.tensors.keys()) {
         if (home.has(name)) throw refusal(name, `${dir}: tensor "${name}" is in more than one weight file`)
-        home.set(name, file)
+        home.set(name, { file, name })
       }
     }
     this.#home = home
@@ -45,27 +51,36 @@ export class Checkpoint {
   }
 
   entry(name: string): TensorEntry {
-    return this.#file(name).entry(name)
+    const home = this.#find(name)
+    return home.file.entry(home.name)
+  }
+
+  /** Puts a prefix before the names of all tensors but some: from here on the checkpoint answers to the longer names only. */
+  prefixNames(prefix: string, except: readonly string[]): void {
+    const renamed = [...this.#home].map(([name, home]) => [except.includes(name) ? name : prefix + name, home] as const)
+    this.#home = new Map(renamed)
   }
 
   /** See `SafetensorsFile.readF32`. */
   readF32(name: string, into?: Float32Array, start = 0): Float32Array {
-    return this.#file(name).readF32(name, into, start)
+    const home = this.#find(name)
+    return home.file.readF32(home.name, into, start)
   }
 
   /** See `SafetensorsFile.readBytes`. */
   readBytes(name: string, target: Uint8Array, start = 0): void {
-    this.#file(name).readBytes(name, target, start)
+    const home = this.#find(name)
+    home.file.readBytes(home.name, target, start)
   }
 
   close(): void {
     for (const file of this.#files) file.close()
   }
 
-  #file(name: string): SafetensorsFile {
-    const file = this.#home.get(name)
-    if (file === undefined) throw refusal(name, `${this.dir}: no weight file has the tensor "${name}"`)
-    return file
+  #find(name: string): Home {
+    const home = this.#home.get(name)
+    if (home === undefined) throw refusal(name, `${this.dir}: no weight file has the tensor "${name}"`)
+    return home
   }
 }
 

@@ -1,26 +1,18 @@
 import { TroupeError } from '../core/errors.ts'
-import { LINEAR_KINDS } from '../core/branch.ts'
 import type { Architecture } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { linearDims } from './layout.ts'
-
-/** Tensors old checkpoints carry that can be computed from the configuration. */
-const DERIVED = /(^|\.)rotary_emb\.inv_freq$/
+import { layerTensor, layerTensors, modelTensors } from './plain-tensors.ts'
 
 /** Bytes compared at a time. */
 const PIECE_BYTES = 1 << 24
 
-/** Name of a tensor of one layer. */
-export function layerTensor(pattern: string, layer: number): string {
-  return pattern.replace('{i}', String(layer))
-}
-
 /**
- * Checks that the checkpoint has exactly the tensors its architecture says, in their shapes.
+ * Checks that the checkpoint has exactly the tensors its architecture says, in their shapes. Completes the names of one saved without head.
  *
  * @throws TroupeError `invalid_model` naming the first tensor that is missing, unknown or of another shape
  */
 export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture): void {
+  nameLikeWhole(checkpoint, architecture)
   const expected = expectedTensors(architecture)
   for (const [name, shape] of expected) {
     if (!checkpoint.has(name)) {
@@ -34,7 +26,8 @@ export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture
       throw refusal(name, text)
     }
   }
-  const unknown = checkpoint.tensorNames.find((name) => !expected.has(name) && !DERIVED.test(name))
+  const derived = derivedTensors(architecture)
+  const unknown = checkpoint.tensorNames.find((name) => !expected.has(name) && !derived.has(name))
   if (unknown !== undefined) {
     throw refusal(
       unknown,
@@ -42,6 +35,12 @@ export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture
     )
   }
   checkTiedHead(checkpoint, architecture)
+}
+
+/** Models saved without their head lack the first part of every name (GPT-2 on the hub): names are completed. */
+function nameLikeWhole(checkpoint: Checkpoint, { names }: Architecture): void {
+  if (checkpoint.has(names.embed)) return
+  if (checkpoint.has(names.embed.slice(names.basePrefix.length))) checkpoint.prefixNames(names.basePrefix, [names.head])
 }
 
 /** A head saved although it is tied must equal the embedding: which of the two counts differs between versions of transformers. */
@@ -63,26 +62,28 @@ function checkTiedHead(checkpoint: Checkpoint, { names, tiedHead }: Architecture
 }
 
 function expectedTensors(architecture: Architecture): Map<string, readonly number[]> {
-  const { hidden, vocab, headDim, layers, names, biases } = architecture
-  const dims = linearDims(architecture)
-  const expected = new Map<string, readonly number[]>([
-    [names.embed, [vocab, hidden]],
-    [names.finalNorm, [hidden]],
-    [names.head, [vocab, hidden]],
-  ])
+  const { hidden, vocab, layers, names, modules } = architecture
+  const expected = new Map<string, readonly number[]>([[names.head, [vocab, hidden]]])
+  for (const { source, shape, skipRows } of modelTensors(architecture)) {
+    expected.set(source, [shape[0]! + skipRows, ...shape.slice(1)])
+  }
   for (let layer = 0; layer < layers; layer++) {
-    const add = (pattern: string, shape: readonly number[]): unknown => expected.set(layerTensor(pattern, layer), shape)
-    add(names.attnNorm, [hidden])
-    add(names.mlpNorm, [hidden])
-    if (names.qNorm !== undefined) add(names.qNorm, [headDim])
-    if (names.kNorm !== undefined) add(names.kNorm, [headDim])
-    for (const kind of LINEAR_KINDS) {
-      const [inDim, outDim] = dims[kind]
-      add(`${names.linear[kind]}.weight`, [outDim, inDim])
-      if (biases.includes(kind)) add(`${names.linear[kind]}.bias`, [outDim])
+    for (const { source, shape } of layerTensors(architecture, layer)) expected.set(source, shape)
+    for (const { path, inDim, outDim, transposed, biased } of modules) {
+      const stem = layerTensor(path, layer)
+      expected.set(`${stem}.weight`, transposed ? [inDim, outDim] : [outDim, inDim])
+      if (biased) expected.set(`${stem}.bias`, [outDim])
     }
   }
   return expected
+}
+
+/** Tensors that old checkpoints carry although they can be computed from the configuration. */
+function derivedTensors({ names, layers }: Architecture): Set<string> {
+  const perLayer = Array.from({ length: layers }, (_, layer) =>
+    (names.derived ?? []).map((name) => layerTensor(name, layer)),
+  )
+  return new Set(perLayer.flat())
 }
 
 function refusal(param: string, message: string): TroupeError {

@@ -1,6 +1,8 @@
 import type { LinearKind } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
+import { kindDims } from './families/modules.ts'
+import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { PreparedTensor } from './prepared.ts'
 
 /** Inputs that share one scale in an int4 block. */
@@ -8,11 +10,15 @@ export const QUANT_BLOCK = 32
 const ALIGNMENT = 64
 
 /** Linear layers of one transformer layer, as they are fused in a prepared model: outputs side by side. */
-export const FUSED_BLOCKS: Readonly<Record<string, readonly LinearKind[]>> = {
-  qkv: ['q_proj', 'k_proj', 'v_proj'],
-  o: ['o_proj'],
-  gate_up: ['gate_proj', 'up_proj'],
-  down: ['down_proj'],
+export function fusedBlocks({
+  mlpKind,
+}: Pick<Architecture, 'mlpKind'>): Readonly<Record<string, readonly LinearKind[]>> {
+  return {
+    qkv: ['q_proj', 'k_proj', 'v_proj'],
+    o: ['o_proj'],
+    ...(mlpKind === 'gated' ? { gate_up: ['gate_proj', 'up_proj'] } : { up: ['up_proj'] }),
+    down: ['down_proj'],
+  }
 }
 
 /** Where every tensor of a prepared model lies in `weights.bin`. */
@@ -24,22 +30,18 @@ export interface Layout {
 
 /** `[inDim, outDim]` of the linear layers. */
 export function linearDims(architecture: Architecture): ModelInfo['linear'] {
-  const { hidden, mlp, heads, kvHeads, headDim } = architecture
-  return {
-    q_proj: [hidden, heads * headDim],
-    k_proj: [hidden, kvHeads * headDim],
-    v_proj: [hidden, kvHeads * headDim],
-    o_proj: [heads * headDim, hidden],
-    gate_proj: [hidden, mlp],
-    up_proj: [hidden, mlp],
-    down_proj: [mlp, hidden],
-  }
+  const kinds = Object.values(fusedBlocks(architecture)).flat()
+  return Object.fromEntries(kinds.map((kind) => [kind, kindDims(kind, architecture)]))
+}
+
+/** Names of a table of rotations: `rope.cos` of the first, `rope.1.cos` of the next. */
+export function ropeTensor(index: number, part: 'cos' | 'sin'): string {
+  return index === 0 ? `rope.${part}` : `rope.${index}.${part}`
 }
 
 /** Lays out the tensors documented in `prepared.ts`, in the order in which they are prepared. */
 export function planLayout(architecture: Architecture, precision: Precision): Layout {
-  const { hidden, vocab, layers, headDim, maxContext, qkNorm, biases } = architecture
-  const dims = linearDims(architecture)
+  const { hidden, vocab, layers, maxContext, ropes, longRope, modules } = architecture
   const tensors: Record<string, PreparedTensor> = {}
   let end = 0
   const add = (name: string, dtype: PreparedTensor['dtype'], shape: readonly number[]): void => {
@@ -59,22 +61,20 @@ export function planLayout(architecture: Architecture, precision: Precision): La
     if (biased) add(`${block}.bias`, 'f32', [outDim])
   }
 
-  add('embed', 'f32', [vocab, hidden])
-  add('final_norm', 'f32', [hidden])
-  add('rope.cos', 'f32', [maxContext, headDim / 2])
-  add('rope.sin', 'f32', [maxContext, headDim / 2])
-  for (let layer = 0; layer < layers; layer++) {
-    const prefix = `layers.${layer}`
-    add(`${prefix}.attn_norm`, 'f32', [hidden])
-    add(`${prefix}.mlp_norm`, 'f32', [hidden])
-    if (qkNorm) {
-      add(`${prefix}.q_norm`, 'f32', [headDim])
-      add(`${prefix}.k_norm`, 'f32', [headDim])
+  for (const { name, shape } of modelTensors(architecture)) add(name, 'f32', shape)
+  for (const [index, rope] of ropes.entries()) {
+    const rows = maxContext * (longRope === null ? 1 : 2)
+    for (const part of ['cos', 'sin'] as const) {
+      add(ropeTensor(index, part), 'f32', [rows, rope.inverseFrequencies.length])
     }
-    for (const [block, parts] of Object.entries(FUSED_BLOCKS)) {
-      const outDim = parts.reduce((sum, kind) => sum + dims[kind][1], 0)
-      const biased = parts.some((kind) => biases.includes(kind))
-      addBlock(`${prefix}.${block}`, dims[parts[0]!][0], outDim, biased)
+  }
+  const biased = new Set(modules.flatMap((module) => (module.biased ? module.parts.map(({ kind }) => kind) : [])))
+  for (let layer = 0; layer < layers; layer++) {
+    for (const { name, shape } of layerTensors(architecture, layer)) add(name, 'f32', shape)
+    for (const [block, kinds] of Object.entries(fusedBlocks(architecture))) {
+      const outDim = kinds.reduce((sum, kind) => sum + kindDims(kind, architecture)[1], 0)
+      const hasBias = kinds.some((kind) => biased.has(kind))
+      addBlock(`layers.${layer}.${block}`, kindDims(kinds[0]!, architecture)[0], outDim, hasBias)
     }
   }
   addBlock('head', hidden, vocab, false)

@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path'
 import { homedir } from 'node:os'
 import { TroupeError } from '../core/errors.ts'
+import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -19,7 +20,7 @@ export type PrecisionChoice = (typeof PRECISION_CHOICES)[number]
 /** `auto` keeps f32 up to this many bytes of prepared weights. */
 const AUTO_F32_BYTES = 2 ** 30
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes. */
-const PREPARATION = 1
+const PREPARATION = 2
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */
@@ -96,7 +97,23 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
 }
 
 function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {
-  const { family, layers, hidden, heads, kvHeads, headDim, vocab, maxContext } = architecture
-  const linear = linearDims(architecture)
-  return { name, family, fingerprint, precision, layers, hidden, heads, kvHeads, headDim, vocab, maxContext, linear }
+  const { family, layers, hidden, heads, kvHeads, headDim, vocab, maxContext, modules, names } = architecture
+  const { residual, residualScale } = architecture
+  // Where the libraries put a bottleneck module is settled only for layers that add what a sublayer returned as it is.
+  const chained = residual === 'sequential' && residualScale === 1 && names.attnPostNorm === undefined
+  const sizes = { layers, hidden, heads, kvHeads, headDim, vocab, maxContext }
+  return {
+    name,
+    family,
+    fingerprint,
+    precision,
+    ...sizes,
+    linear: linearDims(architecture),
+    residual: chained ? RESIDUAL_KINDS : [],
+    modules,
+    basePrefix: names.basePrefix,
+    otherModules: [names.embed, ...(names.positions === undefined ? [] : [names.positions]), names.head].map((tensor) =>
+      tensor.replace(/\.weight$/, ''),
+    ),
+  }
 }

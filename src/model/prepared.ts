@@ -14,14 +14,16 @@ export interface PreparedTensor {
  *
  * Tensors (`{i}` = layer):
  *
- *     embed                      f32 [vocab, hidden]
+ *     embed                      f32 [vocab, hidden]        times `embedScale`
+ *     positions                  f32 [maxContext, hidden]   only with learned positions
  *     final_norm                 f32 [hidden]
  *     layers.{i}.attn_norm       f32 [hidden]            layers.{i}.mlp_norm  f32 [hidden]
- *     layers.{i}.q_norm, k_norm  f32 [headDim]           only with `qkNorm`
- *     rope.cos, rope.sin         f32 [maxContext, headDim / 2]
+ *     layers.{i}.attn_post_norm, mlp_post_norm           f32 [hidden]    only where the family has them
+ *     layers.{i}.q_norm, k_norm  f32 [headDim]           only where the family has them
+ *     rope.cos, rope.sin         f32 [maxContext, rotated / 2]   with long rope twice as many rows; rope.1.cos … of further rotations
  *
- * and for each linear block `layers.{i}.qkv` (q, k, v side by side), `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side),
- * `layers.{i}.down`, `head`:
+ * Norms have `norm.offset` added, layer norms a second tensor `<norm>.bias`. And for each linear block `layers.{i}.qkv` (q, k, v side by side),
+ * `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side; `layers.{i}.up` in a plain MLP), `layers.{i}.down`, `head` (times `logitScale`):
  *
  *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
  *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two values a byte, low nibble first, zero point 8

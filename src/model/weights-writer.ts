@@ -1,25 +1,21 @@
 import type { FileHandle } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { LinearKind } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
-import type { Architecture } from './architecture.ts'
+import type { Architecture, Rope } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { layerTensor } from './coverage.ts'
+import { kindDims } from './families/modules.ts'
 import type { Layout } from './layout.ts'
-import { FUSED_BLOCKS, QUANT_BLOCK, linearDims } from './layout.ts'
+import { QUANT_BLOCK, fusedBlocks, ropeTensor } from './layout.ts'
+import type { PlainTensor } from './plain-tensors.ts'
+import { layerTensors, modelTensors } from './plain-tensors.ts'
+import type { LinearPart } from './linear-rows.ts'
+import { LinearRows } from './linear-rows.ts'
 import type { PreparedTensor } from './prepared.ts'
 import { quantizeRows } from './quantize.ts'
 import { transposeInto } from '../core/transpose.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22
-
-/** One linear layer of a fused block. */
-interface Part {
-  readonly weight: string
-  readonly bias: string | null
-  readonly outDim: number
-}
 
 /** Writes the tensors of one checkpoint into an open `weights.bin`, each at its place in the layout. */
 export class WeightsWriter {
@@ -29,6 +25,7 @@ export class WeightsWriter {
   readonly #file: FileHandle
   readonly #onBytes: (bytes: number, what: string) => void
   readonly #scratch: Float32Array
+  readonly #rows: LinearRows
 
   /** @param onBytes called after each piece with the bytes written and the prepared tensor's name */
   constructor(
@@ -43,50 +40,42 @@ export class WeightsWriter {
     this.#layout = layout
     this.#file = file
     this.#onBytes = onBytes
-    const longestRow = Math.max(...Object.values(linearDims(architecture)).map(([inDim]) => inDim))
+    const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
     this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, longestRow))
+    this.#rows = new LinearRows(architecture, (name, into, start) => this.#read(name, into, start))
   }
 
   async writeAll(): Promise<void> {
-    const { layers, names, tiedHead, vocab, hidden, biases } = this.#architecture
-    const dims = linearDims(this.#architecture)
-    await this.#copy(names.embed, 'embed')
-    await this.#copy(names.finalNorm, 'final_norm')
-    await this.#rope('rope.cos', Math.cos)
-    await this.#rope('rope.sin', Math.sin)
+    const { layers, names, tiedHead, vocab, hidden, ropes, longRope, logitScale } = this.#architecture
+    for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
+    for (const [index, rope] of ropes.entries()) {
+      await this.#rope(index, longRope === null ? [rope] : [rope, longRope.rope])
+    }
     for (let layer = 0; layer < layers; layer++) {
-      const prefix = `layers.${layer}`
-      await this.#copy(layerTensor(names.attnNorm, layer), `${prefix}.attn_norm`)
-      await this.#copy(layerTensor(names.mlpNorm, layer), `${prefix}.mlp_norm`)
-      if (names.qNorm !== undefined) await this.#copy(layerTensor(names.qNorm, layer), `${prefix}.q_norm`)
-      if (names.kNorm !== undefined) await this.#copy(layerTensor(names.kNorm, layer), `${prefix}.k_norm`)
-      for (const [block, kinds] of Object.entries(FUSED_BLOCKS)) {
-        const parts = kinds.map((kind: LinearKind): Part => {
-          const stem = layerTensor(names.linear[kind], layer)
-          const bias = biases.includes(kind) ? `${stem}.bias` : null
-          return { weight: `${stem}.weight`, bias, outDim: dims[kind][1] }
-        })
-        await this.#block(`${prefix}.${block}`, parts, dims[kinds[0]!][0])
+      for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
+      for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
+        const parts = kinds.map((kind) => this.#rows.part(layer, kind))
+        await this.#block(`layers.${layer}.${block}`, parts, kindDims(kinds[0]!, this.#architecture)[0])
       }
     }
-    const head = tiedHead ? names.embed : names.head
-    await this.#block('head', [{ weight: head, bias: null, outDim: vocab }], hidden)
+    const head = this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)
+    await this.#block('head', [head], hidden)
   }
 
-  async #block(block: string, parts: readonly Part[], inDim: number): Promise<void> {
+  async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     if (`${block}.weight` in this.#layout.tensors) await this.#transposed(`${block}.weight`, parts, inDim)
     else await this.#quantized(block, parts, inDim)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
     let start = 0
     for (const part of parts) {
-      if (part.bias !== null) this.#read(part.bias, bias.subarray(start, start + part.outDim), 0)
+      part.readBias(bias.subarray(start, start + part.outDim))
       start += part.outDim
     }
     await this.#write(`${block}.bias`, bias, 0)
   }
 
-  async #transposed(target: string, parts: readonly Part[], inDim: number): Promise<void> {
+  async #transposed(target: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
     const whole = new Float32Array(inDim * stride)
     let column = 0
@@ -100,7 +89,7 @@ export class WeightsWriter {
     await this.#write(target, whole, 0)
   }
 
-  async #quantized(block: string, parts: readonly Part[], inDim: number): Promise<void> {
+  async #quantized(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const groups = Math.ceil(inDim / QUANT_BLOCK)
     let row = 0
     for (const part of parts) {
@@ -116,33 +105,40 @@ export class WeightsWriter {
   }
 
   /** Rows of a weight `[outDim, inDim]`, as many at a time as fit the scratch. */
-  *#rowPieces(part: Part, inDim: number): Generator<{ rows: number; values: Float32Array }> {
+  *#rowPieces(part: LinearPart, inDim: number): Generator<{ rows: number; values: Float32Array }> {
     const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
     for (let row = 0; row < part.outDim; row += most) {
       const rows = Math.min(most, part.outDim - row)
       const values = this.#scratch.subarray(0, rows * inDim)
-      this.#read(part.weight, values, row * inDim)
+      part.readRows(values, row)
       yield { rows, values }
     }
   }
 
-  async #copy(source: string, target: string): Promise<void> {
-    const count = this.#tensor(target).bytes / 4
+  async #copy({ name, source, shape, skipRows, factor, addend }: PlainTensor): Promise<void> {
+    const count = this.#tensor(name).bytes / 4
+    const skipped = skipRows * (shape[1] ?? 1)
     for (let done = 0; done < count; done += PIECE_ELEMENTS) {
       const piece = this.#scratch.subarray(0, Math.min(PIECE_ELEMENTS, count - done))
-      this.#read(source, piece, done)
-      await this.#write(target, piece, done * 4)
+      this.#read(source, piece, skipped + done)
+      if (factor !== 1 || addend !== 0) for (let i = 0; i < piece.length; i++) piece[i] = piece[i]! * factor + addend
+      await this.#write(name, piece, done * 4)
     }
   }
 
-  async #rope(target: string, wave: (angle: number) => number): Promise<void> {
-    const { inverseFrequencies, attentionFactor } = this.#architecture.rope
-    const width = inverseFrequencies.length
-    const table = new Float32Array(this.#architecture.maxContext * width)
-    for (let i = 0; i < table.length; i++) {
-      table[i] = wave(Math.floor(i / width) * inverseFrequencies[i % width]!) * attentionFactor
+  /** The tables of one rotation, those of `ropes` one below the other. */
+  async #rope(index: number, ropes: readonly Rope[]): Promise<void> {
+    const { maxContext } = this.#architecture
+    for (const [part, wave] of [['cos', Math.cos] as const, ['sin', Math.sin] as const]) {
+      for (const [block, { inverseFrequencies, attentionFactor }] of ropes.entries()) {
+        const width = inverseFrequencies.length
+        const table = new Float32Array(maxContext * width)
+        for (let i = 0; i < table.length; i++) {
+          table[i] = wave(Math.floor(i / width) * inverseFrequencies[i % width]!) * attentionFactor
+        }
+        await this.#write(ropeTensor(index, part), table, block * table.byteLength)
+      }
     }
-    await this.#write(target, table, 0)
   }
 
   #read(name: string, into: Float32Array, start: number): void {

@@ -9,7 +9,7 @@ import { tinyInfo } from '../support/tiny-model.ts'
 const info = tinyInfo({ layers: 2 })
 
 function branch(layer: number, kind: SiteKind, rank: number, fill: number, bias = false): Branch {
-  const [inDim, outDim] = kind === 'mlp_out' ? [info.hidden, info.hidden] : info.linear[kind as 'q_proj']
+  const [inDim, outDim] = kind === 'mlp_out' ? [info.hidden, info.hidden] : info.linear[kind as 'q_proj']!
   return {
     layer,
     kind,

@@ -58,7 +58,7 @@ function tokensOf(events: readonly GenerationEvent[]): number[] {
 
 /** A LoRA on every query projection with values that follow from `seed`. */
 function lora(digest: string, info: ModelInfo, seed: number, rank = 4): AdapterWeights {
-  const [inDim, outDim] = info.linear.q_proj
+  const [inDim, outDim] = info.linear.q_proj!
   const noise = (length: number, offset: number): Float32Array =>
     Float32Array.from({ length }, (_, i) => Math.sin((i + offset) * seed))
   const branches = Array.from({ length: info.layers }, (_, layer): Branch => {

@@ -8,6 +8,7 @@ import { Bank } from '../../src/engine/bank.ts'
 import { GraphSessions } from '../../src/engine/graph-sessions.ts'
 import { KvCache } from '../../src/engine/kv-cache.ts'
 import { ModelRunner, testInPlace } from '../../src/engine/model-runner.ts'
+import { Positions } from '../../src/engine/positions.ts'
 import { Sequence } from '../../src/engine/sequence.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 
@@ -17,15 +18,16 @@ afterAll(() => rmSync(cacheDir, { recursive: true }))
 it('computes the same with ordinary outputs as in place', async () => {
   const modelDir = join(import.meta.dirname, '../fixtures/conformance/qwen3/model')
   const prepared = await prepareModel({ modelDir, precision: 'f32', cacheDir })
-  const { info } = prepared.manifest
+  const { info, architecture } = prepared.manifest
+  const positions = new Positions(architecture)
   const graphs = await GraphSessions.open(prepared, 1)
-  expect(await testInPlace(graphs.base, info)).toBe(true)
+  expect(await testInPlace(graphs.base, info, positions)).toBe(true)
 
   /** Prefills two rows, decodes both twice, and returns all logits on the way. */
   async function run(inPlace: boolean): Promise<number[]> {
     const kv = new KvCache({ ...info, slots: 2, capacity: 16 })
     const feeder = new AdapterFeeder(info, new Bank(info, 1000), graphs, new Map())
-    const runner = new ModelRunner(info, kv, feeder, inPlace)
+    const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: 16 })
     const rows = [3, 6].map((length, row) => {
       const tokens = Int32Array.from({ length }, (_, i) => 11 * (i + row) + 5)
       const request = {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { defaultCacheDir, prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 import { MANIFEST_FILE, WEIGHTS_FILE } from '../../src/model/prepared.ts'
+import { openSafetensors } from '../../src/safetensors/file.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
 import { expectRefusalAsync } from '../support/refusal.ts'
 import type { Tensors } from '../support/tiny-checkpoint.ts'
@@ -185,4 +186,26 @@ describe('the cache', () => {
     expect(defaultCacheDir({ XDG_CACHE_HOME: '/b' })).toBe(join('/b', 'troupe'))
     expect(defaultCacheDir({})).toMatch(/\.cache.troupe$/)
   })
+})
+
+it('a model saved without its head lacks the first part of every name and makes the same model', async () => {
+  const whole = join(import.meta.dirname, '../fixtures/conformance/gpt2/model')
+  const root = await temporaryFolder()
+  const file = openSafetensors(join(whole, 'model.safetensors'), 'invalid_model')
+  const tensors: Tensors = {}
+  for (const [name, { shape }] of file.tensors) {
+    const count = shape.reduce((product, size) => product * size, 1)
+    const values = file.readF32(name, new Float32Array(count))
+    tensors[name.replace('transformer.', '')] = { shape, values }
+  }
+  file.close()
+  tensors['h.0.attn.bias'] = { shape: [1, 1, 96, 96] }
+  const config = JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8')) as object
+  const bare = await prepare({
+    model: writeCheckpoint(join(root, 'gpt2'), config, tensors),
+    cache: join(root, 'cache'),
+  })
+  const same = await prepare({ model: whole, cache: join(root, 'cache') })
+  const [x, y] = [bare, same].map(({ dir }) => readFileSync(join(dir, WEIGHTS_FILE)))
+  expect(x!.equals(y!)).toBe(true)
 })

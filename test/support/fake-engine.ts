@@ -4,10 +4,10 @@ import type { EngineStats } from '../../src/core/messages.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
 import type { GenerationEngine } from '../../src/server/deps.ts'
 import { EOS, VOCAB, bytesOf, textOf } from './fake-text.ts'
+import { tinyInfo } from './tiny-model.ts'
 
-export const FAKE_INFO: ModelInfo = {
+export const FAKE_INFO: ModelInfo = tinyInfo({
   name: 'fake-base',
-  family: 'llama',
   fingerprint: `sha256:${'f'.repeat(64)}`,
   precision: 'f32',
   layers: 2,
@@ -17,16 +17,7 @@ export const FAKE_INFO: ModelInfo = {
   headDim: 4,
   vocab: VOCAB,
   maxContext: 200,
-  linear: {
-    q_proj: [8, 8],
-    k_proj: [8, 4],
-    v_proj: [8, 4],
-    o_proj: [8, 8],
-    gate_proj: [8, 16],
-    up_proj: [8, 16],
-    down_proj: [16, 8],
-  },
-}
+})
 
 /** What the model answers; default: `<digests of the mix, or base>(<prompt>)`. */
 export type Script = (request: GenerationRequest) => readonly number[]

@@ -2,10 +2,10 @@ import type { AdapterWeights } from '../../src/core/branch.ts'
 import type { GenerationEvent, GenerationRequest } from '../../src/core/generation.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
 import type { AdapterHost } from '../../src/engine/engine.ts'
+import { tinyInfo } from './tiny-model.ts'
 
-export const FAKE_INFO: ModelInfo = {
+export const FAKE_INFO: ModelInfo = tinyInfo({
   name: 'fake-base',
-  family: 'llama',
   fingerprint: `sha256:${'f'.repeat(64)}`,
   precision: 'f32',
   layers: 2,
@@ -15,16 +15,7 @@ export const FAKE_INFO: ModelInfo = {
   headDim: 4,
   vocab: 100,
   maxContext: 256,
-  linear: {
-    q_proj: [8, 8],
-    k_proj: [8, 4],
-    v_proj: [8, 4],
-    o_proj: [8, 8],
-    gate_proj: [8, 16],
-    up_proj: [8, 16],
-    down_proj: [16, 8],
-  },
-}
+})
 
 /**
  * An engine without a model: every log-probability is -3 plus the sum of the mix's effects, where an adapter's effect is the first

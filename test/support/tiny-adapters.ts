@@ -34,7 +34,7 @@ export function tinyLora(modules: readonly ModuleName[] = ['q_proj', 'v_proj'], 
   let seed = 1
   for (const layer of [0, 1]) {
     for (const module of modules) {
-      const [inDim, outDim] = linear[module]
+      const [inDim, outDim] = linear[module]!
       tensors[peftKey(layer, module, 'A')] = { shape: [rank, inDim], values: noise(seed++, rank * inDim) }
       tensors[peftKey(layer, module, 'B')] = { shape: [outDim, rank], values: noise(seed++, rank * outDim) }
     }

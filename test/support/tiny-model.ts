@@ -1,4 +1,6 @@
+import { RESIDUAL_KINDS } from '../../src/core/branch.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
+import { llamaModules } from '../../src/model/families/modules.ts'
 
 /** A model description of a few kilobytes for tests that need shapes but no weights. */
 export function tinyInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
@@ -23,6 +25,10 @@ export function tinyInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
       up_proj: [8, 16],
       down_proj: [16, 8],
     },
+    residual: RESIDUAL_KINDS,
+    modules: llamaModules({ hidden: 8, heads: 2, kvHeads: 1, headDim: 4, mlp: 16 }),
+    basePrefix: 'model.',
+    otherModules: ['model.embed_tokens', 'lm_head'],
     ...changes,
   }
 }

@@ -16,6 +16,11 @@ export class ConfigFields {
     return this.raw(field) !== undefined
   }
 
+  /** Whether the field is there with a JSON null, where that differs from absence. */
+  isNull(field: string): boolean {
+    return Object.hasOwn(this.#json, field) && this.#json[field] === null
+  }
+
   /** The field's value; a JSON null counts as absent. */
   raw(field: string): unknown {
     return Object.hasOwn(this.#json, field) ? (this.#json[field] ?? undefined) : undefined

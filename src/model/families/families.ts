@@ -3,11 +3,33 @@ import type { JsonObject } from '../../core/json.ts'
 import type { Architecture } from '../architecture.ts'
 import type { Family } from './decoder.ts'
 import { readDecoder } from './decoder.ts'
+import { GEMMA2 } from './gemma2.ts'
+import { GEMMA3 } from './gemma3.ts'
+import { GPT_NEOX } from './gpt-neox.ts'
+import { GPT2 } from './gpt2.ts'
+import { GRANITE } from './granite.ts'
 import { LLAMA } from './llama.ts'
+import { MISTRAL } from './mistral.ts'
+import { OPT } from './opt.ts'
+import { PHI3 } from './phi3.ts'
 import { QWEN2 } from './qwen2.ts'
 import { QWEN3 } from './qwen3.ts'
+import { SMOLLM3 } from './smollm3.ts'
 
-const FAMILIES: readonly Family[] = [LLAMA, QWEN2, QWEN3]
+const FAMILIES: readonly Family[] = [
+  LLAMA,
+  MISTRAL,
+  QWEN2,
+  QWEN3,
+  GEMMA2,
+  GEMMA3,
+  PHI3,
+  SMOLLM3,
+  GRANITE,
+  GPT2,
+  GPT_NEOX,
+  OPT,
+]
 
 /**
  * The architecture a `config.json` describes.

@@ -1,29 +1,34 @@
 import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject } from '../../core/json.ts'
-import type { Architecture } from '../architecture.ts'
+import type { Rope } from '../architecture.ts'
 import { ConfigFields } from './config-fields.ts'
 
 const DEFAULT_THETA = 10_000
 
+/** What families call differently, and where they differ without saying so. */
+export interface RopeOptions {
+  readonly headDim: number
+  readonly thetaField?: string
+  /** Base of the frequencies where the configuration gives none. */
+  readonly defaultTheta?: number
+  /** The part of each head that is rotated; absent: all of it, and a configuration that asks for less is refused. */
+  readonly partial?: { readonly field: string; readonly fallback: number }
+}
+
 /**
  * Rotary position embedding (Su et al. 2021) of a configuration: `rope_theta` and `rope_scaling`, or the single object `rope_parameters`
  * that transformers writes since version 5.
- *
- * @param headDim dimensions of one head; all of them are rotated
  */
-export function readRope(config: ConfigFields, headDim: number): Architecture['rope'] {
-  config.only('partial_rotary_factor', [1])
-  const old = config.has('rope_theta') || config.has('rope_scaling')
-  if (!config.has('rope_parameters')) return fromFields(config, config.raw('rope_scaling'), 'rope_scaling', headDim)
-  const rope = fromFields(new ConfigFields({}), config.raw('rope_parameters'), 'rope_parameters', headDim)
+export function readRope(config: ConfigFields, options: RopeOptions): Rope {
+  const { thetaField = 'rope_theta' } = options
+  if (options.partial === undefined) config.only('partial_rotary_factor', [1])
+  const old = config.has(thetaField) || config.has('rope_scaling')
+  if (!config.has('rope_parameters')) return ropeOf(config, config.raw('rope_scaling'), 'rope_scaling', options)
+  const parameters = config.raw('rope_parameters')
+  const rope = ropeOf(new ConfigFields({}), parameters, 'rope_parameters', options)
   if (old) {
-    const other = fromFields(
-      config,
-      config.raw('rope_scaling') ?? config.raw('rope_parameters'),
-      'rope_scaling',
-      headDim,
-    )
+    const other = ropeOf(config, config.raw('rope_scaling') ?? parameters, 'rope_scaling', options)
     if (other.inverseFrequencies.some((value, i) => value !== rope.inverseFrequencies[i])) {
       throw config.refuse('rope_parameters', 'the same rotation as rope_theta and rope_scaling give')
     }
@@ -31,16 +36,39 @@ export function readRope(config: ConfigFields, headDim: number): Architecture['r
   return rope
 }
 
-function fromFields(config: ConfigFields, scaling: unknown, field: string, headDim: number): Architecture['rope'] {
+/**
+ * The rotation that one object describes.
+ *
+ * @param config where theta and the rotated part are looked up first
+ * @param scaling `rope_scaling` or an object of `rope_parameters`; absent = no scaling
+ * @param field how that object is called in messages
+ */
+export function ropeOf(config: ConfigFields, scaling: unknown, field: string, options: RopeOptions): Rope {
   if (scaling !== undefined && !isJsonObject(scaling)) throw config.refuse(field, 'an object or null')
   const json: JsonObject = scaling ?? {}
   const inner = new ConfigFields(json, `config.json: ${field}`)
-  inner.only('partial_rotary_factor', [1])
+  if (options.partial === undefined) inner.only('partial_rotary_factor', [1])
   if (inner.has('type') && inner.has('rope_type')) inner.only('type', [inner.raw('rope_type')])
   const type = inner.raw('rope_type') ?? inner.raw('type') ?? 'default'
-  const theta = config.has('rope_theta') ? config.positive('rope_theta') : inner.positive('rope_theta', DEFAULT_THETA)
-  const plain = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim))
+  const plain = plainFrequencies(config, inner, options)
   return { inverseFrequencies: scale(type, inner, json, plain), attentionFactor: 1 }
+}
+
+/** theta^(−2i / d) for the d dimensions that are rotated. */
+export function plainFrequencies(config: ConfigFields, inner: ConfigFields, options: RopeOptions): number[] {
+  const { headDim, thetaField = 'rope_theta', defaultTheta = DEFAULT_THETA, partial } = options
+  const theta = config.has(thetaField) ? config.positive(thetaField) : inner.positive('rope_theta', defaultTheta)
+  const part =
+    partial === undefined
+      ? 1
+      : inner.has('partial_rotary_factor')
+        ? inner.positive('partial_rotary_factor')
+        : config.positive(partial.field, partial.fallback)
+  const dims = Math.floor(headDim * part)
+  if (part > 1 || dims % 2 !== 0 || dims === 0) {
+    throw config.refuse(partial?.field ?? 'head_dim', `a part of the ${headDim} dimensions of a head that is even`)
+  }
+  return Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims))
 }
 
 const COMMON_FIELDS = ['rope_type', 'type', 'rope_theta', 'partial_rotary_factor']
@@ -77,7 +105,8 @@ function llama3(fields: ConfigFields, plain: number[]): number[] {
   })
 }
 
-function checkFields(json: JsonObject, fields: ConfigFields, known: readonly string[]): void {
+/** Refuses fields of a rotary embedding that nobody reads. */
+export function checkFields(json: JsonObject, fields: ConfigFields, known: readonly string[]): void {
   for (const field of Object.keys(json)) {
     if (!fields.has(field) || COMMON_FIELDS.includes(field) || known.includes(field)) continue
     // Written by transformers next to every rope type; only the original length of llama3 matters.

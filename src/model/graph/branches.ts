@@ -1,7 +1,9 @@
 import type { Activation, LinearKind, ResidualKind } from '../../core/branch.ts'
 import type { ModelInfo } from '../../core/model-info.ts'
+import { siteDims } from '../../core/model-info.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
+import { activate } from './activation.ts'
 import type { GraphSpec } from './spec.ts'
 import { IO } from './spec.ts'
 
@@ -46,7 +48,7 @@ export class BranchSites {
   addLinear(layer: number, kind: LinearKind, x: Value, y: Value): Value {
     const mask = this.#masks.get(kind)
     if (mask === undefined) return y
-    const [inDim, outDim] = this.#info.linear[kind]
+    const [inDim, outDim] = siteDims(this.#info, kind)
     const graph = this.#graph
     const down = graph.input(IO.down(layer, kind), 'f32', [rankOf(kind), inDim])
     const up = graph.input(IO.up(layer, kind), 'f32', [rankOf(kind), outDim])
@@ -73,25 +75,4 @@ export class BranchSites {
 
 function rankOf(kind: string): string {
   return `rank.${kind}`
-}
-
-function activate(graph: GraphBuilder, phi: Activation, x: Value): Value {
-  switch (phi) {
-    case 'identity':
-      return x
-    case 'relu':
-      return graph.node('Relu', [x])
-    case 'silu':
-      return graph.node('QuickGelu', [x], { alpha: { float: 1 } }, MICROSOFT)
-    case 'gelu':
-      return graph.node('Gelu', [x], { approximate: 'none' })
-    case 'gelu_tanh':
-      return graph.node('Gelu', [x], { approximate: 'tanh' })
-    case 'tanh':
-      return graph.node('Tanh', [x])
-    case 'sigmoid':
-      return graph.node('Sigmoid', [x])
-    case 'leaky_relu':
-      return graph.node('LeakyRelu', [x], { alpha: { float: 0.01 } })
-  }
 }

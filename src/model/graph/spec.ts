@@ -19,6 +19,8 @@ export const IO = {
   lastPosition: 'seqlens_k',
   /** i32 scalar: the largest of `lastPosition` plus one. */
   totalLength: 'total_sequence_length',
+  /** i64 `[batch, tokens]`: row of the table of positions or rotations; only where `needsPositions` says so. */
+  positions: 'position_ids',
   /** i64 `[rows]`: which of the `batch · tokens` positions the head runs on. */
   logitRows: 'logit_rows',
   /** f32 `[rows, vocab]`. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Architecture } from '../../../src/model/architecture.ts'
 import { readArchitecture } from '../../../src/model/families/families.ts'
 import { expectRefusal } from '../../support/refusal.ts'
 import { TINY_LLAMA } from '../../support/tiny-checkpoint.ts'
@@ -6,13 +7,20 @@ import { TINY_LLAMA } from '../../support/tiny-checkpoint.ts'
 const QWEN2 = { ...TINY_LLAMA, architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2' }
 const QWEN3 = { ...TINY_LLAMA, architectures: ['Qwen3ForCausalLM'], model_type: 'qwen3' }
 
+/** Linear layers with a bias. */
+function biased({ modules }: Architecture): string[] {
+  return modules.flatMap((module) => (module.biased ? module.parts.map(({ kind }) => kind) : []))
+}
+
 describe('the three families', () => {
   it('llama: no biases unless asked for, head size from the hidden size', () => {
     const plain = readArchitecture(TINY_LLAMA)
-    expect(plain).toMatchObject({ family: 'llama', headDim: 4, kvHeads: 1, biases: [], qkNorm: false, tiedHead: false })
-    const biased = readArchitecture({ ...TINY_LLAMA, attention_bias: true, mlp_bias: true, head_dim: 6 })
-    expect(biased.headDim).toBe(6)
-    expect(biased.biases).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
+    expect(plain).toMatchObject({ family: 'llama', headDim: 4, kvHeads: 1, tiedHead: false })
+    expect(biased(plain)).toEqual([])
+    expect(plain.names.qNorm).toBeUndefined()
+    const more = readArchitecture({ ...TINY_LLAMA, attention_bias: true, mlp_bias: true, head_dim: 6 })
+    expect(more.headDim).toBe(6)
+    expect(biased(more)).toEqual(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'])
   })
 
   it('llama: as many key heads as query heads when the configuration says nothing', () => {
@@ -26,19 +34,24 @@ describe('the three families', () => {
       use_sliding_window: false,
       tie_word_embeddings: true,
     })
-    expect(read).toMatchObject({ family: 'qwen2', biases: ['q_proj', 'k_proj', 'v_proj'], tiedHead: true })
+    expect(read).toMatchObject({ family: 'qwen2', tiedHead: true })
+    expect(biased(read)).toEqual(['q_proj', 'k_proj', 'v_proj'])
   })
 
   it('qwen3: head norms and heads of 128 by default', () => {
     const read = readArchitecture({ ...QWEN3, layer_types: ['full_attention', 'full_attention'] })
-    expect(read).toMatchObject({ family: 'qwen3', headDim: 128, qkNorm: true, biases: [] })
+    expect(read).toMatchObject({ family: 'qwen3', headDim: 128 })
+    expect(biased(read)).toEqual([])
     expect(read.names.qNorm).toBe('model.layers.{i}.self_attn.q_norm.weight')
   })
 })
 
 describe('what would change the result is refused by field', () => {
   const cases: Record<string, [object, string]> = {
-    'another family': [{ architectures: ['GPT2LMHeadModel'], model_type: 'gpt2' }, 'LlamaForCausalLM (llama), Qwen2'],
+    'another family': [
+      { architectures: ['BloomForCausalLM'], model_type: 'bloom' },
+      'LlamaForCausalLM (llama), Mistral',
+    ],
     'a base model without head': [{ architectures: ['LlamaModel'] }, 'LlamaModel'],
     'class and type at odds': [{ model_type: 'qwen2' }, 'model_type "qwen2"'],
     'another activation': [{ hidden_act: 'gelu' }, '"hidden_act" is "gelu"'],
@@ -67,7 +80,7 @@ describe('what would change the result is refused by field', () => {
 
 describe('rotary frequencies', () => {
   const frequencies = (changes: object): readonly number[] =>
-    readArchitecture({ ...TINY_LLAMA, head_dim: 8, ...changes }).rope.inverseFrequencies
+    readArchitecture({ ...TINY_LLAMA, head_dim: 8, ...changes }).ropes[0]!.inverseFrequencies
 
   it('fall by powers of theta, 10 000 by default', () => {
     const expected = [1, 0.1, 0.01, 0.001].map((value) => expect.closeTo(value, 12) as number)

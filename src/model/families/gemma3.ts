@@ -1,0 +1,51 @@
+import { isJsonObject } from '../../core/json.ts'
+import type { Rope } from '../architecture.ts'
+import { ConfigFields } from './config-fields.ts'
+import type { Family } from './decoder.ts'
+import { GEMMA, GEMMA_READS, gemmaModules, gemmaTraits } from './gemma2.ts'
+import { QK_NORM_NAMES } from './names.ts'
+import { ropeOf } from './rope.ts'
+import { readLocalLayers } from './windows.ts'
+
+const GLOBAL = { defaultTheta: 1_000_000 }
+const LOCAL = { defaultTheta: 10_000 }
+
+/** Gemma 3 (text): five local layers to a global one, each kind with a rotation of its own; normalised queries and keys. */
+export const GEMMA3: Family = {
+  ...GEMMA,
+  modelType: 'gemma3_text',
+  className: 'Gemma3ForCausalLM',
+  reads: GEMMA_READS,
+  names: { ...GEMMA.names, ...QK_NORM_NAMES },
+  modules: gemmaModules,
+  traits: (config, sizes) => {
+    const local = readLocalLayers(config, config.count('sliding_window_pattern', 6), sizes)
+    const traits = gemmaTraits(config, sizes, local, { attention: null, final: null })
+    return {
+      ...traits,
+      ropes: readRopes(config, sizes.headDim),
+      attention: { ...traits.attention, ropes: local.map((isLocal) => (isLocal ? 1 : 0)) },
+    }
+  },
+}
+
+/** The global and the local rotation: an object of `rope_parameters` each, or the older fields. `rope_scaling` is for the global one. */
+function readRopes(config: ConfigFields, headDim: number): [Rope, Rope] {
+  const global = { ...GLOBAL, headDim }
+  const local = { ...LOCAL, headDim }
+  const parameters = config.raw('rope_parameters')
+  if (parameters === undefined) {
+    return [
+      ropeOf(config, config.raw('rope_scaling'), 'rope_scaling', global),
+      ropeOf(config, undefined, 'rope_local_base_freq', { ...local, thetaField: 'rope_local_base_freq' }),
+    ]
+  }
+  if (!isJsonObject(parameters)) throw config.refuse('rope_parameters', 'an object')
+  for (const field of ['rope_scaling', 'rope_theta', 'rope_local_base_freq']) config.only(field, [])
+  const inner = new ConfigFields(parameters, 'config.json: rope_parameters')
+  const none = new ConfigFields({})
+  return [
+    ropeOf(none, inner.raw('full_attention'), 'rope_parameters', global),
+    ropeOf(none, inner.raw('sliding_attention'), 'rope_parameters', local),
+  ]
+}

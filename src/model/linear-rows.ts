@@ -1,0 +1,93 @@
+import type { LinearKind } from '../core/branch.ts'
+import type { LinearModule, OutputRange } from '../core/model-info.ts'
+import { outputRuns } from '../core/model-info.ts'
+import { transposeInto } from '../core/transpose.ts'
+import type { Architecture } from './architecture.ts'
+import { layerTensor } from './plain-tensors.ts'
+
+/** One linear layer of the checkpoint, whatever module holds it: rows `[inDim]` of its weight, one per output. */
+export interface LinearPart {
+  readonly outDim: number
+  /** Fills `into` with whole rows, from the part's row `first` on. */
+  readRows(into: Float32Array, first: number): void
+  /** Fills `into` with the bias; leaves it as it is when there is none. */
+  readBias(into: Float32Array): void
+}
+
+type Read = (name: string, into: Float32Array, start: number) => void
+
+/** Finds linear layers in fused, interleaved and transposed modules of a checkpoint. */
+export class LinearRows {
+  readonly #architecture: Architecture
+  readonly #read: Read
+  /** The last transposed module, as rows: its parts follow each other. */
+  #turned: { readonly name: string; readonly rows: Float32Array } | null = null
+
+  /** @param read fills an array with elements of a checkpoint tensor, from element `start` on */
+  constructor(architecture: Architecture, read: Read) {
+    this.#architecture = architecture
+    this.#read = read
+  }
+
+  part(layer: number, kind: LinearKind): LinearPart {
+    for (const module of this.#architecture.modules) {
+      const part = module.parts.find((one) => one.kind === kind)
+      if (part !== undefined) return this.#partOf(layerTensor(module.path, layer), module, part.outputs)
+    }
+    throw new Error(`no module of ${this.#architecture.family} holds ${kind}`)
+  }
+
+  /** A matrix of its own, every value times `factor`. */
+  matrix(name: string, outDim: number, inDim: number, factor: number): LinearPart {
+    const readRows = (into: Float32Array, first: number): void => {
+      this.#read(name, into, first * inDim)
+      if (factor !== 1) for (let i = 0; i < into.length; i++) into[i]! *= factor
+    }
+    return { outDim, readRows, readBias: () => undefined }
+  }
+
+  #partOf(stem: string, module: LinearModule, outputs: OutputRange): LinearPart {
+    const { inDim, outDim, transposed, biased } = module
+    const runs = [...outputRuns(outputs)]
+    const readRun = (into: Float32Array, row: number): void => {
+      if (!transposed) this.#read(`${stem}.weight`, into, row * inDim)
+      else into.set(this.#turn(`${stem}.weight`, module).subarray(row * inDim, row * inDim + into.length))
+    }
+    return {
+      outDim: outputs.run * outputs.times,
+      readRows: (into, first) => {
+        let passed = 0
+        let filled = 0
+        for (const [start, count] of runs) {
+          const skip = Math.max(0, first - passed)
+          const rows = Math.min(count - skip, into.length / inDim - filled)
+          passed += count
+          if (rows <= 0) continue
+          readRun(into.subarray(filled * inDim, (filled + rows) * inDim), start + skip)
+          filled += rows
+        }
+      },
+      readBias: (into) => {
+        if (!biased) return
+        const whole = new Float32Array(outDim)
+        this.#read(`${stem}.bias`, whole, 0)
+        let filled = 0
+        for (const [start, count] of runs) {
+          into.set(whole.subarray(start, start + count), filled)
+          filled += count
+        }
+      },
+    }
+  }
+
+  /** A transposed weight `[inDim, outDim]` as rows `[outDim, inDim]`. */
+  #turn(name: string, { inDim, outDim }: LinearModule): Float32Array {
+    if (this.#turned?.name === name) return this.#turned.rows
+    const whole = new Float32Array(inDim * outDim)
+    this.#read(name, whole, 0)
+    const rows = new Float32Array(inDim * outDim)
+    transposeInto(whole, inDim, outDim, rows, inDim, 0)
+    this.#turned = { name, rows }
+    return rows
+  }
+}

@@ -1,0 +1,167 @@
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { readAdapter } from '../../src/adapters/read.ts'
+import { GREEDY } from '../../src/core/generation.ts'
+import type { TokenLogprob } from '../../src/core/generation.ts'
+import { Engine } from '../../src/engine/engine.ts'
+import { prepareModel } from '../../src/model/prepare.ts'
+import type { PreparedModel } from '../../src/model/prepared.ts'
+import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
+import { expectRefusal } from '../support/refusal.ts'
+
+/** Prompt log-probabilities and greedy tokens of every family equal those of transformers, peft and adapters. */
+
+interface Prompt {
+  readonly tokens: readonly number[]
+  readonly prompt_logprobs: readonly (number | null)[]
+  readonly greedy: readonly number[]
+}
+
+interface Case {
+  readonly name: string
+  readonly mix: readonly { readonly adapter: string; readonly scale: number }[]
+  readonly prompts: readonly Prompt[]
+}
+
+const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
+const FAMILIES = readdirSync(FIXTURES).filter((name) =>
+  ['expected.json', 'model'].every((part) => existsSync(join(FIXTURES, name, part))),
+)
+/** Adapters that must be refused: the layers of these families give bottleneck modules no place that a branch could take. */
+const REFUSED: Readonly<Record<string, readonly string[]>> = { gemma2: ['bn', 'bn-seq'], gemma3: ['bn', 'bn-seq'] }
+const TOLERANCE = 1e-3
+
+const cacheDir = mkdtempSync(join(tmpdir(), 'troupe-families-'))
+afterAll(() => rmSync(cacheDir, { recursive: true }))
+
+function casesOf(family: string): Case[] {
+  const text = readFileSync(join(FIXTURES, family, 'expected.json'), 'utf8')
+  return (JSON.parse(text) as { cases: Case[] }).cases
+}
+
+async function start(family: string, precision: 'f32' | 'int4'): Promise<Engine> {
+  const modelDir = join(FIXTURES, family, 'model')
+  const { dir } = await prepareModel({ modelDir, precision, cacheDir })
+  // Chunks are shorter than most prompts, and than the sliding windows of some.
+  const sizes = { maxBatch: 8, maxContext: 96, prefillChunk: 16, bankBytes: 1e8 }
+  return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, ...sizes })
+}
+
+/** Digests of the adapters by name; those that must be refused are checked to be. */
+function holdAdapters(engine: Engine, family: string): Map<string, string> {
+  const digests = new Map<string, string>()
+  const root = join(FIXTURES, family, 'adapters')
+  for (const name of readdirSync(root)) {
+    const read = (): ReturnType<typeof readAdapter> => readAdapter(join(root, name), engine.info)
+    if (REFUSED[family]?.includes(name)) {
+      expectRefusal(() => read(), 'unsupported_adapter', 'have no place for it')
+      continue
+    }
+    const { weights } = read()
+    engine.hold(weights)
+    digests.set(name, weights.digest)
+  }
+  return digests
+}
+
+interface Answer {
+  readonly logprobs: readonly (TokenLogprob | null)[]
+  readonly tokens: readonly number[]
+}
+
+async function generate(
+  engine: Engine,
+  prompt: readonly number[],
+  mix: readonly { digest: string; scale: number }[],
+  maxTokens: number,
+): Promise<Answer> {
+  const request = { tokens: Int32Array.from(prompt), mix, sampling: GREEDY, maxTokens, stopTokens: [] }
+  let logprobs: readonly (TokenLogprob | null)[] = []
+  const tokens: number[] = []
+  for await (const event of engine.generate({ ...request, logprobs: 0, promptLogprobs: true })) {
+    if (event.type === 'prompt') logprobs = event.logprobs
+    if (event.type === 'token') tokens.push(event.token)
+    if (event.type === 'finish') expect(event).toEqual({ type: 'finish', reason: 'length' })
+  }
+  return { logprobs, tokens }
+}
+
+function largestDifference(found: Answer['logprobs'], expected: Prompt['prompt_logprobs']): number {
+  expect(found).toHaveLength(expected.length)
+  const differences = expected.map((value, i) => (value === null ? 0 : Math.abs(value - (found[i]?.logprob ?? NaN))))
+  return Math.max(...differences)
+}
+
+describe.each(FAMILIES)('%s', (family) => {
+  it('answers like the reference, all cases in one mixed batch', async () => {
+    const engine = await start(family, 'f32')
+    try {
+      const digests = holdAdapters(engine, family)
+      const cases = casesOf(family).filter(({ mix }) => mix.every(({ adapter }) => digests.has(adapter)))
+      expect(cases.length).toBeGreaterThanOrEqual(3)
+      const runs = cases.flatMap(({ name, mix, prompts }) =>
+        prompts.map(async (prompt) => {
+          const entries = mix.map(({ adapter, scale }) => ({ digest: digests.get(adapter)!, scale }))
+          const answer = await generate(engine, prompt.tokens, entries, prompt.greedy.length)
+          expect(largestDifference(answer.logprobs, prompt.prompt_logprobs), name).toBeLessThan(TOLERANCE)
+          expect(answer.tokens, name).toEqual(prompt.greedy)
+        }),
+      )
+      await Promise.all(runs)
+    } finally {
+      await engine.stop()
+    }
+  })
+
+  it('runs in int4', async () => {
+    const engine = await start(family, 'int4')
+    try {
+      const { tokens } = casesOf(family)[0]!.prompts.at(-1)!
+      const answer = await generate(engine, tokens, [], 8)
+      expect(answer.tokens).toHaveLength(8)
+      expect(answer.logprobs.slice(1).every((item) => item !== null && Number.isFinite(item.logprob))).toBe(true)
+    } finally {
+      await engine.stop()
+    }
+  })
+
+  // Models of random weights turn the rounding of 4 bits into quite other answers, so the weights themselves are compared.
+  it('has the same linear layers in int4 as in f32, but for the rounding', async () => {
+    const modelDir = join(FIXTURES, family, 'model')
+    const f32 = await prepareModel({ modelDir, precision: 'f32', cacheDir })
+    const int4 = await prepareModel({ modelDir, precision: 'int4', cacheDir })
+    const blocks = Object.keys(int4.manifest.tensors).filter((name) => name.endsWith('.q4'))
+    expect(blocks.length).toBe(4 * int4.manifest.info.layers + 1)
+    for (const block of blocks.map((name) => name.replace('.q4', ''))) {
+      expect(relativeError(f32, int4, block), block).toBeLessThan(0.12)
+    }
+  })
+})
+
+function tensorBytes({ dir, manifest }: PreparedModel, name: string): Uint8Array {
+  const { offset, bytes } = manifest.tensors[name]!
+  return Uint8Array.from(readFileSync(join(dir, WEIGHTS_FILE)).subarray(offset, offset + bytes))
+}
+
+/** √(Σ(int4 − f32)² / Σf32²) of a linear block. */
+function relativeError(f32: PreparedModel, int4: PreparedModel, block: string): number {
+  const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
+  const weights = new Float32Array(tensorBytes(f32, `${block}.weight`).buffer)
+  const q4 = tensorBytes(int4, `${block}.q4`)
+  const scales = new Float32Array(tensorBytes(int4, `${block}.scales`).buffer)
+  const groups = Math.ceil(inDim / 32)
+  let error = 0
+  let size = 0
+  for (let out = 0; out < outDim; out++) {
+    for (let i = 0; i < inDim; i++) {
+      const group = out * groups + Math.floor(i / 32)
+      const nibble = (q4[group * 16 + ((i % 32) >> 1)]! >> (4 * (i % 2))) & 15
+      const weight = weights[i * outDim + out]!
+      error += ((nibble - 8) * scales[group]! - weight) ** 2
+      size += weight ** 2
+    }
+  }
+  return Math.sqrt(error / size)
+}
