@@ -101,6 +101,11 @@ class ScheduledHost extends FakeHost {
     this.#scheduler = scheduler
   }
 
+  /** Resolves when a place is free. */
+  async turn(): Promise<void> {
+    await this.#scheduler.schedule(Promise.resolve(), 'wait for a place')
+  }
+
   override async *generate(request: Parameters<FakeHost['generate']>[0]): ReturnType<FakeHost['generate']> {
     await this.#scheduler.schedule(Promise.resolve(), 'begin of a run')
     // Throws when a version of the mix is not held.
@@ -112,7 +117,7 @@ class ScheduledHost extends FakeHost {
   }
 }
 
-async function run(registry: Registry, host: FakeHost, { operation, choice }: Step): Promise<void> {
+async function run(registry: Registry, host: ScheduledHost, { operation, choice }: Step): Promise<void> {
   const adapter = ADAPTERS[choice % ADAPTERS.length]!
   const version = (choice % 5) + 1
   switch (operation) {
@@ -146,7 +151,7 @@ async function run(registry: Registry, host: FakeHost, { operation, choice }: St
 /** What the server does with a request: resolve and claim, wait, lease, run, release. */
 async function generate(
   registry: Registry,
-  host: FakeHost,
+  host: ScheduledHost,
   target: { model: string } | { task: string },
 ): Promise<void> {
   const resolution = registry.resolve(target, '*')
