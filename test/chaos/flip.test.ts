@@ -9,7 +9,7 @@ import { runFlip } from './scenarios/flip.ts'
 it('answers every request by the version it names while versions flip, come and go', async () => {
   const server = await startTestServer({ model: modelDir(FAMILY), maxBatch: 16 })
   onTestFinished(() => server.close())
-  const { violations, figures } = await runFlip(new Client(server.url), { requests: 600, rounds: 1 })
+  const { violations, figures } = await runFlip(new Client(server.url), { requests: 600, rounds: 1, seconds: 60 })
   expect(violations).toEqual([])
   // Otherwise the test proves nothing.
   expect(figures.activations).toBeGreaterThan(3)

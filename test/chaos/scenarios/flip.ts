@@ -5,7 +5,7 @@ import { loraWithAlpha, referenceFiles } from './adapters.ts'
 import type { ErrorBody } from './generation.ts'
 import { PROMPTS, References, runTask } from './generation.ts'
 import type { Findings, Scale } from './scale.ts'
-import { pick, quantile, runConcurrently, seededRandom, Verdict } from './scale.ts'
+import { Deadline, pick, quantile, runConcurrently, seededRandom, Verdict } from './scale.ts'
 
 const CONCURRENCY = 32
 const FLIP_MS = 50
@@ -30,7 +30,7 @@ interface LoadResult {
  * The same load twice, in peace and while a task's version changes every 50 ms by activations and rollbacks and versions come and go.
  * Every answer must be that of the version it names.
  */
-export async function runFlip(client: Client, { requests }: Scale): Promise<Findings> {
+export async function runFlip(client: Client, scale: Scale): Promise<Findings> {
   const verdict = new Verdict()
   const references = new References(MAX_TOKENS)
   const steady: Version[] = []
@@ -39,10 +39,12 @@ export async function runFlip(client: Client, { requests }: Scale): Promise<Find
   }
   await expectOk(client.put(`/v1/tasks/${TASK}`, { adapter: ADAPTER }))
 
-  const calm = await load(client, references, requests, verdict)
+  // Loads of the same length: the calm one takes half of the time.
+  const calm = await load(client, references, scale.requests, new Deadline(scale.seconds / 2), verdict)
+  const requests = calm.latencies.length
   const flips = new Flips(client, references, steady, verdict)
   const flipping = flips.run()
-  const flipped = await load(client, references, requests, verdict)
+  const flipped = await load(client, references, requests, new Deadline(Infinity), verdict)
   flips.stop()
   await flipping
   verdict.expect(references.allDiffer(), 'two versions answer alike: mixing them up would not show')
@@ -59,10 +61,16 @@ export async function runFlip(client: Client, { requests }: Scale): Promise<Find
   return { violations: verdict.violations, figures }
 }
 
-async function load(client: Client, references: References, requests: number, verdict: Verdict): Promise<LoadResult> {
+async function load(
+  client: Client,
+  references: References,
+  requests: number,
+  deadline: Deadline,
+  verdict: Verdict,
+): Promise<LoadResult> {
   const latencies: number[] = []
   const answeredBy = new Map<string, number>()
-  await runConcurrently(requests, CONCURRENCY, async (index) => {
+  await runConcurrently(requests, CONCURRENCY, deadline, async (index) => {
     const promptIndex = index % PROMPTS.length
     const from = performance.now()
     try {

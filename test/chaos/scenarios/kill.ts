@@ -13,7 +13,7 @@ import type { Told } from '../../support/registry-changes.ts'
 import type { Known } from './acknowledged.ts'
 import { compare, follow } from './acknowledged.ts'
 import type { Findings, Scale } from './scale.ts'
-import { seededRandom, Verdict } from './scale.ts'
+import { Deadline, seededRandom, Verdict } from './scale.ts'
 
 const PROCESS = join(import.meta.dirname, '../../support/registry-process.ts')
 /** Processes that are started while an earlier one works: starting takes longer than working. */
@@ -25,15 +25,16 @@ const EARLY_SHARE = 0.2
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
 /** Kills a process that changes a store, at random instants, again and again, and looks at what is left each time. */
-export async function runKills({ rounds }: Scale): Promise<Findings> {
+export async function runKills({ rounds, seconds }: Scale): Promise<Findings> {
   const verdict = new Verdict()
+  const deadline = new Deadline(seconds)
   const random = seededRandom(11)
   const storeDir = mkdtempSync(join(tmpdir(), 'troupe-kill-'))
   const known = new Map<number, Known>()
   const figures = { kills: 0, acknowledged: 0, pending: 0, versions: 0, openMs: 0 }
   const started = Array.from({ length: Math.min(AHEAD, rounds) }, (_, seed) => start(storeDir, seed))
   try {
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < rounds && !deadline.isOver; round++) {
       const child = started.shift()!
       if (round + AHEAD < rounds) started.push(start(storeDir, round + AHEAD))
       const told = await workAndDie(child, random() * MOST_MS, random() < EARLY_SHARE)

@@ -1,5 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Scheduler } from 'fast-check'
+import fc from 'fast-check'
 import type { RegistryOptions } from '../../../src/registry/assembly.ts'
 import type { ErrorCode } from '../../../src/core/errors.ts'
 import { TroupeError } from '../../../src/core/errors.ts'
@@ -7,8 +12,10 @@ import { GREEDY } from '../../../src/core/generation.ts'
 import { Registry } from '../../../src/registry/registry.ts'
 import { readFakeAdapter, stageFake } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
+import type { Findings, Scale } from './scale.ts'
 
-export const CLIENTS = 50
+const CLIENTS = 50
+const STEPS_PER_CLIENT = 3
 const ADAPTER = 'contested'
 const TASK = 'contested-task'
 /** Two of three different sizes fit. */
@@ -19,9 +26,8 @@ const ADAPTERS = [
   { effect: 3, bytes: 120 },
 ] as const
 
-export type Operation =
-  'upload' | 'deleteVersion' | 'deleteAdapter' | 'activate' | 'rollback' | 'generate' | 'generateTask'
-export const OPERATIONS: readonly Operation[] = [
+type Operation = 'upload' | 'deleteVersion' | 'deleteAdapter' | 'activate' | 'rollback' | 'generate' | 'generateTask'
+const OPERATIONS: readonly Operation[] = [
   'upload',
   'deleteVersion',
   'deleteAdapter',
@@ -32,7 +38,7 @@ export const OPERATIONS: readonly Operation[] = [
 ]
 
 /** What one client does, and a number that its choices come from. */
-export interface Step {
+interface Step {
   readonly operation: Operation
   readonly choice: number
 }
@@ -49,6 +55,27 @@ const TRUTHFUL: readonly ErrorCode[] = [
   'conflict',
 ]
 
+/** Runs races in orders that fast-check chooses. */
+export async function runRaces({ rounds, seconds }: Scale): Promise<Findings> {
+  const step = fc.record({ operation: fc.constantFrom(...OPERATIONS), choice: fc.nat({ max: 1000 }) })
+  const count = STEPS_PER_CLIENT * CLIENTS
+  const steps = fc.array(step, { minLength: count, maxLength: count })
+  const property = fc.asyncProperty(fc.scheduler(), steps, async (scheduler, chosen) => {
+    const storeDir = mkdtempSync(join(tmpdir(), 'troupe-race-'))
+    try {
+      await runRace(scheduler, storeDir, chosen)
+    } finally {
+      rmSync(storeDir, { recursive: true, force: true })
+    }
+  })
+  const limit = { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false }
+  const details = await fc.check(property, { numRuns: rounds, endOnFailure: true, ...limit })
+  const { errorInstance, seed, counterexamplePath } = details
+  const violation = `${String(errorInstance)} (seed ${seed}, path ${counterexamplePath})`
+  const figures = { races: details.numRuns, steps: details.numRuns * count, clients: CLIENTS }
+  return { violations: details.failed ? [violation] : [], figures }
+}
+
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /**
@@ -57,7 +84,7 @@ const QUIET = { info: () => undefined, warn: () => undefined, error: () => undef
  *
  * @throws Error naming the invariant that does not hold
  */
-export async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly Step[]): Promise<void> {
+async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly Step[]): Promise<void> {
   const host = new ScheduledHost(scheduler)
   const options: RegistryOptions = {
     storeDir,
@@ -85,10 +112,14 @@ export async function runRace(scheduler: Scheduler, storeDir: string, steps: rea
     await scheduler.waitFor(Promise.all(clients), async (run) => {
       await run()
       check(registry, host)
+      // Otherwise the scheduler is through with everything before the first file is written.
+      await sleep(1)
+      check(registry, host)
     })
     await expectAtRest(registry, host, storeDir)
   } finally {
-    await registry.close()
+    // After a failure others may still be at it, and closing waits for them.
+    await scheduler.waitFor(registry.close())
   }
 }
 

@@ -2,8 +2,23 @@
 export interface Scale {
   /** Requests of a load. */
   readonly requests: number
-  /** Repetitions of what is repeated: kills, schedules, rounds. */
+  /** Repetitions of what is repeated: kills, schedules. */
   readonly rounds: number
+  /** It ends earlier when this time is over. */
+  readonly seconds: number
+}
+
+/** When a scenario's time is over. */
+export class Deadline {
+  readonly #at: number
+
+  constructor(seconds: number) {
+    this.#at = performance.now() + seconds * 1000
+  }
+
+  get isOver(): boolean {
+    return performance.now() >= this.#at
+  }
 }
 
 /** What a scenario found: the violations of what Troupe promises, each said in one line, and figures for the report. */
@@ -61,15 +76,17 @@ export function quantile(values: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0
 }
 
-/** Runs `job` for 0 … count - 1, `concurrency` at a time. */
+/** Runs `job` for 0 … count - 1, `concurrency` at a time, until the deadline. Returns how many ran. */
 export async function runConcurrently(
   count: number,
   concurrency: number,
+  deadline: Deadline,
   job: (index: number) => Promise<void>,
-): Promise<void> {
+): Promise<number> {
   let next = 0
   const worker = async (): Promise<void> => {
-    while (next < count) await job(next++)
+    while (next < count && !deadline.isOver) await job(next++)
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker))
+  return next
 }
