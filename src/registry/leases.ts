@@ -21,6 +21,14 @@ export class Leases {
     return this.#open.size
   }
 
+  /**
+   * Keeps the versions of a request that waits for a place: deleted meanwhile, they drain. Takes no memory, so that those who wait
+   * cannot keep it from those who run. Ends with the returned function, which is idempotent.
+   */
+  claim(resolution: Resolution): () => void {
+    return this.#tier.claim(resolution.adapters.map(({ digest }) => digest))
+  }
+
   /** The versions are in use from the call on, not only from when they are loaded. */
   async acquire(resolution: Resolution): Promise<Lease> {
     const from = performance.now()

@@ -22,8 +22,15 @@ port.on('message', (message: ToLoader) => {
 })
 
 function failureOf(error: unknown, dir: string): LoaderFailure {
-  if (error instanceof TroupeError) return { code: error.code, message: error.message, param: error.param }
   const message = error instanceof Error ? error.message : String(error)
-  const isFileError = error instanceof Error && 'syscall' in error
-  return { code: isFileError ? 'storage_error' : 'internal', message: `cannot read ${dir}: ${message}`, param: dir }
+  const fileError = isFileError(error) || (error instanceof TroupeError && isFileError(error.cause))
+  // A disk that does not give a file says nothing about the file's content.
+  if (fileError) return { code: 'storage_error', message: `cannot read ${dir}: ${message}`, param: dir }
+  if (error instanceof TroupeError) return { code: error.code, message, param: error.param }
+  return { code: 'internal', message: `cannot read ${dir}: ${message}`, param: dir }
+}
+
+/** Whether the system refused an operation on a file. */
+function isFileError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error
 }

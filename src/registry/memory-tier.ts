@@ -43,7 +43,7 @@ export class MemoryTier {
   readonly #budgetBytes: number
   readonly #onIdle: (digest: string) => void
   readonly #residents: ResidentWeights
-  /** Pins and waiters by digest: from the call of `pin` to the release. */
+  /** Claims, pins and waiters by digest: from the call of `claim` or `pin` to the release. */
   readonly #uses = new Map<string, number>()
   readonly #waiting: WaitLine<readonly PinRequest[], Pinned>
 
@@ -85,7 +85,18 @@ export class MemoryTier {
     return { tiers: new Map(pinned.map(({ entry, tier }) => [entry.digest, tier])), release }
   }
 
-  /** Pins and waiters of a digest. */
+  /** Counts digests as in use, without having them in memory, until the returned function is called; that is idempotent. */
+  claim(digests: readonly string[]): () => void {
+    for (const digest of digests) this.#uses.set(digest, this.uses(digest) + 1)
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      for (const digest of digests) this.#unuse(digest)
+    }
+  }
+
+  /** Claims, pins and waiters of a digest. */
   uses(digest: string): number {
     return this.#uses.get(digest) ?? 0
   }

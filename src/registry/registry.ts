@@ -56,6 +56,11 @@ export class Registry {
     return resolveTarget(sources, target, tenant)
   }
 
+  /** Keeps the versions of a request until the returned function is called, also while it only waits. See `Leases.claim`. */
+  claim(resolution: Resolution): () => void {
+    return this.#parts.leases.claim(resolution)
+  }
+
   /**
    * Takes a lease: the versions are loaded and stay until it is released. They are in use from the moment of the call.
    * @throws TroupeError `version_not_found`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)

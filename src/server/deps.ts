@@ -59,6 +59,8 @@ export interface TextPort {
 /** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */
 export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
+  /** Keeps the versions from deletion until the returned function is called. */
+  claim(resolution: Resolution): () => void
   acquire(resolution: Resolution): Promise<Lease>
   stageUpload(): Promise<Staging>
   addVersion(

@@ -42,6 +42,8 @@ export class FakeRegistry implements RegistryPort {
   readonly adapters = new Map<string, VersionRecord[]>()
   readonly tasks = new Map<string, TaskRecord>()
   readonly uploads: Map<string, Buffer>[] = []
+  /** Claims not given back. */
+  claims = 0
   leases = 0
   released = 0
   discarded = 0
@@ -71,6 +73,11 @@ export class FakeRegistry implements RegistryPort {
       throw new TroupeError('model_not_found', `no model ${name}`, { param: 'model' })
     const own = this.#pick(adapter, version === undefined ? undefined : Number(version), 1, tenant)
     return { task: null, adapters: [own, ...(listed ?? [])] }
+  }
+
+  claim(): () => void {
+    this.claims += 1
+    return () => void (this.claims -= 1)
   }
 
   async acquire(resolution: Resolution): Promise<Lease> {

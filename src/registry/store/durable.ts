@@ -1,4 +1,4 @@
-import { open, rename, writeFile } from 'node:fs/promises'
+import { open, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 
@@ -37,7 +37,12 @@ export async function writeNewFile(path: string, content: string | AsyncIterable
 
 /** Replaces a file at one instant: readers see the old text or the new, also after a crash. `temporary` is on the same disk. */
 export async function replaceFile(path: string, content: string, temporary: string): Promise<void> {
-  await writeNewFile(temporary, content)
-  await rename(temporary, path)
+  try {
+    await writeNewFile(temporary, content)
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
   await flush(dirname(path))
 }

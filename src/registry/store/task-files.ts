@@ -47,7 +47,6 @@ export class TaskFiles {
       if (ownerOf(task.name) !== null && (await makeFolder(dirname(path)))) await flush(this.#root)
       await replaceFile(path, renderTask(task), temporary)
     } catch (error) {
-      await rm(temporary, { force: true })
       throw storageError('write', path, error)
     }
   }

@@ -39,6 +39,7 @@ export async function* runGeneration(
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
   const pass = enter(deps, plan)
+  const unclaim = deps.registry.claim(plan.resolution)
   const tally = new Tally(plan, deps.metrics)
   let lease: Lease | null = null
   let status: 'ok' | 'cancelled' | 'error' = 'cancelled'
@@ -63,6 +64,7 @@ export async function* runGeneration(
     throw error
   } finally {
     lease?.release()
+    unclaim()
     const queueMs = pass.queueMs + tally.engineQueueMs
     pass.leave()
     tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)

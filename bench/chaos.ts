@@ -1,0 +1,150 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { Client } from '../test/support/client.ts'
+import { modelDir } from '../test/support/fixtures.ts'
+import { startTestServer } from '../test/support/server.ts'
+import { FAMILY } from '../test/chaos/scenarios/adapters.ts'
+import { runFlip } from '../test/chaos/scenarios/flip.ts'
+import { runKills } from '../test/chaos/scenarios/kill.ts'
+import { runPressure } from '../test/chaos/scenarios/pressure.ts'
+import { runRaces } from '../test/chaos/scenarios/races.ts'
+import type { Findings, Scale } from '../test/chaos/scenarios/scale.ts'
+import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
+import type { Row } from './report.ts'
+import { report } from './report.ts'
+
+/** A scenario of `test/chaos` at full size, and which of its figures are promises. */
+interface Scenario {
+  readonly name: string
+  readonly run: (scale: Scale) => Promise<Findings>
+  readonly requests: number
+  readonly rounds: number
+  /** Part of the time it may take. */
+  readonly share: number
+  readonly figures: Readonly<Record<string, Figure>>
+}
+
+interface Figure {
+  readonly unit: string
+  readonly least?: number
+  readonly most?: number
+}
+
+const SCENARIOS: readonly Scenario[] = [
+  {
+    name: 'flip',
+    run: async (scale) => {
+      const server = await startTestServer({ model: modelDir(FAMILY), maxBatch: 16 })
+      return runFlip(new Client(server.url), scale).finally(() => server.close())
+    },
+    requests: 10_000,
+    rounds: 1,
+    share: 0.5,
+    figures: {
+      requests: { unit: '', least: 10_000 },
+      activations: { unit: '' },
+      rollbacks: { unit: '' },
+      uploads: { unit: '' },
+      deletions: { unit: '' },
+      drained: { unit: '' },
+      versions: { unit: '' },
+      calmP99Ms: { unit: 'ms' },
+      p99Ms: { unit: 'ms' },
+      p99Ratio: { unit: '×', most: 1.25 },
+    },
+  },
+  {
+    name: 'kill',
+    run: runKills,
+    requests: 0,
+    rounds: 190,
+    share: 0.15,
+    figures: {
+      kills: { unit: '', least: 190 },
+      acknowledged: { unit: '' },
+      pending: { unit: '' },
+      openMs: { unit: 'ms' },
+    },
+  },
+  {
+    name: 'server kill',
+    run: runServerKills,
+    requests: 0,
+    rounds: 10,
+    share: 0.1,
+    figures: { kills: { unit: '', least: 10 }, acknowledged: { unit: '' }, restartMs: { unit: 'ms' } },
+  },
+  {
+    name: 'pressure',
+    run: runPressure,
+    requests: 4_000,
+    rounds: 1,
+    share: 0.15,
+    figures: {
+      requests: { unit: '' },
+      evictions: { unit: '' },
+      scrapes: { unit: '' },
+      perSecondFitting: { unit: '1/s' },
+      perSecond: { unit: '1/s' },
+      throughputRatio: { unit: '×', least: 0.5 },
+      p99FittingMs: { unit: 'ms' },
+      p99Ms: { unit: 'ms' },
+    },
+  },
+  {
+    name: 'races',
+    run: runRaces,
+    requests: 0,
+    rounds: 100,
+    share: 0.1,
+    figures: { races: { unit: '' }, steps: { unit: '' }, clients: { unit: '' } },
+  },
+]
+
+const SUITES = ['disk', 'full-disk', 'complaints']
+
+function rowsOf({ name, figures }: Scenario, findings: Findings): Row[] {
+  const rows = Object.entries(figures).map(([key, { unit, least, most }]): Row => {
+    const value = findings.figures[key] ?? NaN
+    const target = least !== undefined ? `≥ ${least}` : most !== undefined ? `≤ ${most}` : null
+    const met = target === null ? null : value >= (least ?? -Infinity) && value <= (most ?? Infinity)
+    return { name: `${name}: ${key}`, value, unit, target, met }
+  })
+  return [violationsRow(name, findings.violations), ...rows]
+}
+
+/** Prints what was violated: the table has only its number. */
+function violationsRow(name: string, violations: readonly string[]): Row {
+  for (const violation of violations) console.error(`${name}: ${violation}`)
+  const value = violations.length
+  return { name: `${name}: violations`, value, unit: '', target: '= 0', met: value === 0 }
+}
+
+/** The troubles that are not a matter of quantity, as tests. */
+function runSuites(): Row {
+  const files = SUITES.map((suite) => `test/chaos/${suite}`)
+  const { status, stdout } = spawnSync('npx', ['vitest', 'run', ...files], {
+    cwd: join(import.meta.dirname, '..'),
+    encoding: 'utf8',
+  })
+  const failed = stdout.split('\n').filter((line) => line.includes('FAIL'))
+  return violationsRow('disk and complaints', status === 0 || failed.length > 0 ? failed : ['the tests did not run'])
+}
+
+const { values } = parseArgs({ options: { minutes: { type: 'string', default: '10' }, json: { type: 'string' } } })
+const minutes = Number(values.minutes)
+if (!(minutes > 0)) throw new Error(`--minutes takes a number above 0, not ${values.minutes}`)
+
+const rows: Row[] = []
+for (const scenario of SCENARIOS) {
+  const { name, run, requests, rounds, share } = scenario
+  console.error(`${name} …`)
+  try {
+    rows.push(...rowsOf(scenario, await run({ requests, rounds, seconds: share * minutes * 60 })))
+  } catch (error) {
+    rows.push(violationsRow(name, [error instanceof Error ? (error.stack ?? error.message) : String(error)]))
+  }
+}
+rows.push(runSuites())
+report(`npm run chaos -- --minutes ${minutes}`, rows, values.json)

@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Client } from '../../support/client.ts'
+import type { Files } from './adapters.ts'
+import { loraWithAlpha, referenceFiles } from './adapters.ts'
+import type { ErrorBody } from './generation.ts'
+import { PROMPTS, References, runTask } from './generation.ts'
+import type { Findings, Scale } from './scale.ts'
+import { Deadline, pick, quantile, runConcurrently, seededRandom, Verdict } from './scale.ts'
+
+const CONCURRENCY = 32
+const FLIP_MS = 50
+const MAX_TOKENS = 8
+const STREAMED_EVERY = 4
+const TASK = 'flipping'
+const ADAPTER = 'flipped'
+/** Codes a change may be refused with because another change was quicker. */
+const OVERTAKEN = ['rollback_empty', 'version_not_found', 'adapter_in_use', 'adapter_not_ready', 'conflict']
+
+interface Version {
+  readonly version: string
+  readonly digest: string
+}
+
+interface LoadResult {
+  readonly latencies: readonly number[]
+  readonly answeredBy: ReadonlyMap<string, number>
+}
+
+/**
+ * The same load twice, in peace and while a task's version changes every 50 ms by activations and rollbacks and versions come and go.
+ * Every answer must be that of the version it names.
+ */
+export async function runFlip(client: Client, scale: Scale): Promise<Findings> {
+  const verdict = new Verdict()
+  const references = new References(MAX_TOKENS)
+  const steady: Version[] = []
+  for (const name of ['lora-r8', 'bn-seq', 'lora-r16'] as const) {
+    steady.push(await addVersion(client, references, referenceFiles(name)))
+  }
+  await expectOk(client.put(`/v1/tasks/${TASK}`, { adapter: ADAPTER }))
+
+  // Loads of the same length: the calm one takes half of the time.
+  const calm = await load(client, references, scale.requests, new Deadline(scale.seconds / 2), verdict)
+  const requests = calm.latencies.length
+  const flips = new Flips(client, references, steady, verdict)
+  const flipping = flips.run()
+  const flipped = await load(client, references, requests, new Deadline(Infinity), verdict)
+  flips.stop()
+  await flipping
+  verdict.expect(references.allDiffer(), 'two versions answer alike: mixing them up would not show')
+
+  const [p99, calmP99] = [quantile(flipped.latencies, 0.99), quantile(calm.latencies, 0.99)]
+  const figures = {
+    requests,
+    ...flips.counts,
+    versions: flipped.answeredBy.size,
+    p99Ms: p99,
+    calmP99Ms: calmP99,
+    p99Ratio: p99 / calmP99,
+  }
+  return { violations: verdict.violations, figures }
+}
+
+async function load(
+  client: Client,
+  references: References,
+  requests: number,
+  deadline: Deadline,
+  verdict: Verdict,
+): Promise<LoadResult> {
+  const latencies: number[] = []
+  const answeredBy = new Map<string, number>()
+  await runConcurrently(requests, CONCURRENCY, deadline, async (index) => {
+    const promptIndex = index % PROMPTS.length
+    const from = performance.now()
+    try {
+      const streamed = index % STREAMED_EVERY === 0
+      const answer = await runTask(client, TASK, PROMPTS[promptIndex]!, MAX_TOKENS, streamed)
+      const fault = references.fault(promptIndex, answer)
+      verdict.expect(fault === null, `request ${index}: ${fault}`)
+      const by = answer.digests.join()
+      answeredBy.set(by, (answeredBy.get(by) ?? 0) + 1)
+    } catch (error) {
+      verdict.expect(false, `request ${index}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+    latencies.push(performance.now() - from)
+  })
+  return { latencies, answeredBy }
+}
+
+/** Changes the task's version all the time, and adds and deletes versions meanwhile. */
+class Flips {
+  readonly counts = { activations: 0, rollbacks: 0, uploads: 0, deletions: 0, drained: 0 }
+  readonly #client: Client
+  readonly #references: References
+  readonly #steady: readonly Version[]
+  readonly #verdict: Verdict
+  readonly #random = seededRandom(7)
+  /** Versions that come and go, as long as they may be activated. */
+  readonly #passing = new Set<Version>()
+  #stopped = false
+
+  constructor(client: Client, references: References, steady: readonly Version[], verdict: Verdict) {
+    this.#client = client
+    this.#references = references
+    this.#steady = steady
+    this.#verdict = verdict
+  }
+
+  async run(): Promise<void> {
+    await Promise.all([this.#flip(), this.#comeAndGo()])
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async #flip(): Promise<void> {
+    for (let turn = 0; !this.#stopped; turn++) {
+      const from = performance.now()
+      if (turn % 3 === 2) {
+        if (await this.#change('/rollback', {})) this.counts.rollbacks++
+      } else {
+        const { version } = pick([...this.#steady, ...this.#passing], this.#random())
+        if (await this.#change('/activate', { adapter: ADAPTER, version })) this.counts.activations++
+      }
+      await sleep(Math.max(0, FLIP_MS - (performance.now() - from)))
+    }
+  }
+
+  async #comeAndGo(): Promise<void> {
+    for (let turn = 0; !this.#stopped; turn++) {
+      const passing = await addVersion(this.#client, this.#references, loraWithAlpha(3 + 4 * (turn % 4)))
+      this.counts.uploads++
+      this.#passing.add(passing)
+      await this.#change('/activate', { adapter: ADAPTER, version: passing.version })
+      await sleep(4 * FLIP_MS)
+      this.#passing.delete(passing)
+      await this.#deleteUnlessRouted(passing)
+    }
+  }
+
+  /** Deletes while requests still run on it; a rollback may bring it back for a moment. */
+  async #deleteUnlessRouted({ version }: Version): Promise<void> {
+    for (;;) {
+      await this.#change('/activate', { adapter: ADAPTER, version: pick(this.#steady, this.#random()).version })
+      const { status, body } = await this.#client.delete<ErrorBody>(`/v1/adapters/${ADAPTER}/versions/${version}`)
+      if (status === 202 || status === 204) {
+        this.counts.deletions++
+        if (status === 202) this.counts.drained++
+        return
+      }
+      this.#verdict.expect(body.error.code === 'adapter_in_use', `deleting ${version}: ${body.error.message}`)
+      if (body.error.code !== 'adapter_in_use') return
+    }
+  }
+
+  async #change(path: string, body: object): Promise<boolean> {
+    const answer = await this.#client.post<ErrorBody>(`/v1/tasks/${TASK}${path}`, body)
+    if (answer.status === 200) return true
+    const { code, message } = answer.body.error
+    this.#verdict.expect(OVERTAKEN.includes(code), `${path}: ${answer.status} ${code} ${message}`)
+    return false
+  }
+}
+
+async function addVersion(client: Client, references: References, files: Files): Promise<Version> {
+  const added = await expectOk(client.upload<Version>(ADAPTER, files))
+  await references.learn(client, `${ADAPTER}@${added.version}`, added.digest)
+  return added
+}
+
+async function expectOk<T>(call: Promise<{ status: number; body: T }>): Promise<T> {
+  const { status, body } = await call
+  if (status >= 300) throw new Error(`${status}: ${JSON.stringify(body)}`)
+  return body
+}

@@ -1,0 +1,179 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from '../../support/client.ts'
+import { modelDir } from '../../support/fixtures.ts'
+import type { Change, Told } from '../../support/registry-changes.ts'
+import { changesOf } from '../../support/registry-changes.ts'
+import { startServerProcess } from '../../support/server-process.ts'
+import type { Known } from './acknowledged.ts'
+import { compare, follow } from './acknowledged.ts'
+import { FAMILY, loraWithAlpha } from './adapters.ts'
+import { complete, PROMPTS } from './generation.ts'
+import type { Findings, Scale } from './scale.ts'
+import { Deadline, seededRandom, Verdict } from './scale.ts'
+
+const CLIENTS = 4
+const [LEAST_MS, MOST_MS] = [200, 1_200]
+
+interface VersionBody {
+  readonly version: string
+  readonly digest: string
+  readonly state: string
+}
+
+interface TaskBody {
+  readonly routes: readonly { readonly adapter: string; readonly version: string }[]
+}
+
+/** The same as `runKills` with a whole server and clients that change it over HTTP while others generate. */
+export async function runServerKills({ rounds, seconds }: Scale): Promise<Findings> {
+  const verdict = new Verdict()
+  const deadline = new Deadline(seconds)
+  const random = seededRandom(12)
+  const store = mkdtempSync(join(tmpdir(), 'troupe-server-kill-'))
+  const all = Array.from({ length: CLIENTS }, (_, index): Known => {
+    const name = `${index}`
+    return {
+      adapter: `adapter-${name}`,
+      task: `task-${name}`,
+      versions: new Map(),
+      route: null,
+      last: 0,
+      pending: null,
+    }
+  })
+  const figures = { kills: 0, acknowledged: 0, versions: 0, restartMs: 0 }
+  let server = await startServerProcess(modelDir(FAMILY), store)
+  try {
+    for (let round = 0; round < rounds && !deadline.isOver; round++) {
+      const client = new Client(server.url)
+      const told: Told[] = []
+      const tell = (one: Told): void => void told.push(one)
+      const working = all.map((known, index) => change(client, known, round * CLIENTS + index, tell))
+      const generating = generateUntilGone(client)
+      await sleep(LEAST_MS + random() * (MOST_MS - LEAST_MS))
+      await server.kill()
+      figures.kills++
+      await Promise.all([...working, generating])
+      for (const one of told) {
+        if (one.phase === 'acknowledged') figures.acknowledged++
+        const fault = follow(all[one.client]!, one)
+        verdict.expect(fault === null, `kill ${round}: ${fault}`)
+      }
+      const from = performance.now()
+      server = await startServerProcess(modelDir(FAMILY), store)
+      figures.restartMs = Math.max(figures.restartMs, performance.now() - from)
+      for (const folder of ['.staging', '.trash']) {
+        const left = readdirSync(join(store, folder))
+        verdict.expect(left.length === 0, `kill ${round}: ${folder} still has ${left.join(', ')}`)
+      }
+      figures.versions = 0
+      for (const known of all) {
+        const faults = await examine(new Client(server.url), known)
+        for (const fault of faults) verdict.expect(false, `kill ${round}: ${fault}`)
+        figures.versions += known.versions.size
+      }
+    }
+  } finally {
+    await server.kill()
+    rmSync(store, { recursive: true, force: true })
+  }
+  return { violations: verdict.violations, figures }
+}
+
+/** Changes its adapter and its task until the server is gone. */
+async function change(client: Client, known: Known, seed: number, tell: (told: Told) => void): Promise<void> {
+  let id = 0
+  for (const wanted of changesOf(seed)) {
+    const told = { client: Number(known.adapter.split('-')[1]), id: id++, ...known, change: wanted }
+    tell({ ...told, phase: 'begun', result: null })
+    try {
+      tell({ ...told, ...(await apply(client, known, wanted)) })
+    } catch {
+      return
+    }
+  }
+}
+
+async function apply(
+  client: Client,
+  { adapter, task }: Known,
+  wanted: Change,
+): Promise<Pick<Told, 'phase' | 'result'>> {
+  const answer = await send(client, adapter, task, wanted)
+  if (answer.status >= 500) throw new Error(`${wanted.type}: ${JSON.stringify(answer.body)}`)
+  if (answer.status >= 400) return { phase: 'refused', result: null }
+  if (wanted.type === 'upload') {
+    const { version, digest } = answer.body as VersionBody
+    return { phase: 'acknowledged', result: { version: numberOf(version), digest } }
+  }
+  if (!['putTask', 'activate', 'rollback'].includes(wanted.type)) return { phase: 'acknowledged', result: null }
+  const { routes } = wanted.type === 'putTask' ? (answer.body as TaskBody) : (answer.body as { task: TaskBody }).task
+  const named = routes.map((route) => ({ adapter: route.adapter, version: numberOf(route.version) }))
+  return { phase: 'acknowledged', result: { routes: named } }
+}
+
+async function send(
+  client: Client,
+  adapter: string,
+  task: string,
+  wanted: Change,
+): Promise<{ status: number; body: unknown }> {
+  switch (wanted.type) {
+    case 'upload':
+      return client.upload(adapter, loraWithAlpha(wanted.effect + 2))
+    case 'deleteVersion':
+      return client.delete(`/v1/adapters/${adapter}/versions/v${wanted.version}`)
+    case 'deleteAdapter':
+      return client.delete(`/v1/adapters/${adapter}`)
+    case 'putTask':
+      return client.put(`/v1/tasks/${task}`, { adapter })
+    case 'activate':
+      return client.post(`/v1/tasks/${task}/activate`, { adapter, version: `v${wanted.version}` })
+    case 'rollback':
+      return client.post(`/v1/tasks/${task}/rollback`, {})
+    case 'deleteTask':
+      return client.delete(`/v1/tasks/${task}`)
+  }
+}
+
+async function generateUntilGone(client: Client): Promise<void> {
+  try {
+    for (let index = 0; ; index++) {
+      await client.post(`/v1/tasks/task-${index % CLIENTS}/generate`, { prompt: PROMPTS[0], max_tokens: 4 })
+    }
+  } catch {
+    return
+  }
+}
+
+/** Compares what the restarted server has with what is known, lets every version answer, and makes that what is known. */
+async function examine(client: Client, known: Known): Promise<string[]> {
+  const adapter = await client.get<{ versions?: readonly VersionBody[] }>(`/v1/adapters/${known.adapter}`)
+  const task = await client.get<Partial<TaskBody>>(`/v1/tasks/${known.task}`)
+  const versions = adapter.body.versions ?? []
+  const route = task.body.routes?.[0]?.version
+  const stored = {
+    versions: new Map(versions.map(({ version, digest }) => [numberOf(version), digest])),
+    route: route === undefined ? null : numberOf(route),
+  }
+  const faults = compare(known, stored)
+  known.versions.clear()
+  for (const [version, digest] of stored.versions) {
+    known.versions.set(version, digest)
+    known.last = Math.max(known.last, version)
+    const answer = await complete(client, `${known.adapter}@v${version}`, PROMPTS[0], 1)
+    if (answer.digests.join() !== digest)
+      faults.push(`${known.adapter}@v${version} answers as ${answer.digests.join()}`)
+  }
+  known.route = stored.route
+  known.pending = null
+  return faults
+}
+
+/** `v3` → 3. */
+function numberOf(version: string): number {
+  return Number(version.slice(1))
+}

@@ -1,0 +1,35 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+
+const COMMAND = join(import.meta.dirname, '../../dist/cli/main.js')
+
+/** A whole server in a process of its own, which can be killed. */
+export interface ServerProcess {
+  readonly url: string
+  /** Ends it at once, without a chance to tidy up; resolves when it is gone. */
+  kill(): Promise<void>
+}
+
+/** Starts `troupe serve` from the build on a free loopback port. */
+export async function startServerProcess(model: string, store: string): Promise<ServerProcess> {
+  const args = ['serve', '--model', model, '--store', store, '--port', '0', '--precision', 'f32', '--threads', '1']
+  const child = spawn(process.execPath, [COMMAND, ...args, '--log-level', 'silent'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const closed = once(child, 'close')
+  let said = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      const found = /address\s+(http:\S+)\n/.exec(said)?.[1]
+      if (found !== undefined) resolve(found)
+    })
+    child.once('close', () => reject(new Error(`the server ended while starting: ${said}`)))
+  })
+  const kill = async (): Promise<void> => {
+    child.kill('SIGKILL')
+    await closed
+  }
+  return { url, kill }
+}
