@@ -2,6 +2,7 @@ import type { AdapterHost } from '../engine/engine.ts'
 import { AdapterView } from './adapter-view.ts'
 import { Catalogue } from './catalogue.ts'
 import { Changes } from './changes.ts'
+import { DrainDeadlines } from './drain-deadlines.ts'
 import { Draining } from './draining.ts'
 import { DroppedFolders } from './dropped-folders.ts'
 import { Intake } from './intake.ts'
@@ -39,7 +40,6 @@ export interface RegistryParts extends RemovalParts {
   readonly host: AdapterHost
   /** Null when the reader was given from outside. */
   readonly loader: Loader | null
-  readonly leases: Leases
   readonly intake: Intake
   readonly dropped: DroppedFolders
   readonly follower: StoreFollower
@@ -84,6 +84,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
 
   const source = new WeightsSource(read, folderOf, () => changes.idle())
   const leases = new Leases(tier, source, recordOf)
+  const deadlines = new DrainDeadlines(leases)
   const follower = new StoreFollower({ store, catalogue, tasks, changes, log, onGone })
   const onRepaired = (digest: string): void => source.forgive(digest)
   const intake = new Intake({ store, catalogue, tier, host, read, changes, log, onRepaired })
@@ -100,6 +101,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     host,
     loader,
     leases,
+    deadlines,
     intake,
     dropped,
     follower,

@@ -51,18 +51,16 @@ export class MemoryTier {
     this.#budgetBytes = options.budgetBytes
     this.#onIdle = options.onIdle ?? (() => undefined)
     this.#residents = new ResidentWeights(options.budgetBytes, options.host, () => this.#admitWaiters())
-    this.#waiting = new WaitLine(options.maxWaiting ?? 1_024, options.waitMs ?? 10_000, () => {
-      const message = 'all adapter memory is held by running requests; repeat later or raise its budget'
-      return new TroupeError('overloaded', message, { retryAfterSeconds: 1 })
-    })
+    this.#waiting = new WaitLine(options.maxWaiting ?? 1_024, options.waitMs ?? 10_000, memoryHeld)
   }
 
   /**
    * Pins versions, loading what is not in memory. The digests count as in use from the moment of the call.
    * @throws TroupeError `invalid_request` if they can never fit together, `overloaded` if others keep the memory too long, and
    * whatever a load throws
+   * @param wait false = `overloaded` at once instead of waiting for others' memory
    */
-  async pin(requests: readonly PinRequest[]): Promise<Pin> {
+  async pin(requests: readonly PinRequest[], wait = true): Promise<Pin> {
     for (const { digest } of requests) this.#uses.set(digest, this.uses(digest) + 1)
     let pinned: Pinned = []
     let released = false
@@ -74,7 +72,7 @@ export class MemoryTier {
       this.#admitWaiters()
     }
     try {
-      pinned = await this.#admission(requests)
+      pinned = await this.#admission(requests, wait)
       const loads = await Promise.allSettled(pinned.map(({ entry }) => entry.loading ?? Promise.resolve()))
       const failed = loads.find((load) => load.status === 'rejected')
       if (failed) throw failed.reason
@@ -110,7 +108,7 @@ export class MemoryTier {
     if (first && this.#residents.fits(first)) throw new Error('memory tier: a request waits though its memory is free')
   }
 
-  #admission(requests: readonly PinRequest[]): Pinned | Promise<Pinned> {
+  #admission(requests: readonly PinRequest[], wait: boolean): Pinned | Promise<Pinned> {
     const total = requests.reduce((sum, request) => sum + request.bytes, 0)
     if (total > this.#budgetBytes) {
       const message =
@@ -121,6 +119,7 @@ export class MemoryTier {
     // Who only joins what is pinned already takes nothing from those who wait.
     const mayPass = this.#waiting.length === 0 || this.#residents.demand(requests) === 0
     if (mayPass && this.#residents.fits(requests)) return this.#residents.pin(requests)
+    if (!wait) throw memoryHeld()
     return this.#waiting.join(requests, () => this.#admitWaiters())
   }
 
@@ -137,4 +136,9 @@ export class MemoryTier {
     this.#uses.delete(digest)
     this.#onIdle(digest)
   }
+}
+
+function memoryHeld(): TroupeError {
+  const message = 'all adapter memory is held by running requests; repeat later or raise its budget'
+  return new TroupeError('overloaded', message, { retryAfterSeconds: 1 })
 }

@@ -109,6 +109,8 @@ export interface Lease {
   /** Tier each version was found in on the host side: `warm` (memory) or `cold` (store); the engine knows which were `hot`. */
   readonly tiers: ReadonlyMap<string, Tier>
   readonly loadMs: number
+  /** Aborts, with a TroupeError `version_deleted`, when a version of the mix was deleted and the time to finish is over. */
+  readonly signal: AbortSignal
   /** Idempotent. */
   release(): void
 }

@@ -2,6 +2,7 @@ import { TroupeError } from '../core/errors.ts'
 import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { adapterNotFound } from './catalogue.ts'
+import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
 import type { AdapterRecord, Lease, Resolution, Target, TaskRecord } from './records.ts'
@@ -99,18 +100,18 @@ export class Registry {
   }
 
   /** @throws TroupeError as `deleteAdapter` in removal.ts */
-  async deleteAdapter(name: string): Promise<Deletion> {
+  async deleteAdapter(name: string, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
     return this.#count(
       'deletions',
-      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name)),
+      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name, drainSeconds)),
     )
   }
 
   /** @throws TroupeError as `deleteVersion` in removal.ts */
-  async deleteVersion(name: string, version: number): Promise<Deletion> {
+  async deleteVersion(name: string, version: number, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
     return this.#count(
       'deletions',
-      this.#changeAdapter(name, () => deleteVersion(this.#parts, name, version)),
+      this.#changeAdapter(name, () => deleteVersion(this.#parts, name, version, drainSeconds)),
     )
   }
 
@@ -179,6 +180,7 @@ export class Registry {
       draining: this.#parts.draining.count,
       rejected: this.#parts.dropped.rejected().length + this.#parts.follower.damaged.length,
       leases: this.#parts.leases.count,
+      cutOff: this.#parts.deadlines.cutOff,
       memory: this.#parts.tier.stats(),
       imports: this.#parts.dropped.imported,
       ...this.#counts,
@@ -196,6 +198,7 @@ export class Registry {
   }
 
   async #close(): Promise<void> {
+    this.#parts.deadlines.stop()
     await this.#parts.watch.stop()
     await this.#parts.intake.idle()
     await this.#parts.changes.idle()

@@ -11,6 +11,8 @@ export interface RegistryStats {
   readonly rejected: number
   /** Leases given and not yet released. */
   readonly leases: number
+  /** Requests ended because the version they used was deleted and their time was over. */
+  readonly cutOff: number
   readonly memory: MemoryTierStats
   readonly uploads: number
   readonly refusedUploads: number

@@ -2,6 +2,7 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
+import type { Deletion } from '../registry/removal.ts'
 import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -68,8 +69,8 @@ export interface RegistryPort {
   ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
   listAdapters(tenant: string): readonly AdapterRecord[]
   getAdapter(name: string, tenant: string): AdapterRecord
-  deleteAdapter(name: string): Promise<'deleted' | 'draining'>
-  deleteVersion(name: string, version: number): Promise<'deleted' | 'draining'>
+  deleteAdapter(name: string, drainSeconds?: number): Promise<Deletion>
+  deleteVersion(name: string, version: number, drainSeconds?: number): Promise<Deletion>
   putTask(name: string, input: TaskInput, by: string): Promise<{ readonly task: TaskRecord; readonly created: boolean }>
   activate(
     task: string,

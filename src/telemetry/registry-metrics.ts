@@ -9,6 +9,7 @@ export interface RegistryNumbers {
   readonly draining: number
   readonly rejected: number
   readonly leases: number
+  readonly cutOff: number
   readonly imports: number
   readonly activations: number
   readonly rollbacks: number
@@ -23,6 +24,11 @@ export const REGISTRY_METRICS: readonly ReadMetric<RegistryNumbers>[] = [
   gauge('draining_versions', 'Deleted versions that running requests still use.', (r) => r.draining),
   gauge('rejected_versions', 'Dropped folders and stored versions that cannot be used.', (r) => r.rejected),
   gauge('leases', 'Leases held by requests.', (r) => r.leases),
+  counter(
+    'drain_cut_off_total',
+    'Requests ended because the time to finish with a deleted version was over.',
+    (r) => r.cutOff,
+  ),
   counter('imports_total', 'Folders dropped into the store that became versions.', (r) => r.imports),
   counter('activations_total', 'Activations of a version for a task.', (r) => r.activations),
   counter('rollbacks_total', 'Rollbacks of a task.', (r) => r.rollbacks),

@@ -10,6 +10,7 @@ import type {
   TaskRecord,
   VersionRecord,
 } from '../../src/registry/records.ts'
+import type { Deletion } from '../../src/registry/removal.ts'
 import type { Staging } from '../../src/registry/store/port.ts'
 import type { TaskInput } from '../../src/registry/task-changes.ts'
 import type { RegistryPort } from '../../src/server/deps.ts'
@@ -47,7 +48,10 @@ export class FakeRegistry implements RegistryPort {
   discarded = 0
   tier: Tier = 'cold'
   failAcquire: TroupeError | null = null
-  deletion: 'deleted' | 'draining' = 'deleted'
+  deletion: Deletion = { status: 'deleted' }
+  /** Aborting it is what a passed deadline does to running requests. */
+  revocation = new AbortController()
+  drainSeconds: number | undefined
 
   addAdapter(name: string, ...digestStarts: string[]): void {
     this.adapters.set(
@@ -81,6 +85,7 @@ export class FakeRegistry implements RegistryPort {
       resolution,
       tiers: new Map(resolution.adapters.map(({ digest }) => [digest, this.tier])),
       loadMs: 3,
+      signal: this.revocation.signal,
       release: () => {
         if (held) this.released += 1
         held = false
@@ -131,7 +136,8 @@ export class FakeRegistry implements RegistryPort {
     return { name, createdAt: AT, versions }
   }
 
-  async deleteAdapter(name: string): Promise<'deleted' | 'draining'> {
+  async deleteAdapter(name: string, drainSeconds?: number): Promise<Deletion> {
+    this.drainSeconds = drainSeconds
     this.getAdapter(name, '*')
     for (const task of this.tasks.values())
       if (task.routes.some(({ adapter }) => adapter === name))
@@ -140,7 +146,7 @@ export class FakeRegistry implements RegistryPort {
     return this.deletion
   }
 
-  async deleteVersion(name: string, version: number): Promise<'deleted' | 'draining'> {
+  async deleteVersion(name: string, version: number): Promise<Deletion> {
     this.adapters.set(
       name,
       this.getAdapter(name, '*').versions.filter((record) => record.version !== version),

@@ -47,7 +47,8 @@ export async function* runGeneration(
     await pass.turn(0, signal)
     lease = await deps.registry.acquire(plan.resolution)
     let open = sequenceCount(plan)
-    for await (const { index, event } of merge(sources(deps, plan, pass, tally), signal)) {
+    const either = AbortSignal.any([signal, lease.signal])
+    for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
       if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
       else if (event.type === 'finish') {
         open -= 1

@@ -1,5 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../registry/drain-deadlines.ts'
+import type { Deletion } from '../../registry/removal.ts'
 import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
 import type { ServerDeps } from '../deps.ts'
@@ -12,6 +14,15 @@ const MAX_PAGE = 1000
 
 const byName = Strict({ name: Name })
 const byVersion = Strict({ name: Name, version: VersionRef })
+const byDrain = Strict({
+  drain_seconds: Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: MAX_DRAIN_SECONDS,
+      description: `How long requests in flight may finish; 0 = refuse with 409 if there are any. Default ${DEFAULT_DRAIN_SECONDS}.`,
+    }),
+  ),
+})
 const tags = ['adapters']
 const deleted = { 202: DrainingSchema, 204: { ...Type.Null(), description: 'It is gone.' } }
 
@@ -52,6 +63,7 @@ const schemas = {
     tags,
     summary: 'Delete an adapter with all its versions',
     params: byName,
+    querystring: byDrain,
     response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
   },
   deleteVersion: {
@@ -59,6 +71,7 @@ const schemas = {
     tags,
     summary: 'Delete one version',
     params: byVersion,
+    querystring: byDrain,
     response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
   },
 }
@@ -85,22 +98,22 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
     return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
   })
 
-  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params }, reply) => {
+  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params, query }, reply) => {
     assertMayAlter(caller, params.name)
-    return answerDeleted(reply, await registry.deleteAdapter(params.name))
+    return answerDeleted(reply, await registry.deleteAdapter(params.name, query.drain_seconds))
   })
 
   app.delete(
     '/v1/adapters/:name/versions/:version',
     { schema: schemas.deleteVersion },
-    async ({ caller, params }, reply) => {
+    async ({ caller, params, query }, reply) => {
       assertMayAlter(caller, params.name)
       const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
-      return answerDeleted(reply, await registry.deleteVersion(params.name, number))
+      return answerDeleted(reply, await registry.deleteVersion(params.name, number, query.drain_seconds))
     },
   )
 }
 
-function answerDeleted(reply: FastifyReply, result: 'deleted' | 'draining'): FastifyReply {
-  return result === 'deleted' ? reply.code(204).send() : reply.code(202).send({ status: 'draining' })
+function answerDeleted(reply: FastifyReply, deletion: Deletion): FastifyReply {
+  return deletion.status === 'deleted' ? reply.code(204).send() : reply.code(202).send(deletion)
 }

@@ -24,7 +24,7 @@ const schema = {
   body: ChatBody,
   response: {
     200: AnswerContent(ChatAnswer, 'The answers, `n` of them.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 

@@ -25,7 +25,7 @@ const schema = {
   body: CompletionBody,
   response: {
     200: AnswerContent(CompletionAnswer, 'The completions, `n` per prompt.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 

@@ -26,7 +26,7 @@ const schema = {
   body: GenerateBody,
   response: {
     200: AnswerContent(GenerateAnswer, 'The answer.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 

@@ -34,7 +34,11 @@ export const AdapterSchema = Strict(
 )
 
 export const DrainingSchema = Strict(
-  { status: Type.Literal('draining') },
+  {
+    status: Type.Literal('draining'),
+    deadline: Type.String({ description: 'Requests still running then end with `version_deleted`.' }),
+    holders: Type.Integer({ description: 'Requests that use it now.' }),
+  },
   { title: 'Draining', description: 'Requests in flight still use it; it goes when the last one has ended.' },
 )
 
