@@ -46,6 +46,14 @@ export interface Route {
   readonly weight: number
 }
 
+/** A version that runs a sample of a task's requests again, after they were answered, only to be compared. */
+export interface ShadowRoute {
+  readonly adapter: string
+  readonly version: number
+  /** Share of the requests, above 0 and up to 1. */
+  readonly sample: number
+}
+
 /** Fields of the HTTP generation body a task may preset; names as on the wire. */
 export interface TaskDefaults {
   readonly max_tokens?: number
@@ -70,6 +78,9 @@ export interface TaskRecord {
   readonly name: string
   readonly description: string
   readonly routes: readonly Route[]
+  readonly shadow: ShadowRoute | null
+  /** Its versions stay in memory, as long as they fit. */
+  readonly pinned: boolean
   /** Text around the input, with `{input}` where it goes; null = the input as it is. */
   readonly prompt: string | null
   /** System message put before `messages`; null = none. */
@@ -87,6 +98,8 @@ export interface Target {
   readonly model?: string
   readonly task?: string
   readonly adapters?: readonly { readonly name: string; readonly version?: number; readonly scale?: number }[]
+  /** Requests with the same key take the same route of a task, as long as its weights stay. */
+  readonly sticky?: string
 }
 
 /** One pinned member of a request's mix. */
@@ -101,6 +114,8 @@ export interface ResolvedAdapter {
 export interface Resolution {
   readonly task: TaskRecord | null
   readonly adapters: readonly ResolvedAdapter[]
+  /** What the answer is to be compared with: the request is in the sample of its task's shadow. */
+  readonly shadow: ResolvedAdapter | null
 }
 
 /** A request's hold on its mix: nothing in it is evicted, swapped or freed until `release`. */

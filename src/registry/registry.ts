@@ -59,10 +59,11 @@ export class Registry {
 
   /**
    * Takes a lease: the versions are loaded and stay until it is released. They are in use from the moment of the call.
-   * @throws TroupeError `version_not_found`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)
+   * @param wait false = `overloaded` at once instead of waiting for memory that others hold
+   * @throws TroupeError `version_not_found`, `version_deleted`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)
    */
-  async acquire(resolution: Resolution): Promise<Lease> {
-    return this.#parts.leases.acquire(resolution)
+  async acquire(resolution: Resolution, wait = true): Promise<Lease> {
+    return this.#parts.leases.acquire(resolution, wait)
   }
 
   /** A folder for the files of an upload; pass it to `addVersion` or discard it. */

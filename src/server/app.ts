@@ -16,8 +16,10 @@ import { generateRoutes } from './routes/generate.ts'
 import { healthRoutes } from './routes/health.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
+import { shadowRoutes } from './routes/shadow.ts'
 import { taskRoutes } from './routes/tasks.ts'
 import { tokenizeRoutes } from './routes/tokenize.ts'
+import { ShadowRuns } from './shadow/shadow-runs.ts'
 import { validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -64,17 +66,21 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
   installErrorHandlers(app)
   installRequestHooks(app, deps)
   await installDocs(app)
+  const shadows = new ShadowRuns(deps)
+  const routeDeps = { ...deps, shadows }
+  app.addHook('preClose', async () => shadows.stop())
 
   await app.register(async (open: App) => healthRoutes(open, deps))
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
       request.caller = deps.keyring.authenticate(request.headers)
     })
-    generateRoutes(api, deps)
-    completionRoutes(api, deps)
-    chatRoutes(api, deps)
+    generateRoutes(api, routeDeps)
+    completionRoutes(api, routeDeps)
+    chatRoutes(api, routeDeps)
     modelRoutes(api, deps)
     taskRoutes(api, deps)
+    shadowRoutes(api, routeDeps)
     adapterRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)

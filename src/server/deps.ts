@@ -7,6 +7,7 @@ import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { ShadowRuns } from './shadow/shadow-runs.ts'
 import type { Admission } from '../tenancy/admission.ts'
 import type { Keyring } from '../tenancy/keys.ts'
 
@@ -60,7 +61,7 @@ export interface TextPort {
 /** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */
 export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
-  acquire(resolution: Resolution): Promise<Lease>
+  acquire(resolution: Resolution, wait?: boolean): Promise<Lease>
   stageUpload(): Promise<Staging>
   addVersion(
     name: string,
@@ -93,6 +94,11 @@ export interface ServerSettings {
   readonly uploadLimitBytes: number
   /** Put the prompts' texts into the log. */
   readonly logPrompts: boolean
+}
+
+/** What the routes are built from. */
+export interface RouteDeps extends ServerDeps {
+  readonly shadows: ShadowRuns
 }
 
 /** Everything the HTTP side is built from. */

@@ -83,6 +83,15 @@ export class Metrics {
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
 
+  readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
+    'task',
+    'result',
+  ])
+  readonly #shadowTokens = this.#counter('shadow_tokens_total', 'Tokens compared with a shadow’s.', ['task'])
+  readonly #shadowAgreed = this.#counter('shadow_agreed_tokens_total', 'Tokens before the first that differed.', [
+    'task',
+  ])
+
   /** `process: false` leaves the figures of the process itself out. */
   constructor(options: { readonly process?: boolean } = {}) {
     if (options.process ?? true) collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
@@ -155,6 +164,14 @@ export class Metrics {
       const known = this.#versions.admits(`${adapter}@v${version}`)
       this.#adapterRequests.inc(known ? { adapter, version: `v${version}` } : { adapter: 'other', version: 'other' })
     }
+  }
+
+  /** `tokens` and `agreed` are 0 where nothing was compared. */
+  shadowEnded(task: string, result: string, tokens: number, agreed: number): void {
+    const label = this.#tasks.label(task)
+    this.#shadowRuns.inc({ task: label, result })
+    this.#shadowTokens.inc({ task: label }, tokens)
+    this.#shadowAgreed.inc({ task: label }, agreed)
   }
 
   refused(code: string): void {

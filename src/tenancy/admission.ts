@@ -79,6 +79,11 @@ export class Admission {
     return this.#pass(tenant, tickets)
   }
 
+  /** Whether a sequence more could run now without anybody having to wait for it. */
+  get hasFreePlace(): boolean {
+    return this.#queue.waiting === 0 && this.#queue.running < this.#queue.limits.places
+  }
+
   stats(): AdmissionStats {
     let requests = 0
     for (const open of this.#open.values()) requests += open

@@ -47,11 +47,14 @@ export class FakeRegistry implements RegistryPort {
   released = 0
   discarded = 0
   tier: Tier = 'cold'
+  /** Thrown at those who do not want to wait for memory. */
+  failBackground: TroupeError | null = null
   failAcquire: TroupeError | null = null
   deletion: Deletion = { status: 'deleted' }
   /** Aborting it is what a passed deadline does to running requests. */
   revocation = new AbortController()
   drainSeconds: number | undefined
+  lastTarget: Target | null = null
 
   addAdapter(name: string, ...digestStarts: string[]): void {
     this.adapters.set(
@@ -65,19 +68,22 @@ export class FakeRegistry implements RegistryPort {
     const task = canSee(name, tenant) ? (this.tasks.get(name) ?? null) : null
     if (target.task !== undefined && !task) throw new TroupeError('task_not_found', `no task ${name}`)
     const listed = target.adapters?.map((item) => this.#pick(item.name, item.version, item.scale ?? 1, tenant))
+    this.lastTarget = target
     if (task) {
       const [route] = task.routes
-      return { task, adapters: listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : []) }
+      const shadow = task.shadow && this.#pick(task.shadow.adapter, task.shadow.version, 1, '*')
+      return { task, adapters: listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : []), shadow }
     }
-    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [] }
+    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [], shadow: null }
     const [adapter = '', version] = name.split('@v')
     if (!this.adapters.has(adapter) || !canSee(adapter, tenant))
       throw new TroupeError('model_not_found', `no model ${name}`, { param: 'model' })
     const own = this.#pick(adapter, version === undefined ? undefined : Number(version), 1, tenant)
-    return { task: null, adapters: [own, ...(listed ?? [])] }
+    return { task: null, adapters: [own, ...(listed ?? [])], shadow: null }
   }
 
-  async acquire(resolution: Resolution): Promise<Lease> {
+  async acquire(resolution: Resolution, wait = true): Promise<Lease> {
+    if (!wait && this.failBackground) throw this.failBackground
     if (this.failAcquire) throw this.failAcquire
     this.leases += 1
     let held = true
@@ -164,6 +170,11 @@ export class FakeRegistry implements RegistryPort {
       name,
       description: input.description ?? before?.description ?? '',
       routes: routes ?? before?.routes ?? [],
+      shadow:
+        input.shadow === undefined
+          ? (before?.shadow ?? null)
+          : input.shadow && { version: 1, sample: 1, ...input.shadow },
+      pinned: input.pinned ?? before?.pinned ?? false,
       prompt: input.prompt ?? before?.prompt ?? null,
       system: input.system ?? before?.system ?? null,
       defaults: input.defaults ?? before?.defaults ?? {},
