@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { MemoryTier } from './memory-tier.ts'
 import type { Lease, Resolution, VersionRecord } from './records.ts'
+import type { PinRequest } from './resident-weights.ts'
 import type { WeightsSource } from './weights-source.ts'
 
 /** A request's hold from the call of `acquire`: first while its weights are loaded, then as a lease. */
@@ -47,6 +48,12 @@ export class Leases {
     return affected.length
   }
 
+  /** How a version comes into memory; null if it is neither stored nor draining. */
+  pinRequest(digest: string): PinRequest | null {
+    const record = this.#recordOf(digest)
+    return record && { digest, bytes: record.bytes, load: () => this.#source.load(digest) }
+  }
+
   /**
    * The versions are in use from the call on, not only from when they are loaded.
    * @param wait false = refuse with `overloaded` at once where others' memory would have to be waited for
@@ -54,9 +61,9 @@ export class Leases {
   async acquire(resolution: Resolution, wait = true): Promise<Lease> {
     const from = performance.now()
     const requests = resolution.adapters.map(({ adapter, version, digest }) => {
-      const record = this.#recordOf(digest)
-      if (!record) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
-      return { digest, bytes: record.bytes, load: () => this.#source.load(digest) }
+      const request = this.pinRequest(digest)
+      if (!request) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
+      return request
     })
     const hold: Hold = { resolution, controller: new AbortController(), lease: null }
     const { signal } = hold.controller

@@ -88,6 +88,11 @@ export class MemoryTier {
     return this.#uses.get(digest) ?? 0
   }
 
+  /** Whether a version is there, or being loaded. */
+  has(digest: string): boolean {
+    return this.#residents.has(digest)
+  }
+
   /** Drops a version that is not in use; otherwise does nothing. */
   forget(digest: string): void {
     if (this.uses(digest) === 0) this.#residents.forget(digest)

@@ -1,8 +1,13 @@
 import type { Method } from '../core/branch.ts'
 import type { Tier } from '../core/generation.ts'
+import type { Labels } from './adapter-notes.ts'
 
-/** A version is served only in state `ready`. `rejected` stays visible with its reason and is never tried again. */
-export type VersionState = 'validating' | 'ready' | 'rejected' | 'draining'
+/**
+ * A version is served only in state `ready`. `rejected` stays visible with its reason and is never tried again; `failed` was ready, but its stored
+ * bytes could not be loaded, again and again. Number 0 = it never was a version.
+ */
+export const VERSION_STATES = ['uploading', 'validating', 'ready', 'rejected', 'failed', 'draining', 'deleted'] as const
+export type VersionState = (typeof VERSION_STATES)[number]
 
 /** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
 export interface ProbeResult {
@@ -31,10 +36,16 @@ export interface VersionRecord {
   /** Bytes in the memory tier. */
   readonly bytes: number
   readonly probe: ProbeResult | null
+  readonly description?: string
+  readonly labels?: Labels
 }
 
 export interface AdapterRecord {
   readonly name: string
+  readonly description?: string
+  readonly labels?: Labels
+  /** Its newest ready version is kept in memory. */
+  readonly pinned?: boolean
   readonly createdAt: string
   readonly versions: readonly VersionRecord[]
 }

@@ -5,7 +5,10 @@ import { adapterNotFound } from './catalogue.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
-import type { AdapterRecord, Lease, Resolution, Target, TaskRecord } from './records.ts'
+import type { VersionNotes } from './adapter-notes.ts'
+import type { NotesInput } from './notes-book.ts'
+import type { PendingUpload } from './pending-uploads.ts'
+import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecord } from './records.ts'
 import type { Deletion } from './removal.ts'
 import { deleteAdapter, deleteVersion } from './removal.ts'
 import { resolveTarget } from './resolve.ts'
@@ -72,6 +75,43 @@ export class Registry {
     return this.#parts.store.stage()
   }
 
+  /** Shows an upload among the adapter's versions, from its first byte on. */
+  beginUpload(adapter: string, notes: VersionNotes = {}): PendingUpload {
+    return this.#parts.uploads.begin(adapter, notes)
+  }
+
+  /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */
+  async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {
+    await this.#changeAdapter(name, async () => {
+      if (!this.#parts.catalogue.has(name)) throw adapterNotFound(name)
+      await this.#parts.notes.change(name, input)
+      this.#parts.pins.follow()
+    })
+    return this.getAdapter(name, '*')
+  }
+
+  /** Changes what is said about a version. @throws TroupeError `adapter_not_found`, `version_not_found`, `invalid_request` */
+  async describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord> {
+    const record = this.#version(name, version)
+    await this.#changeAdapter(name, () => this.#parts.notes.changeVersion(name, record.digest, notes))
+    return this.#version(name, version)
+  }
+
+  /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */
+  async retryVersion(name: string, version: number): Promise<VersionRecord> {
+    const { digest } = this.#version(name, version)
+    const { source, leases, tier } = this.#parts
+    source.failures.forget(digest)
+    const request = leases.pinRequest(digest)
+    if (request) (await tier.pin([request])).release()
+    return this.#version(name, version)
+  }
+
+  /** Begins to load what a request will need, while it waits for its turn. Never fails. */
+  prefetch(resolution: Resolution): void {
+    this.#parts.prefetch.want(resolution.adapters.map(({ digest }) => digest))
+  }
+
   /**
    * Reads, checks, probes and publishes what was staged. The staging is used up, whatever comes out.
    * @throws TroupeError as `Intake.add`
@@ -81,6 +121,8 @@ export class Registry {
       this.#refuseIfClosing()
       const added = await this.#parts.intake.add(name, staging, origin)
       this.#counts.uploads++
+      this.#parts.uploads.forget(name)
+      this.#parts.pins.follow()
       return added
     } catch (error) {
       this.#counts.refusedUploads++
@@ -127,7 +169,11 @@ export class Registry {
     by: string,
     expectedRevision?: number,
   ): Promise<{ readonly task: TaskRecord; readonly created: boolean }> {
-    return this.#changeTask(name, () => this.#parts.tasks.put(name, input, stamp(by), expectedRevision))
+    return this.#changeTask(name, async () => {
+      const put = await this.#parts.tasks.put(name, input, stamp(by), expectedRevision)
+      this.#routed(put.task)
+      return put
+    })
   }
 
   /**
@@ -139,7 +185,11 @@ export class Registry {
     route: { readonly adapter: string; readonly version?: number },
     by: string,
   ): Promise<TaskChange> {
-    const change = (): Promise<TaskChange> => this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
+    const change = async (): Promise<TaskChange> => {
+      const switched = await this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
+      this.#routed(switched.task)
+      return switched
+    }
     return this.#count('activations', this.#changeTask(task, change))
   }
 
@@ -147,7 +197,11 @@ export class Registry {
   async rollback(task: string, by: string): Promise<TaskChange> {
     return this.#count(
       'rollbacks',
-      this.#changeTask(task, () => this.#parts.tasks.rollback(task, stamp(by))),
+      this.#changeTask(task, async () => {
+        const switched = await this.#parts.tasks.rollback(task, stamp(by))
+        this.#routed(switched.task)
+        return switched
+      }),
     )
   }
 
@@ -166,6 +220,7 @@ export class Registry {
   /** @throws TroupeError `task_not_found`, `storage_error` */
   async deleteTask(name: string): Promise<void> {
     await this.#changeTask(name, () => this.#parts.tasks.delete(name))
+    this.#parts.pins.follow()
   }
 
   /** Looks at the store now instead of at the next interval, and imports what was dropped and came to rest. */
@@ -182,6 +237,10 @@ export class Registry {
       rejected: this.#parts.dropped.rejected().length + this.#parts.follower.damaged.length,
       leases: this.#parts.leases.count,
       cutOff: this.#parts.deadlines.cutOff,
+      failed: this.#parts.source.failures.finalCount,
+      kept: this.#parts.pins.held,
+      unmetPins: this.#parts.pins.unmet,
+      prefetches: this.#parts.prefetch.started,
       memory: this.#parts.tier.stats(),
       imports: this.#parts.dropped.imported,
       ...this.#counts,
@@ -202,9 +261,26 @@ export class Registry {
     this.#parts.deadlines.stop()
     await this.#parts.watch.stop()
     await this.#parts.intake.idle()
+    await this.#parts.pins.stop()
+    await this.#parts.prefetch.settled()
     await this.#parts.changes.idle()
     await this.#parts.draining.settled()
     await this.#parts.loader?.close()
+  }
+
+  /** Requests will come along these routes: what they need is brought in now. */
+  #routed(task: TaskRecord): void {
+    const { catalogue, prefetch, pins } = this.#parts
+    prefetch.want(task.routes.flatMap(({ adapter, version }) => catalogue.byNumber(adapter, version)?.digest ?? []))
+    pins.follow()
+  }
+
+  #version(name: string, version: number): VersionRecord {
+    const found = this.getAdapter(name, '*').versions.find((record) => record.version === version)
+    if (!found || version === 0) {
+      throw new TroupeError('version_not_found', `adapter "${name}" has no version v${version}`)
+    }
+    return found
   }
 
   #changeAdapter<T>(name: string, job: () => Promise<T>): Promise<T> {

@@ -8,6 +8,8 @@ import type { Leases } from './leases.ts'
 import type { Log } from './log.ts'
 import type { MemoryTier } from './memory-tier.ts'
 import { checkName } from './names.ts'
+import type { PendingUploads } from './pending-uploads.ts'
+import type { Pins } from './pins.ts'
 import type { VersionRecord } from './records.ts'
 import type { RegistryStore, Trashed } from './store/port.ts'
 import type { TaskBook } from './task-book.ts'
@@ -26,6 +28,8 @@ export interface RemovalParts {
   readonly draining: Draining
   readonly leases: Leases
   readonly deadlines: DrainDeadlines
+  readonly pins: Pins
+  readonly uploads: PendingUploads
   readonly log: Log
 }
 
@@ -102,7 +106,9 @@ function letGo(
   trashed: Trashed,
   drainSeconds: number,
 ): Deletion {
-  const { catalogue, tier, draining, leases, deadlines, log } = parts
+  const { catalogue, tier, draining, leases, deadlines, pins, uploads, log } = parts
+  for (const { digest } of versions) if (catalogue.adaptersOf(digest).length === 0) pins.release(digest)
+  uploads.noteDeleted(versions)
   const inUse = versions.filter(({ digest }) => tier.uses(digest) > 0)
   draining.add(inUse, trashed)
   for (const { digest, adapter, version } of versions) {

@@ -103,6 +103,10 @@ export class ResidentWeights {
     if (this.#unpinned.delete(digest)) this.#drop(digest)
   }
 
+  has(digest: string): boolean {
+    return this.#pinned.has(digest) || this.#unpinned.has(digest)
+  }
+
   /** Pins of a digest. */
   pins(digest: string): number {
     return this.#pinned.get(digest)?.pins ?? 0

@@ -1,6 +1,9 @@
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { VersionNotes } from '../registry/adapter-notes.ts'
+import type { NotesInput } from '../registry/notes-book.ts'
+import type { PendingUpload } from '../registry/pending-uploads.ts'
 import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
 import type { Deletion } from '../registry/removal.ts'
 import type { Staging } from '../registry/store/port.ts'
@@ -62,11 +65,16 @@ export interface TextPort {
 export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
   acquire(resolution: Resolution, wait?: boolean): Promise<Lease>
+  prefetch(resolution: Resolution): void
   stageUpload(): Promise<Staging>
+  beginUpload(adapter: string): PendingUpload
+  describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord>
+  describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord>
+  retryVersion(name: string, version: number): Promise<VersionRecord>
   addVersion(
     name: string,
     staging: Staging,
-    origin: { readonly source: 'upload'; readonly by: string },
+    origin: { readonly source: 'upload'; readonly by: string; readonly notes?: VersionNotes },
   ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
   listAdapters(tenant: string): readonly AdapterRecord[]
   getAdapter(name: string, tenant: string): AdapterRecord

@@ -15,6 +15,8 @@ export interface TierNumbers {
   readonly hits: number
   readonly loads: number
   readonly evictions: number
+  /** Left out where loads do not fail. */
+  readonly failedLoads?: number
 }
 
 /** Where the numbers come from that are read when somebody asks, not counted as they happen. */
@@ -200,6 +202,7 @@ export class Metrics {
     const hits = this.#counter('tier_hits_total', 'Requests that found their version in a tier.', ['tier'])
     const loads = this.#counter('tier_loads_total', 'Versions brought into a tier.', ['tier'])
     const evictions = this.#counter('tier_evictions_total', 'Versions pushed out of a tier.', ['tier'])
+    const failed = this.#counter('tier_failed_loads_total', 'Loads into a tier that failed.', ['tier'])
     return (numbers) => {
       const labels = { tier: numbers.tier }
       bytes.set(labels, numbers.bytes)
@@ -208,6 +211,7 @@ export class Metrics {
       assign(hits, numbers.hits, labels)
       assign(loads, numbers.loads, labels)
       assign(evictions, numbers.evictions, labels)
+      if (numbers.failedLoads !== undefined) assign(failed, numbers.failedLoads, labels)
     }
   }
 

@@ -1,5 +1,9 @@
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Tier } from '../../src/core/generation.ts'
+import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
+import type { NotesInput } from '../../src/registry/notes-book.ts'
+import { PendingUploads } from '../../src/registry/pending-uploads.ts'
+import type { PendingUpload } from '../../src/registry/pending-uploads.ts'
 import { canSee } from '../../src/registry/names.ts'
 import type {
   AdapterRecord,
@@ -43,6 +47,8 @@ export class FakeRegistry implements RegistryPort {
   readonly adapters = new Map<string, VersionRecord[]>()
   readonly tasks = new Map<string, TaskRecord>()
   readonly uploads: Map<string, Buffer>[] = []
+  readonly pending = new PendingUploads()
+  readonly prefetched: string[] = []
   leases = 0
   released = 0
   discarded = 0
@@ -99,6 +105,28 @@ export class FakeRegistry implements RegistryPort {
     }
   }
 
+  prefetch(resolution: Resolution): void {
+    this.prefetched.push(...resolution.adapters.map(({ digest }) => digest))
+  }
+
+  beginUpload(adapter: string): PendingUpload {
+    return this.pending.begin(adapter)
+  }
+
+  async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {
+    return { ...this.getAdapter(name, '*'), ...input }
+  }
+
+  async describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord> {
+    const record = { ...this.getAdapter(name, '*').versions[version - 1]!, ...notes }
+    this.adapters.get(name)![version - 1] = record
+    return record
+  }
+
+  async retryVersion(name: string, version: number): Promise<VersionRecord> {
+    return this.getAdapter(name, '*').versions[version - 1]!
+  }
+
   async stageUpload(): Promise<Staging> {
     const files = new Map<string, Buffer>()
     this.uploads.push(files)
@@ -121,13 +149,17 @@ export class FakeRegistry implements RegistryPort {
     }
   }
 
-  async addVersion(name: string): Promise<{ record: VersionRecord; created: boolean }> {
+  async addVersion(
+    name: string,
+    _staging: Staging,
+    origin: { readonly notes?: VersionNotes },
+  ): Promise<{ record: VersionRecord; created: boolean }> {
     const content = Buffer.concat([...(this.uploads.at(-1)?.values() ?? [])]).toString('hex')
     if (content === '') throw new TroupeError('invalid_adapter', 'the files are empty', { param: 'files' })
     const versions = this.adapters.get(name) ?? []
     const known = versions.find(({ digest }) => digest.includes(content.slice(0, 16)))
     if (known) return { record: known, created: false }
-    const record = fakeVersion(name, versions.length + 1, content.slice(0, 16))
+    const record = { ...fakeVersion(name, versions.length + 1, content.slice(0, 16)), ...origin.notes }
     this.adapters.set(name, [...versions, record])
     return { record, created: true }
   }

@@ -46,6 +46,7 @@ export async function* runGeneration(
   let status: 'ok' | 'cancelled' | 'error' = 'cancelled'
   let failure: unknown = null
   try {
+    if (pass.waits) deps.registry.prefetch(plan.resolution)
     await pass.turn(0, signal)
     lease = await deps.registry.acquire(plan.resolution)
     let open = sequenceCount(plan)

@@ -6,7 +6,15 @@ import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
 import type { ServerDeps } from '../deps.ts'
 import { versionNumber } from '../generation/target.ts'
-import { AdapterSchema, DrainingSchema, VersionSchema, adapterBody, versionBody } from '../schemas/adapters.ts'
+import {
+  AdapterPatch,
+  AdapterSchema,
+  DrainingSchema,
+  VersionPatch,
+  VersionSchema,
+  adapterBody,
+  versionBody,
+} from '../schemas/adapters.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../schemas/common.ts'
 
 const DEFAULT_PAGE = 100
@@ -58,6 +66,29 @@ const schemas = {
     params: byVersion,
     response: { 200: VersionSchema(), ...errorResponses(400, 401, 404) },
   },
+  patch: {
+    operationId: 'describeAdapter',
+    tags,
+    summary: 'Change an adapter’s description and labels, or pin it',
+    params: byName,
+    body: AdapterPatch,
+    response: { 200: AdapterSchema, ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
+  },
+  patchVersion: {
+    operationId: 'describeAdapterVersion',
+    tags,
+    summary: 'Change a version’s description and labels',
+    params: byVersion,
+    body: VersionPatch,
+    response: { 200: VersionSchema(), ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
+  },
+  retry: {
+    operationId: 'retryAdapterVersion',
+    tags,
+    summary: 'Load a version now whose loads failed',
+    params: byVersion,
+    response: { 200: VersionSchema(), ...errorResponses(400, 401, 403, 404, 409, 500, 503) },
+  },
   delete: {
     operationId: 'deleteAdapter',
     tags,
@@ -96,6 +127,27 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
     const adapter = registry.getAdapter(params.name, viewOf(caller))
     const number = versionNumber(adapter, params.version)
     return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
+  })
+
+  app.patch('/v1/adapters/:name', { schema: schemas.patch }, async ({ body, caller, params }) => {
+    assertMayAlter(caller, params.name)
+    return adapterBody(await registry.describeAdapter(params.name, body))
+  })
+
+  app.patch(
+    '/v1/adapters/:name/versions/:version',
+    { schema: schemas.patchVersion },
+    async ({ body, caller, params }) => {
+      assertMayAlter(caller, params.name)
+      const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
+      return versionBody(await registry.describeVersion(params.name, number, body))
+    },
+  )
+
+  app.post('/v1/adapters/:name/versions/:version/retry', { schema: schemas.retry }, async ({ caller, params }) => {
+    assertMayAlter(caller, params.name)
+    const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
+    return versionBody(await registry.retryVersion(params.name, number))
   })
 
   app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params, query }, reply) => {
