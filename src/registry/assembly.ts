@@ -42,6 +42,7 @@ export interface RegistryOptions {
 }
 
 export interface RegistryParts extends RemovalParts {
+  readonly storeDir: string
   readonly host: AdapterHost
   /** Null when the reader was given from outside. */
   readonly loader: Loader | null
@@ -54,6 +55,8 @@ export interface RegistryParts extends RemovalParts {
   readonly notes: NotesBook
   readonly source: WeightsSource
   readonly prefetch: Prefetch
+  /** Stored and draining versions. */
+  readonly recordOf: (digest: string) => VersionRecord | null
 }
 
 /** Builds what the registry consists of and connects it. Reads nothing yet. */
@@ -115,6 +118,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const view = new AdapterView({ catalogue, draining, dropped, follower, notes, uploads, failures: source.failures })
   const watch = new StoreWatch(follower, dropped, options.scanIntervalMs ?? 1_000)
   return {
+    storeDir: options.storeDir,
     store,
     catalogue,
     tasks,
@@ -127,6 +131,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     deadlines,
     notes,
     prefetch,
+    recordOf,
     pins,
     uploads,
     source,

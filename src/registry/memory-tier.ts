@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import type { TierContent } from './eviction-plan.ts'
 import type { Pinned, PinRequest } from './resident-weights.ts'
 import { ResidentWeights } from './resident-weights.ts'
 import { WaitLine } from './wait-line.ts'
@@ -96,6 +97,11 @@ export class MemoryTier {
   /** Drops a version that is not in use; otherwise does nothing. */
   forget(digest: string): void {
     if (this.uses(digest) === 0) this.#residents.forget(digest)
+  }
+
+  /** What is in memory or on its way there, in the order in which it would be evicted. */
+  content(): TierContent {
+    return { budgetBytes: this.#budgetBytes, residents: this.#residents.list() }
   }
 
   stats(): MemoryTierStats {

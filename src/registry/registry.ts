@@ -3,9 +3,12 @@ import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { adapterNotFound } from './catalogue.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
+import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
 import type { VersionNotes } from './adapter-notes.ts'
+import type { LoadPlan } from './load-plan.ts'
+import { planLoad } from './load-plan.ts'
 import type { NotesInput } from './notes-book.ts'
 import type { PendingUpload } from './pending-uploads.ts'
 import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecord } from './records.ts'
@@ -105,6 +108,32 @@ export class Registry {
     const request = leases.pinRequest(digest)
     if (request) (await tier.pin([request])).release()
     return this.#version(name, version)
+  }
+
+  /** What it would take to have versions ready at once; nothing is done. @throws TroupeError as for a request that names them */
+  async plan(
+    items: readonly { readonly name: string; readonly version?: number }[],
+    tenant: string,
+  ): Promise<LoadPlan> {
+    return planLoad({ ...this.#parts, rate: this.#parts.source.rate }, items, tenant)
+  }
+
+  /**
+   * Makes the files of a folder in the store a version; they stay where they are.
+   * @param within folder below the store that the path must lie in; '' = anywhere in it
+   * @throws TroupeError `invalid_request` for a path outside, `not_found`, and as `addVersion`
+   */
+  async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
+    this.#refuseIfClosing()
+    const { store, storeDir } = this.#parts
+    const staging = await store.stageFolder(await folderWithin(storeDir, path, within))
+    return this.addVersion(name, staging, { source: 'folder', by })
+  }
+
+  /** A version that was deleted lately. */
+  deletedVersion(name: string, version: number, tenant: string): VersionRecord | null {
+    const isDraining = this.#parts.draining.records().some((one) => one.adapter === name && one.version === version)
+    return canSee(name, tenant) && !isDraining ? this.#parts.uploads.deleted(name, version) : null
   }
 
   /** Begins to load what a request will need, while it waits for its turn. Never fails. */

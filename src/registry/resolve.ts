@@ -128,7 +128,8 @@ export function chooseRoute(routes: readonly Route[], point: number): Route | nu
   return routes.findLast(({ weight }) => weight > 0) ?? null
 }
 
-function resolveListed(
+/** A version named in a list. @throws TroupeError as `resolveTarget` */
+export function resolveListed(
   catalogue: Catalogue,
   item: { readonly name: string; readonly version?: number; readonly scale?: number },
   tenant: string,

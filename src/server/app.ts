@@ -16,10 +16,12 @@ import { generateRoutes } from './routes/generate.ts'
 import { healthRoutes } from './routes/health.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
+import { planRoutes } from './routes/plan.ts'
 import { shadowRoutes } from './routes/shadow.ts'
 import { taskRoutes } from './routes/tasks.ts'
 import { tokenizeRoutes } from './routes/tokenize.ts'
 import { ShadowRuns } from './shadow/shadow-runs.ts'
+import { vllmRoutes } from './routes/vllm.ts'
 import { validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -81,7 +83,9 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     modelRoutes(api, deps)
     taskRoutes(api, deps)
     shadowRoutes(api, routeDeps)
+    planRoutes(api, deps)
     adapterRoutes(api, deps)
+    vllmRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))

@@ -2,6 +2,7 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { VersionNotes } from '../registry/adapter-notes.ts'
+import type { LoadPlan } from '../registry/load-plan.ts'
 import type { NotesInput } from '../registry/notes-book.ts'
 import type { PendingUpload } from '../registry/pending-uploads.ts'
 import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
@@ -65,6 +66,9 @@ export interface TextPort {
 export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
   acquire(resolution: Resolution, wait?: boolean): Promise<Lease>
+  plan(items: readonly { readonly name: string; readonly version?: number }[], tenant: string): Promise<LoadPlan>
+  importFolder(name: string, path: string, within: string, by: string): Promise<{ readonly created: boolean }>
+  deletedVersion(name: string, version: number, tenant: string): VersionRecord | null
   prefetch(resolution: Resolution): void
   stageUpload(): Promise<Staging>
   beginUpload(adapter: string): PendingUpload

@@ -103,3 +103,17 @@ describe('uploads on their way', () => {
     expect(await codeOf(() => registry.getAdapter('a', 'x'))).toBe('adapter_not_found')
   })
 })
+
+describe('a deleted version', () => {
+  it('is known for a while, to those who could see it', async () => {
+    const { registry } = await openRegistry()
+    await upload(registry, 'acme/a', { effect: 1 })
+    const held = await registry.acquire(registry.resolve({ model: 'acme/a' }, 'acme'))
+    await registry.deleteVersion('acme/a', 1)
+    expect(registry.deletedVersion('acme/a', 1, 'acme')).toBeNull()
+    held.release()
+    expect(registry.deletedVersion('acme/a', 1, 'acme')).toMatchObject({ version: 1, state: 'deleted' })
+    expect(registry.deletedVersion('acme/a', 1, 'zeta')).toBeNull()
+    expect(registry.deletedVersion('acme/a', 2, 'acme')).toBeNull()
+  })
+})

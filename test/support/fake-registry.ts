@@ -1,6 +1,7 @@
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Tier } from '../../src/core/generation.ts'
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
+import type { LoadPlan } from '../../src/registry/load-plan.ts'
 import type { NotesInput } from '../../src/registry/notes-book.ts'
 import { PendingUploads } from '../../src/registry/pending-uploads.ts'
 import type { PendingUpload } from '../../src/registry/pending-uploads.ts'
@@ -48,6 +49,7 @@ export class FakeRegistry implements RegistryPort {
   readonly tasks = new Map<string, TaskRecord>()
   readonly uploads: Map<string, Buffer>[] = []
   readonly pending = new PendingUploads()
+  readonly imports: [string, string, string][] = []
   readonly prefetched: string[] = []
   leases = 0
   released = 0
@@ -103,6 +105,32 @@ export class FakeRegistry implements RegistryPort {
         held = false
       },
     }
+  }
+
+  async plan(
+    items: readonly { readonly name: string; readonly version?: number }[],
+    tenant: string,
+  ): Promise<LoadPlan> {
+    const adapters = items.map(({ name, version }) => {
+      const { digest, version: number } = this.#pick(name, version, 1, tenant)
+      return { adapter: name, version: number, digest, bytes: 512, tier: 'cold' as const, loadMs: 1.005 }
+    })
+    const tier = { fits: true, neededBytes: 512, freeBytes: 0, budgetBytes: 1_000 }
+    const evicts = [
+      { adapter: 'json', version: 2 },
+      { adapter: 'zeta/secret', version: 1 },
+    ]
+    return { adapters, memory: { ...tier, evicts }, device: { ...tier, fits: false, evicts: [] }, loadMs: 3 }
+  }
+
+  async importFolder(name: string, path: string, within: string): Promise<{ created: boolean }> {
+    this.imports.push([name, path, within])
+    this.addAdapter(name, 'eeee')
+    return { created: true }
+  }
+
+  deletedVersion(): null {
+    return null
   }
 
   prefetch(resolution: Resolution): void {

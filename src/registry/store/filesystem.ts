@@ -5,6 +5,7 @@ import type { AdapterNotes } from '../adapter-notes.ts'
 import { checkName, ownerOf } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
 import { AdapterListing } from './adapter-listing.ts'
+import { DirectoryCache } from './directory-cache.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
 import { errnoOf, replaceFile, storageError, flush, writeNewFile } from './durable.ts'
@@ -171,6 +172,12 @@ export class FilesystemStore implements RegistryStore {
 
   async stageDropped(folder: DroppedFolder): Promise<Staging> {
     return stageDropped(folder, await StagingFolder.create(join(this.#root, '.staging')))
+  }
+
+  async stageFolder(dir: string): Promise<Staging> {
+    const entries = await new DirectoryCache().read(dir)
+    const files = (entries?.files ?? []).map((name) => ({ name, size: 0, mtimeMs: 0 }))
+    return this.stageDropped({ adapter: '', dir, files })
   }
 
   async clearDropped(folder: DroppedFolder): Promise<void> {

@@ -99,6 +99,8 @@ export interface RegistryStore {
   list(): Promise<StoreListing>
   /** Stages the files of a dropped folder, which stays as it is. @throws TroupeError `pickle_refused` */
   stageDropped(folder: DroppedFolder): Promise<Staging>
+  /** Stages the files of any local folder, which stays as it is. @throws TroupeError `pickle_refused` */
+  stageFolder(dir: string): Promise<Staging>
   /** Removes the staged files from where they were dropped; what else lies there stays. */
   clearDropped(folder: DroppedFolder): Promise<void>
 }

@@ -124,6 +124,9 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   )
 
   app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
+    const named = Number(String(params.version).replace(/^v/, ''))
+    const deleted = registry.deletedVersion(params.name, named, viewOf(caller))
+    if (deleted) return versionBody(deleted)
     const adapter = registry.getAdapter(params.name, viewOf(caller))
     const number = versionNumber(adapter, params.version)
     return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
