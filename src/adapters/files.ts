@@ -7,7 +7,7 @@ export type AdapterFormat = 'peft' | 'adapterhub'
 export const CONFIG_FILE = 'adapter_config.json'
 
 /** The file each format keeps its weights in. */
-const WEIGHT_FILES: Readonly<Record<AdapterFormat, string>> = {
+export const WEIGHT_FILES: Readonly<Record<AdapterFormat, string>> = {
   peft: 'adapter_model.safetensors',
   adapterhub: 'adapter.safetensors',
 }

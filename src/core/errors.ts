@@ -44,6 +44,11 @@ export const ERRORS = {
     'not_found_error',
     'The adapter has no such version. `GET /v1/adapters/{name}` lists them.',
   ),
+  version_deleted: kind(
+    410,
+    'not_found_error',
+    'The version was deleted while the request ran, and the time it had to finish (`drain_seconds`) is over.',
+  ),
   adapter_not_ready: kind(
     409,
     'conflict_error',
@@ -52,7 +57,7 @@ export const ERRORS = {
   adapter_in_use: kind(
     409,
     'conflict_error',
-    'A task still routes to what should be deleted. Activate another version first.',
+    'A task still routes to what should be deleted: activate another version first. Or, with `drain_seconds=0`, requests in flight use it: the message has their number.',
   ),
   rollback_empty: kind(409, 'conflict_error', 'The task has no earlier activation to go back to.'),
   conflict: kind(409, 'conflict_error', 'The resource changed meanwhile. Read it again and repeat.'),

@@ -48,6 +48,8 @@ export interface GenerationRequest {
   readonly logprobs: number | null
   /** Also report log-probabilities of the prompt's own tokens. */
   readonly promptLogprobs: boolean
+  /** Gets a row only when no other sequence waits for one. */
+  readonly background?: boolean
 }
 
 export interface TokenLogprob {

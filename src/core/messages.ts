@@ -40,10 +40,21 @@ export interface EngineStats {
   readonly busySeconds: number
 }
 
+/** What the bank holds now, in the order in which it would be evicted. */
+export interface BankResidents {
+  readonly budgetBytes: number
+  readonly residents: readonly { readonly digest: string; readonly bytes: number; readonly pinned: boolean }[]
+  /** Measured since the start: bytes brought in, and the time that took. */
+  readonly loadedBytes: number
+  readonly loadMs: number
+}
+
 /** Messages from the main thread to the engine thread. */
 export type ToEngine =
   | { readonly type: 'hold'; readonly digest: string; readonly branches: readonly Branch[] }
   | { readonly type: 'drop'; readonly digest: string }
+  | { readonly type: 'keep'; readonly digests: readonly string[] }
+  | { readonly type: 'residents'; readonly id: number }
   | { readonly type: 'submit'; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'stats'; readonly id: number }
@@ -55,6 +66,7 @@ export type FromEngine =
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
+  | { readonly type: 'residents'; readonly id: number; readonly bank: BankResidents }
   /** Something failed that no single request is to blame for; everything that ran was ended with an error. */
   | { readonly type: 'fault'; readonly message: string }
   | { readonly type: 'stopped' }

@@ -30,6 +30,7 @@ export class Bank {
   readonly #kinds = new Map<SiteKind, BankKind>()
   readonly #pinned = new Map<string, Resident>()
   readonly #idle: LRUCache<string, Resident>
+  #kept: ReadonlySet<string> = new Set()
   #bytes = 0
   #pinnedBytes = 0
   #generation = 0
@@ -107,6 +108,24 @@ export class Bank {
     this.#release(resident)
   }
 
+  /** Versions that leave only when nothing else can; replaces what was said before. */
+  keep(digests: readonly string[]): void {
+    this.#kept = new Set(digests)
+  }
+
+  /** Everything resident: first what would be evicted, in that order, then what running rows use. */
+  residents(): { readonly digest: string; readonly bytes: number; readonly pinned: boolean }[] {
+    const idle = [...this.#idle.rkeys()]
+    const order = [
+      ...idle.filter((digest) => !this.#kept.has(digest)),
+      ...idle.filter((digest) => this.#kept.has(digest)),
+    ]
+    return [
+      ...order.map((digest) => ({ digest, bytes: this.#idle.peek(digest)!.adapter.bytes, pinned: false })),
+      ...[...this.#pinned].map(([digest, { adapter }]) => ({ digest, bytes: adapter.bytes, pinned: true })),
+    ]
+  }
+
   /** The stack of one site kind; undefined when no version ever had it. */
   kind(kind: SiteKind): BankKind | undefined {
     return this.#kinds.get(kind)
@@ -148,10 +167,17 @@ export class Bank {
   }
 
   #evictOldest(needed: number): void {
-    const oldest = this.#idle.pop()
-    if (oldest === undefined) throw new Error(`the bank has no room for ${needed} bytes`)
+    const digest = this.#oldestIdle()
+    const oldest = digest === undefined ? undefined : this.#idle.peek(digest)
+    if (digest === undefined || oldest === undefined) throw new Error(`the bank has no room for ${needed} bytes`)
+    this.#idle.delete(digest)
     this.#release(oldest)
     this.counters.evictions++
+  }
+
+  #oldestIdle(): string | undefined {
+    for (const digest of this.#idle.rkeys()) if (!this.#kept.has(digest)) return digest
+    return this.#idle.rkeys().next().value ?? undefined
   }
 
   #release({ adapter }: Resident): void {

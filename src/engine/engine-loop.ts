@@ -1,6 +1,6 @@
 import type { Branch } from '../core/branch.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
-import type { EngineStats } from '../core/messages.ts'
+import type { BankResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
@@ -31,6 +31,7 @@ export class EngineLoop {
   readonly #emit: Emit
   /** Why a version could not be made available; told to every request that names it. */
   readonly #refused = new Map<string, string>()
+  readonly #loads = { bankLoadedBytes: 0, bankLoadMs: 0 }
   readonly #counters = { decodeSteps: 0, decodeRows: 0, prefillRuns: 0, prefillTokens: 0, busySeconds: 0 }
 
   constructor(parts: EngineParts, emit: Emit) {
@@ -62,6 +63,16 @@ export class EngineLoop {
     bank.forget(digest)
     adapters.delete(digest)
     this.#refused.delete(digest)
+  }
+
+  keep(digests: readonly string[]): void {
+    this.#parts.bank.keep(digests)
+  }
+
+  residents(): BankResidents {
+    const { bank } = this.#parts
+    const { bankLoadedBytes: loadedBytes, bankLoadMs: loadMs } = this.#loads
+    return { budgetBytes: bank.budget, residents: bank.residents(), loadedBytes, loadMs }
   }
 
   submit(id: number, request: GenerationRequest): void {
@@ -141,8 +152,17 @@ export class EngineLoop {
       if (sequence === null) break
       admitted = true
       const loading = performance.now()
-      const hot = adaptersOf(sequence).filter((adapter) => bank.pin(adapter))
+      const hot: PackedAdapter[] = []
+      let cold = 0
+      for (const adapter of adaptersOf(sequence)) {
+        if (bank.pin(adapter)) hot.push(adapter)
+        else cold += adapter.bytes
+      }
       const now = performance.now()
+      if (cold > 0) {
+        this.#loads.bankLoadedBytes += cold
+        this.#loads.bankLoadMs += now - loading
+      }
       this.#emit(sequence.id, {
         type: 'started',
         queueMs: loading - sequence.submittedAt,

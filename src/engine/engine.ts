@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { AdapterWeights } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
-import type { EngineOptions, EngineStats, FromEngine, ToEngine } from '../core/messages.ts'
+import type { BankResidents, EngineOptions, EngineStats, FromEngine, ToEngine } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { threadEntry } from '../core/thread.ts'
 import { EventQueue } from './event-queue.ts'
@@ -14,11 +14,15 @@ export interface AdapterHost {
   hold(weights: AdapterWeights): void
   /** Forgets a version. The caller sees to it that no running or queued request uses it. */
   drop(digest: string): void
+  /** Versions to be the last that leave the bank; replaces what was said before. */
+  keep?(digests: readonly string[]): void
+  /** What is in the bank now. */
+  residents?(): Promise<BankResidents>
   generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
 }
 
-interface StatsWaiter {
-  readonly resolve: (stats: EngineStats) => void
+interface Waiter<T> {
+  readonly resolve: (value: T) => void
   readonly reject: (error: Error) => void
 }
 
@@ -35,7 +39,8 @@ export class Engine implements AdapterHost {
 
   readonly #worker: Worker
   readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
-  readonly #statsWaiters = new Map<number, StatsWaiter>()
+  readonly #statsWaiters = new Map<number, Waiter<EngineStats>>()
+  readonly #bankWaiters = new Map<number, Waiter<BankResidents>>()
   #nextId = 1
   #crash: Error | null = null
   #stopped: Promise<void> | null = null
@@ -52,8 +57,9 @@ export class Engine implements AdapterHost {
         this.#crash = error
         for (const stream of this.#streams.values())
           stream.push({ type: 'finish', reason: 'error', message: error.message })
-        for (const { reject } of this.#statsWaiters.values()) reject(error)
+        for (const { reject } of [...this.#statsWaiters.values(), ...this.#bankWaiters.values()]) reject(error)
         this.#statsWaiters.clear()
+        this.#bankWaiters.clear()
         resolve(error)
       }
       worker.on('error', onEnd)
@@ -87,6 +93,10 @@ export class Engine implements AdapterHost {
 
   drop(digest: string): void {
     this.#send({ type: 'drop', digest })
+  }
+
+  keep(digests: readonly string[]): void {
+    this.#send({ type: 'keep', digests })
   }
 
   /**
@@ -129,6 +139,17 @@ export class Engine implements AdapterHost {
     })
   }
 
+  /** What is in the bank. Rejects when the engine has crashed or is stopping. */
+  async residents(): Promise<BankResidents> {
+    if (this.#crash) throw this.#crash
+    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#bankWaiters.set(id, { resolve, reject })
+      this.#send({ type: 'residents', id })
+    })
+  }
+
   /** Cancels what runs and ends the thread by a message: `terminate()` during a run would abort the process. */
   async stop(): Promise<void> {
     if (this.#crash) return
@@ -146,6 +167,10 @@ export class Engine implements AdapterHost {
 
   #onMessage(message: FromEngine): void {
     switch (message.type) {
+      case 'residents':
+        this.#bankWaiters.get(message.id)?.resolve(message.bank)
+        this.#bankWaiters.delete(message.id)
+        return
       case 'events':
         for (const { id, event } of message.events) this.#streams.get(id)?.push(event)
         return

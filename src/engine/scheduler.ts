@@ -69,12 +69,14 @@ export class Scheduler {
 
   /**
    * Gives free rows to waiting sequences in order of arrival. Stops at the first that `fits` refuses: nobody overtakes it,
-   * so it runs as soon as running ones have left.
+   * so it runs as soon as running ones have left. Background sequences wait until no other does.
    */
   admit(fits: (sequence: Sequence) => boolean): Sequence | null {
-    const next = this.#waiting[0]
+    const foreground = this.#waiting.findIndex(({ request }) => !request.background)
+    const index = Math.max(0, foreground)
+    const next = this.#waiting[index]
     if (next === undefined || this.#rows.length >= this.#slots || !fits(next)) return null
-    this.#waiting.shift()
+    this.#waiting.splice(index, 1)
     next.row = this.#rows.length
     this.#rows.push(next)
     return next

@@ -74,6 +74,12 @@ async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
     case 'drop':
       loop.drop(message.digest)
       return false
+    case 'keep':
+      loop.keep(message.digests)
+      return false
+    case 'residents':
+      send({ type: 'residents', id: message.id, bank: loop.residents() })
+      return false
     case 'submit':
       loop.submit(message.id, message.request)
       return false

@@ -1,23 +1,31 @@
 import type { Catalogue } from './catalogue.ts'
 import type { Draining } from './draining.ts'
 import type { DroppedFolders } from './dropped-folders.ts'
-import { unusableVersion } from './dropped-folders.ts'
+import type { LoadFailures } from './load-failures.ts'
 import { canSee } from './names.ts'
+import type { NotesBook } from './notes-book.ts'
+import { versionNotes } from './notes-book.ts'
+import type { PendingUploads } from './pending-uploads.ts'
 import type { AdapterRecord, VersionRecord } from './records.ts'
 import type { StoreFollower } from './store-follower.ts'
+import { unusableVersion } from './unusable-version.ts'
 
-/** Adapters as people see them: what is served, and also what is on its way out and what was refused. */
+export interface AdapterViewParts {
+  readonly catalogue: Catalogue
+  readonly draining: Draining
+  readonly dropped: DroppedFolders
+  readonly follower: StoreFollower
+  readonly notes: NotesBook
+  readonly uploads: PendingUploads
+  readonly failures: LoadFailures
+}
+
+/** Adapters as people see them: what is served, what is on its way in or out, and what was refused. */
 export class AdapterView {
-  readonly #catalogue: Catalogue
-  readonly #draining: Draining
-  readonly #dropped: DroppedFolders
-  readonly #follower: StoreFollower
+  readonly #parts: AdapterViewParts
 
-  constructor(catalogue: Catalogue, draining: Draining, dropped: DroppedFolders, follower: StoreFollower) {
-    this.#catalogue = catalogue
-    this.#draining = draining
-    this.#dropped = dropped
-    this.#follower = follower
+  constructor(parts: AdapterViewParts) {
+    this.#parts = parts
   }
 
   get(name: string): AdapterRecord | null {
@@ -26,31 +34,52 @@ export class AdapterView {
 
   /** What the tenant may see, by name. */
   list(tenant: string): AdapterRecord[] {
-    const unserved = this.unserved()
-    const names = new Set([...this.#catalogue.names(), ...unserved.keys()])
-    const visible = [...names].filter((name) => canSee(name, tenant)).sort()
-    return visible.flatMap((name) => this.#record(name, unserved.get(name) ?? []) ?? [])
+    const { names, record } = this.page(tenant)
+    return names.flatMap((name) => record(name) ?? [])
   }
 
-  /** Draining versions, refused folders and damaged versions, by adapter. */
+  /** The names a tenant may see, sorted, and how to get at each: for listings that show only a part of them. */
+  page(tenant: string): { readonly names: string[]; readonly record: (name: string) => AdapterRecord | null } {
+    const unserved = this.unserved()
+    const names = [...this.#parts.catalogue.names()]
+    for (const name of unserved.keys()) if (!this.#parts.catalogue.has(name)) names.push(name)
+    const visible = names.filter((name) => canSee(name, tenant)).sort()
+    return { names: visible, record: (name) => this.#record(name, unserved.get(name) ?? []) }
+  }
+
+  /** Uploads, draining versions, refused folders and damaged versions, by adapter. */
   unserved(): Map<string, VersionRecord[]> {
-    const damaged = this.#follower.damaged.flatMap(({ kind, name, digest, path, message }) => {
+    const { dropped, draining, uploads, follower } = this.#parts
+    const damaged = follower.damaged.flatMap(({ kind, name, digest, path, message }) => {
       return kind === 'version'
         ? [unusableVersion(name, digest ?? '', `${path}: ${message}`, new Date(0).toISOString())]
         : []
     })
     const byAdapter = new Map<string, VersionRecord[]>()
-    for (const record of [...this.#dropped.rejected(), ...damaged, ...this.#draining.records()]) {
+    for (const record of [...dropped.rejected(), ...damaged, ...draining.records(), ...uploads.records()]) {
       byAdapter.set(record.adapter, [...(byAdapter.get(record.adapter) ?? []), record])
     }
     return byAdapter
   }
 
   #record(name: string, unserved: readonly VersionRecord[]): AdapterRecord | null {
-    const served = this.#catalogue.get(name)
-    if (unserved.length === 0) return served
-    const versions = [...(served?.versions ?? []), ...unserved].sort((a, b) => a.version - b.version)
+    const { catalogue, notes } = this.#parts
+    const served = catalogue.get(name)
+    if (!served && unserved.length === 0) return null
+    const { description, labels, pinned, versions: noted } = notes.get(name)
+    const own = (served?.versions ?? []).map((version) => this.#asItIs(version, noted[version.digest]))
+    const versions = [...own, ...unserved].sort((a, b) => a.version - b.version)
     const createdAt = served?.createdAt ?? versions.map((version) => version.createdAt).sort()[0] ?? ''
-    return { name, createdAt, versions }
+    return { name, createdAt, ...versionNotes({}, { description, labels }), pinned, versions }
+  }
+
+  #asItIs(version: VersionRecord, noted: Parameters<typeof versionNotes>[1]): VersionRecord {
+    const reason = this.#parts.failures.finalReason(version.digest)
+    if (reason === null && noted === undefined) return version
+    return {
+      ...version,
+      ...versionNotes(version, noted),
+      ...(reason === null ? {} : { state: 'failed' as const, reason }),
+    }
   }
 }

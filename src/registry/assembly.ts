@@ -2,6 +2,7 @@ import type { AdapterHost } from '../engine/engine.ts'
 import { AdapterView } from './adapter-view.ts'
 import { Catalogue } from './catalogue.ts'
 import { Changes } from './changes.ts'
+import { DrainDeadlines } from './drain-deadlines.ts'
 import { Draining } from './draining.ts'
 import { DroppedFolders } from './dropped-folders.ts'
 import { Intake } from './intake.ts'
@@ -11,6 +12,11 @@ import type { AdapterReader } from './loader-messages.ts'
 import type { Log } from './log.ts'
 import { MemoryTier } from './memory-tier.ts'
 import type { VersionRecord } from './records.ts'
+import { NotesBook } from './notes-book.ts'
+import { PendingUploads } from './pending-uploads.ts'
+import { pinnedDigests } from './pinned-digests.ts'
+import { Pins } from './pins.ts'
+import { Prefetch } from './prefetch.ts'
 import type { RemovalParts } from './removal.ts'
 import type { RegistryStore } from './store/port.ts'
 import { StoreFollower } from './store-follower.ts'
@@ -36,16 +42,21 @@ export interface RegistryOptions {
 }
 
 export interface RegistryParts extends RemovalParts {
+  readonly storeDir: string
   readonly host: AdapterHost
   /** Null when the reader was given from outside. */
   readonly loader: Loader | null
-  readonly leases: Leases
   readonly intake: Intake
   readonly dropped: DroppedFolders
   readonly follower: StoreFollower
   readonly view: AdapterView
   readonly changes: Changes
   readonly watch: StoreWatch
+  readonly notes: NotesBook
+  readonly source: WeightsSource
+  readonly prefetch: Prefetch
+  /** Stored and draining versions. */
+  readonly recordOf: (digest: string) => VersionRecord | null
 }
 
 /** Builds what the registry consists of and connects it. Reads nothing yet. */
@@ -78,19 +89,36 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   // Another process deleted a version: requests that have it keep it, and its files are not ours to remove.
   const onGone = (version: VersionRecord): void => {
     const folder = store.versionFolder(version.adapter, version.digest)
+    pins.release(version.digest)
     if (tier.uses(version.digest) === 0) tier.forget(version.digest)
     else draining.add([version], { folderOf: () => folder, remove: () => Promise.resolve() })
   }
 
   const source = new WeightsSource(read, folderOf, () => changes.idle())
   const leases = new Leases(tier, source, recordOf)
-  const follower = new StoreFollower({ store, catalogue, tasks, changes, log, onGone })
-  const onRepaired = (digest: string): void => source.forgive(digest)
+  const notes = new NotesBook(store)
+  const prefetch = new Prefetch(tier, leases, log)
+  const wanted = (): readonly string[] => pinnedDigests(catalogue, tasks, notes)
+  const pins = new Pins({ tier, leases, host, log, wanted })
+  const uploads = new PendingUploads()
+  const deadlines = new DrainDeadlines(leases)
+  const follower = new StoreFollower({
+    store,
+    catalogue,
+    tasks,
+    notes,
+    changes,
+    log,
+    onGone,
+    onFollowed: () => pins.follow(),
+  })
+  const onRepaired = (digest: string): void => source.failures.forget(digest)
   const intake = new Intake({ store, catalogue, tier, host, read, changes, log, onRepaired })
   const dropped = new DroppedFolders(store, intake, log, options.dropStableMs ?? 1_000)
-  const view = new AdapterView(catalogue, draining, dropped, follower)
+  const view = new AdapterView({ catalogue, draining, dropped, follower, notes, uploads, failures: source.failures })
   const watch = new StoreWatch(follower, dropped, options.scanIntervalMs ?? 1_000)
   return {
+    storeDir: options.storeDir,
     store,
     catalogue,
     tasks,
@@ -100,6 +128,13 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     host,
     loader,
     leases,
+    deadlines,
+    notes,
+    prefetch,
+    recordOf,
+    pins,
+    uploads,
+    source,
     intake,
     dropped,
     follower,

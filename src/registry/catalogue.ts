@@ -45,6 +45,15 @@ export class Catalogue {
     return line ? { name, createdAt: line.createdAt, versions: line.versions } : null
   }
 
+  has(name: string): boolean {
+    return this.#lines.has(name)
+  }
+
+  /** The newest version that can be served. */
+  newest(name: string): VersionRecord | null {
+    return this.#lines.get(name)?.newestReady ?? null
+  }
+
   /** Whether some adapter is called `owner/…`. */
   isOwner(owner: string): boolean {
     return this.#namesByOwner.has(owner)

@@ -4,6 +4,7 @@ import type { AddedVersion, Intake } from './intake.ts'
 import type { Log } from './log.ts'
 import type { VersionRecord } from './records.ts'
 import type { DroppedFolder, RegistryStore } from './store/port.ts'
+import { unusableVersion } from './unusable-version.ts'
 
 /** Failures that come from the moment and not from the files: tried again. */
 const PASSING: readonly ErrorCode[] = ['storage_error', 'overloaded', 'not_ready', 'internal']
@@ -101,24 +102,4 @@ export class DroppedFolders {
 function rejectedVersion(folder: DroppedFolder, reason: string): VersionRecord {
   const newest = Math.max(0, ...folder.files.map(({ mtimeMs }) => mtimeMs))
   return unusableVersion(folder.adapter, '', `${folder.dir}: ${reason}`, new Date(newest).toISOString())
-}
-
-/** A record for files that never became a version: number 0, nothing known but the reason. */
-export function unusableVersion(adapter: string, digest: string, reason: string, createdAt: string): VersionRecord {
-  return {
-    adapter,
-    version: 0,
-    digest,
-    state: 'rejected',
-    reason,
-    createdAt,
-    source: 'folder',
-    format: 'peft',
-    method: 'lora',
-    rank: 0,
-    sites: [],
-    parameters: 0,
-    bytes: 0,
-    probe: null,
-  }
 }

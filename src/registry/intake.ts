@@ -1,5 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import type { VersionNotes } from './adapter-notes.ts'
+import { checkNotes } from './adapter-notes.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Changes } from './changes.ts'
 import type { AdapterReader, ReadAdapter } from './loader-messages.ts'
@@ -26,6 +28,7 @@ export interface IntakeParts {
 export interface Origin {
   readonly source: 'upload' | 'folder'
   readonly by: string
+  readonly notes?: VersionNotes
 }
 
 export interface AddedVersion {
@@ -53,6 +56,7 @@ export class Intake {
   async add(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
     try {
       this.#checkName(name)
+      checkNotes(origin.notes ?? {})
       return await this.#queue.run(() => this.#examine(name, staging, origin))
     } finally {
       await staging.discard()
@@ -103,6 +107,7 @@ export class Intake {
       bytes: weights.bytes,
       probe: result,
       base: { name: host.info.name, fingerprint: host.info.fingerprint },
+      ...origin.notes,
     }
     const { document, created } = await changes.run(`adapter ${name}`, async () => {
       const put = await store.putVersion(staging, version)

@@ -1,14 +1,24 @@
 import { TroupeError } from '../core/errors.ts'
 import type { MemoryTier } from './memory-tier.ts'
 import type { Lease, Resolution, VersionRecord } from './records.ts'
+import type { PinRequest } from './resident-weights.ts'
 import type { WeightsSource } from './weights-source.ts'
+
+/** A request's hold from the call of `acquire`: first while its weights are loaded, then as a lease. */
+interface Hold {
+  readonly resolution: Resolution
+  readonly controller: AbortController
+  lease: Lease | null
+}
+
+type VersionId = Pick<VersionRecord, 'adapter' | 'version'>
 
 /** Gives requests their hold on the versions they resolved to. */
 export class Leases {
   readonly #tier: MemoryTier
   readonly #source: WeightsSource
   readonly #recordOf: (digest: string) => VersionRecord | null
-  readonly #open = new Set<Lease>()
+  readonly #holds = new Set<Hold>()
 
   /** @param recordOf stored and draining versions */
   constructor(tier: MemoryTier, source: WeightsSource, recordOf: (digest: string) => VersionRecord | null) {
@@ -17,8 +27,11 @@ export class Leases {
     this.#recordOf = recordOf
   }
 
+  /** Leases given and not yet released. */
   get count(): number {
-    return this.#open.size
+    let count = 0
+    for (const { lease } of this.#holds) if (lease) count++
+    return count
   }
 
   /**
@@ -29,38 +42,75 @@ export class Leases {
     return this.#tier.claim(resolution.adapters.map(({ digest }) => digest))
   }
 
-  /** The versions are in use from the call on, not only from when they are loaded. */
-  async acquire(resolution: Resolution): Promise<Lease> {
+  /** Requests that have, or wait for, a version. The same bytes under another adapter's name do not count. */
+  holders(version: VersionId): number {
+    let count = 0
+    for (const hold of this.#holds) if (holds(hold, version)) count++
+    return count
+  }
+
+  /** Tells all requests that have a version to end, with the reason. They release it themselves. Returns how many. */
+  revoke(version: VersionId, reason: TroupeError): number {
+    const affected = [...this.#holds].filter((hold) => holds(hold, version))
+    for (const { controller } of affected) controller.abort(reason)
+    return affected.length
+  }
+
+  /** How a version comes into memory; null if it is neither stored nor draining. */
+  pinRequest(digest: string): PinRequest | null {
+    const record = this.#recordOf(digest)
+    return record && { digest, bytes: record.bytes, load: () => this.#source.load(digest) }
+  }
+
+  /**
+   * The versions are in use from the call on, not only from when they are loaded.
+   * @param wait false = refuse with `overloaded` at once where others' memory would have to be waited for
+   */
+  async acquire(resolution: Resolution, wait = true): Promise<Lease> {
     const from = performance.now()
     const requests = resolution.adapters.map(({ adapter, version, digest }) => {
-      const record = this.#recordOf(digest)
-      if (!record) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
-      return { digest, bytes: record.bytes, load: () => this.#source.load(digest) }
+      const request = this.pinRequest(digest)
+      if (!request) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
+      return request
     })
-    const pin = await this.#tier.pin(requests)
-    const cold = [...pin.tiers.values()].includes('cold')
-    const lease: Lease = {
-      resolution,
-      tiers: pin.tiers,
-      loadMs: cold ? performance.now() - from : 0,
-      release: () => {
-        this.#open.delete(lease)
-        pin.release()
-      },
+    const hold: Hold = { resolution, controller: new AbortController(), lease: null }
+    const { signal } = hold.controller
+    this.#holds.add(hold)
+    try {
+      const pin = await this.#tier.pin(requests, wait)
+      if (signal.aborted) pin.release()
+      signal.throwIfAborted()
+      const cold = [...pin.tiers.values()].includes('cold')
+      hold.lease = {
+        resolution,
+        tiers: pin.tiers,
+        loadMs: cold ? performance.now() - from : 0,
+        signal,
+        release: () => {
+          this.#holds.delete(hold)
+          pin.release()
+        },
+      }
+      return hold.lease
+    } catch (error) {
+      this.#holds.delete(hold)
+      throw error
     }
-    this.#open.add(lease)
-    return lease
   }
 
   /** Throws if a lease's version is not in use. */
   checkIntegrity(): void {
     const leased = new Map<string, number>()
-    for (const { resolution } of this.#open) {
-      for (const { digest } of resolution.adapters) leased.set(digest, (leased.get(digest) ?? 0) + 1)
+    for (const { resolution, lease } of this.#holds) {
+      if (lease) for (const { digest } of resolution.adapters) leased.set(digest, (leased.get(digest) ?? 0) + 1)
     }
     for (const [digest, count] of leased) {
       if (this.#tier.uses(digest) < count) throw new Error(`${digest} has ${count} leases but fewer uses`)
       if (!this.#recordOf(digest)) throw new Error(`${digest} is leased but neither stored nor draining`)
     }
   }
+}
+
+function holds({ resolution }: Hold, { adapter, version }: VersionId): boolean {
+  return resolution.adapters.some((member) => member.adapter === adapter && member.version === version)
 }

@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import type { TierContent } from './eviction-plan.ts'
 import type { Pinned, PinRequest } from './resident-weights.ts'
 import { ResidentWeights } from './resident-weights.ts'
 import { WaitLine } from './wait-line.ts'
@@ -51,18 +52,16 @@ export class MemoryTier {
     this.#budgetBytes = options.budgetBytes
     this.#onIdle = options.onIdle ?? (() => undefined)
     this.#residents = new ResidentWeights(options.budgetBytes, options.host, () => this.#admitWaiters())
-    this.#waiting = new WaitLine(options.maxWaiting ?? 1_024, options.waitMs ?? 10_000, () => {
-      const message = 'all adapter memory is held by running requests; repeat later or raise its budget'
-      return new TroupeError('overloaded', message, { retryAfterSeconds: 1 })
-    })
+    this.#waiting = new WaitLine(options.maxWaiting ?? 1_024, options.waitMs ?? 10_000, memoryHeld)
   }
 
   /**
    * Pins versions, loading what is not in memory. The digests count as in use from the moment of the call.
    * @throws TroupeError `invalid_request` if they can never fit together, `overloaded` if others keep the memory too long, and
    * whatever a load throws
+   * @param wait false = `overloaded` at once instead of waiting for others' memory
    */
-  async pin(requests: readonly PinRequest[]): Promise<Pin> {
+  async pin(requests: readonly PinRequest[], wait = true): Promise<Pin> {
     for (const { digest } of requests) this.#uses.set(digest, this.uses(digest) + 1)
     let pinned: Pinned = []
     let released = false
@@ -74,7 +73,7 @@ export class MemoryTier {
       this.#admitWaiters()
     }
     try {
-      pinned = await this.#admission(requests)
+      pinned = await this.#admission(requests, wait)
       const loads = await Promise.allSettled(pinned.map(({ entry }) => entry.loading ?? Promise.resolve()))
       const failed = loads.find((load) => load.status === 'rejected')
       if (failed) throw failed.reason
@@ -101,9 +100,19 @@ export class MemoryTier {
     return this.#uses.get(digest) ?? 0
   }
 
+  /** Whether a version is there, or being loaded. */
+  has(digest: string): boolean {
+    return this.#residents.has(digest)
+  }
+
   /** Drops a version that is not in use; otherwise does nothing. */
   forget(digest: string): void {
     if (this.uses(digest) === 0) this.#residents.forget(digest)
+  }
+
+  /** What is in memory or on its way there, in the order in which it would be evicted. */
+  content(): TierContent {
+    return { budgetBytes: this.#budgetBytes, residents: this.#residents.list() }
   }
 
   stats(): MemoryTierStats {
@@ -121,7 +130,7 @@ export class MemoryTier {
     if (first && this.#residents.fits(first)) throw new Error('memory tier: a request waits though its memory is free')
   }
 
-  #admission(requests: readonly PinRequest[]): Pinned | Promise<Pinned> {
+  #admission(requests: readonly PinRequest[], wait: boolean): Pinned | Promise<Pinned> {
     const total = requests.reduce((sum, request) => sum + request.bytes, 0)
     if (total > this.#budgetBytes) {
       const message =
@@ -132,6 +141,7 @@ export class MemoryTier {
     // Who only joins what is pinned already takes nothing from those who wait.
     const mayPass = this.#waiting.length === 0 || this.#residents.demand(requests) === 0
     if (mayPass && this.#residents.fits(requests)) return this.#residents.pin(requests)
+    if (!wait) throw memoryHeld()
     return this.#waiting.join(requests, () => this.#admitWaiters())
   }
 
@@ -148,4 +158,9 @@ export class MemoryTier {
     this.#uses.delete(digest)
     this.#onIdle(digest)
   }
+}
+
+function memoryHeld(): TroupeError {
+  const message = 'all adapter memory is held by running requests; repeat later or raise its budget'
+  return new TroupeError('overloaded', message, { retryAfterSeconds: 1 })
 }

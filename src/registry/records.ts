@@ -1,8 +1,13 @@
 import type { Method } from '../core/branch.ts'
 import type { Tier } from '../core/generation.ts'
+import type { Labels } from './adapter-notes.ts'
 
-/** A version is served only in state `ready`. `rejected` stays visible with its reason and is never tried again. */
-export type VersionState = 'validating' | 'ready' | 'rejected' | 'draining'
+/**
+ * A version is served only in state `ready`. `rejected` stays visible with its reason and is never tried again; `failed` was ready, but its stored
+ * bytes could not be loaded, again and again. Number 0 = it never was a version.
+ */
+export const VERSION_STATES = ['uploading', 'validating', 'ready', 'rejected', 'failed', 'draining', 'deleted'] as const
+export type VersionState = (typeof VERSION_STATES)[number]
 
 /** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
 export interface ProbeResult {
@@ -31,10 +36,16 @@ export interface VersionRecord {
   /** Bytes in the memory tier. */
   readonly bytes: number
   readonly probe: ProbeResult | null
+  readonly description?: string
+  readonly labels?: Labels
 }
 
 export interface AdapterRecord {
   readonly name: string
+  readonly description?: string
+  readonly labels?: Labels
+  /** Its newest ready version is kept in memory. */
+  readonly pinned?: boolean
   readonly createdAt: string
   readonly versions: readonly VersionRecord[]
 }
@@ -44,6 +55,14 @@ export interface Route {
   readonly adapter: string
   readonly version: number
   readonly weight: number
+}
+
+/** A version that runs a sample of a task's requests again, after they were answered, only to be compared. */
+export interface ShadowRoute {
+  readonly adapter: string
+  readonly version: number
+  /** Share of the requests, above 0 and up to 1. */
+  readonly sample: number
 }
 
 /** Fields of the HTTP generation body a task may preset; names as on the wire. */
@@ -70,6 +89,9 @@ export interface TaskRecord {
   readonly name: string
   readonly description: string
   readonly routes: readonly Route[]
+  readonly shadow: ShadowRoute | null
+  /** Its versions stay in memory, as long as they fit. */
+  readonly pinned: boolean
   /** Text around the input, with `{input}` where it goes; null = the input as it is. */
   readonly prompt: string | null
   /** System message put before `messages`; null = none. */
@@ -87,6 +109,8 @@ export interface Target {
   readonly model?: string
   readonly task?: string
   readonly adapters?: readonly { readonly name: string; readonly version?: number; readonly scale?: number }[]
+  /** Requests with the same key take the same route of a task, as long as its weights stay. */
+  readonly sticky?: string
 }
 
 /** One pinned member of a request's mix. */
@@ -101,6 +125,8 @@ export interface ResolvedAdapter {
 export interface Resolution {
   readonly task: TaskRecord | null
   readonly adapters: readonly ResolvedAdapter[]
+  /** What the answer is to be compared with: the request is in the sample of its task's shadow. */
+  readonly shadow: ResolvedAdapter | null
 }
 
 /** A request's hold on its mix: nothing in it is evicted, swapped or freed until `release`. */
@@ -109,6 +135,8 @@ export interface Lease {
   /** Tier each version was found in on the host side: `warm` (memory) or `cold` (store); the engine knows which were `hot`. */
   readonly tiers: ReadonlyMap<string, Tier>
   readonly loadMs: number
+  /** Aborts, with a TroupeError `version_deleted`, when a version of the mix was deleted and the time to finish is over. */
+  readonly signal: AbortSignal
   /** Idempotent. */
   release(): void
 }

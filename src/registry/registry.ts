@@ -2,9 +2,16 @@ import { TroupeError } from '../core/errors.ts'
 import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { adapterNotFound } from './catalogue.ts'
+import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
+import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
-import type { AdapterRecord, Lease, Resolution, Target, TaskRecord } from './records.ts'
+import type { VersionNotes } from './adapter-notes.ts'
+import type { LoadPlan } from './load-plan.ts'
+import { planLoad } from './load-plan.ts'
+import type { NotesInput } from './notes-book.ts'
+import type { PendingUpload } from './pending-uploads.ts'
+import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecord } from './records.ts'
 import type { Deletion } from './removal.ts'
 import { deleteAdapter, deleteVersion } from './removal.ts'
 import { resolveTarget } from './resolve.ts'
@@ -63,16 +70,80 @@ export class Registry {
 
   /**
    * Takes a lease: the versions are loaded and stay until it is released. They are in use from the moment of the call.
-   * @throws TroupeError `version_not_found`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)
+   * @param wait false = `overloaded` at once instead of waiting for memory that others hold
+   * @throws TroupeError `version_not_found`, `version_deleted`, `overloaded`, `digest_mismatch`, `storage_error`, `invalid_request` (never fits)
    */
-  async acquire(resolution: Resolution): Promise<Lease> {
-    return this.#parts.leases.acquire(resolution)
+  async acquire(resolution: Resolution, wait = true): Promise<Lease> {
+    return this.#parts.leases.acquire(resolution, wait)
   }
 
   /** A folder for the files of an upload; pass it to `addVersion` or discard it. */
   async stageUpload(): Promise<Staging> {
     this.#refuseIfClosing()
     return this.#parts.store.stage()
+  }
+
+  /** Shows an upload among the adapter's versions, from its first byte on. */
+  beginUpload(adapter: string, notes: VersionNotes = {}): PendingUpload {
+    return this.#parts.uploads.begin(adapter, notes)
+  }
+
+  /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */
+  async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {
+    await this.#changeAdapter(name, async () => {
+      if (!this.#parts.catalogue.has(name)) throw adapterNotFound(name)
+      await this.#parts.notes.change(name, input)
+      this.#parts.pins.follow()
+    })
+    return this.getAdapter(name, '*')
+  }
+
+  /** Changes what is said about a version. @throws TroupeError `adapter_not_found`, `version_not_found`, `invalid_request` */
+  async describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord> {
+    const record = this.#version(name, version)
+    await this.#changeAdapter(name, () => this.#parts.notes.changeVersion(name, record.digest, notes))
+    return this.#version(name, version)
+  }
+
+  /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */
+  async retryVersion(name: string, version: number): Promise<VersionRecord> {
+    const { digest } = this.#version(name, version)
+    const { source, leases, tier } = this.#parts
+    source.failures.forget(digest)
+    const request = leases.pinRequest(digest)
+    if (request) (await tier.pin([request])).release()
+    return this.#version(name, version)
+  }
+
+  /** What it would take to have versions ready at once; nothing is done. @throws TroupeError as for a request that names them */
+  async plan(
+    items: readonly { readonly name: string; readonly version?: number }[],
+    tenant: string,
+  ): Promise<LoadPlan> {
+    return planLoad({ ...this.#parts, rate: this.#parts.source.rate }, items, tenant)
+  }
+
+  /**
+   * Makes the files of a folder in the store a version; they stay where they are.
+   * @param within folder below the store that the path must lie in; '' = anywhere in it
+   * @throws TroupeError `invalid_request` for a path outside, `not_found`, and as `addVersion`
+   */
+  async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
+    this.#refuseIfClosing()
+    const { store, storeDir } = this.#parts
+    const staging = await store.stageFolder(await folderWithin(storeDir, path, within))
+    return this.addVersion(name, staging, { source: 'folder', by })
+  }
+
+  /** A version that was deleted lately. */
+  deletedVersion(name: string, version: number, tenant: string): VersionRecord | null {
+    const isDraining = this.#parts.draining.records().some((one) => one.adapter === name && one.version === version)
+    return canSee(name, tenant) && !isDraining ? this.#parts.uploads.deleted(name, version) : null
+  }
+
+  /** Begins to load what a request will need, while it waits for its turn. Never fails. */
+  prefetch(resolution: Resolution): void {
+    this.#parts.prefetch.want(resolution.adapters.map(({ digest }) => digest))
   }
 
   /**
@@ -84,6 +155,8 @@ export class Registry {
       this.#refuseIfClosing()
       const added = await this.#parts.intake.add(name, staging, origin)
       this.#counts.uploads++
+      this.#parts.uploads.forget(name)
+      this.#parts.pins.follow()
       return added
     } catch (error) {
       this.#counts.refusedUploads++
@@ -104,18 +177,18 @@ export class Registry {
   }
 
   /** @throws TroupeError as `deleteAdapter` in removal.ts */
-  async deleteAdapter(name: string): Promise<Deletion> {
+  async deleteAdapter(name: string, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
     return this.#count(
       'deletions',
-      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name)),
+      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name, drainSeconds)),
     )
   }
 
   /** @throws TroupeError as `deleteVersion` in removal.ts */
-  async deleteVersion(name: string, version: number): Promise<Deletion> {
+  async deleteVersion(name: string, version: number, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
     return this.#count(
       'deletions',
-      this.#changeAdapter(name, () => deleteVersion(this.#parts, name, version)),
+      this.#changeAdapter(name, () => deleteVersion(this.#parts, name, version, drainSeconds)),
     )
   }
 
@@ -130,7 +203,11 @@ export class Registry {
     by: string,
     expectedRevision?: number,
   ): Promise<{ readonly task: TaskRecord; readonly created: boolean }> {
-    return this.#changeTask(name, () => this.#parts.tasks.put(name, input, stamp(by), expectedRevision))
+    return this.#changeTask(name, async () => {
+      const put = await this.#parts.tasks.put(name, input, stamp(by), expectedRevision)
+      this.#routed(put.task)
+      return put
+    })
   }
 
   /**
@@ -142,7 +219,11 @@ export class Registry {
     route: { readonly adapter: string; readonly version?: number },
     by: string,
   ): Promise<TaskChange> {
-    const change = (): Promise<TaskChange> => this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
+    const change = async (): Promise<TaskChange> => {
+      const switched = await this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
+      this.#routed(switched.task)
+      return switched
+    }
     return this.#count('activations', this.#changeTask(task, change))
   }
 
@@ -150,7 +231,11 @@ export class Registry {
   async rollback(task: string, by: string): Promise<TaskChange> {
     return this.#count(
       'rollbacks',
-      this.#changeTask(task, () => this.#parts.tasks.rollback(task, stamp(by))),
+      this.#changeTask(task, async () => {
+        const switched = await this.#parts.tasks.rollback(task, stamp(by))
+        this.#routed(switched.task)
+        return switched
+      }),
     )
   }
 
@@ -169,6 +254,7 @@ export class Registry {
   /** @throws TroupeError `task_not_found`, `storage_error` */
   async deleteTask(name: string): Promise<void> {
     await this.#changeTask(name, () => this.#parts.tasks.delete(name))
+    this.#parts.pins.follow()
   }
 
   /** Looks at the store now instead of at the next interval, and imports what was dropped and came to rest. */
@@ -184,6 +270,11 @@ export class Registry {
       draining: this.#parts.draining.count,
       rejected: this.#parts.dropped.rejected().length + this.#parts.follower.damaged.length,
       leases: this.#parts.leases.count,
+      cutOff: this.#parts.deadlines.cutOff,
+      failed: this.#parts.source.failures.finalCount,
+      kept: this.#parts.pins.held,
+      unmetPins: this.#parts.pins.unmet,
+      prefetches: this.#parts.prefetch.started,
       memory: this.#parts.tier.stats(),
       imports: this.#parts.dropped.imported,
       ...this.#counts,
@@ -201,11 +292,29 @@ export class Registry {
   }
 
   async #close(): Promise<void> {
+    this.#parts.deadlines.stop()
     await this.#parts.watch.stop()
     await this.#parts.intake.idle()
+    await this.#parts.pins.stop()
+    await this.#parts.prefetch.settled()
     await this.#parts.changes.idle()
     await this.#parts.draining.settled()
     await this.#parts.loader?.close()
+  }
+
+  /** Requests will come along these routes: what they need is brought in now. */
+  #routed(task: TaskRecord): void {
+    const { catalogue, prefetch, pins } = this.#parts
+    prefetch.want(task.routes.flatMap(({ adapter, version }) => catalogue.byNumber(adapter, version)?.digest ?? []))
+    pins.follow()
+  }
+
+  #version(name: string, version: number): VersionRecord {
+    const found = this.getAdapter(name, '*').versions.find((record) => record.version === version)
+    if (!found || version === 0) {
+      throw new TroupeError('version_not_found', `adapter "${name}" has no version v${version}`)
+    }
+    return found
   }
 
   #changeAdapter<T>(name: string, job: () => Promise<T>): Promise<T> {

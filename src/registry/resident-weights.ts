@@ -103,6 +103,19 @@ export class ResidentWeights {
     if (this.#unpinned.delete(digest)) this.#drop(digest)
   }
 
+  /** First what would be evicted, in that order, then what is pinned. */
+  list(): { readonly digest: string; readonly bytes: number; readonly pinned: boolean }[] {
+    const idle = [...this.#unpinned.rkeys()].map((digest) => {
+      return { digest, bytes: this.#unpinned.peek(digest)?.bytes ?? 0, pinned: false }
+    })
+    const pinned = [...this.#pinned.values()].map(({ digest, bytes }) => ({ digest, bytes, pinned: true }))
+    return [...idle, ...pinned]
+  }
+
+  has(digest: string): boolean {
+    return this.#pinned.has(digest) || this.#unpinned.has(digest)
+  }
+
   /** Pins of a digest. */
   pins(digest: string): number {
     return this.#pinned.get(digest)?.pins ?? 0

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { TroupeError } from '../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { adapterNotFound } from './catalogue.ts'
@@ -20,7 +21,7 @@ export interface ResolveSources {
 /**
  * Turns what a request names into pinned digests, from memory only.
  *
- * - `task`: one of its routes, chosen by weight; no routes = the base model.
+ * - `task`: one of its routes, chosen by weight, at random or by the sticky key; no routes = the base model.
  * - `model`: the name of a task, of an adapter (`name`, `name@v3`, `name@sha256:…`) or of the base model, looked for in this order.
  * - `adapters` given with a task stand for its routes, while prompt, system message and defaults stay the task's (an empty list =
  *   the base model under the task's prompt); given with an adapter they are added to it; with the base model they are the mix.
@@ -33,11 +34,13 @@ export function resolveTarget(sources: ResolveSources, target: Target, tenant: s
   const subject = findSubject(sources, target, tenant)
   const listed = target.adapters?.map((item) => resolveListed(sources.catalogue, item, tenant))
   if (subject.kind === 'task') {
-    const adapters = listed ?? routed(sources, subject.task)
-    return { task: subject.task, adapters: checkMix(adapters) }
+    const { task } = subject
+    if (listed) return { task, adapters: checkMix(listed), shadow: null }
+    const adapters = routed(sources, task, target.sticky)
+    return { task, adapters, shadow: sampledShadow(sources, task, adapters) }
   }
   const own = subject.kind === 'adapter' ? [resolved(subject.version, 1)] : []
-  return { task: null, adapters: checkMix([...own, ...(listed ?? [])]) }
+  return { task: null, adapters: checkMix([...own, ...(listed ?? [])]), shadow: null }
 }
 
 type Subject =
@@ -78,8 +81,9 @@ function visibleTask(sources: ResolveSources, name: string, tenant: string): Tas
   return task && canSee(name, tenant) ? task : null
 }
 
-function routed(sources: ResolveSources, task: TaskRecord): readonly ResolvedAdapter[] {
-  const route = chooseRoute(task.routes, sources.random())
+function routed(sources: ResolveSources, task: TaskRecord, sticky: string | undefined): readonly ResolvedAdapter[] {
+  const point = sticky === undefined ? sources.random() : stickyPoint(task.name, sticky)
+  const route = chooseRoute(task.routes, point)
   if (!route) return []
   try {
     return [resolved(sources.catalogue.select(route.adapter, { kind: 'version', version: route.version }), 1)]
@@ -90,6 +94,26 @@ function routed(sources: ResolveSources, task: TaskRecord): readonly ResolvedAda
       `task "${task.name}" routes to ${route.adapter}@v${route.version}: ${error.message}`,
     )
   }
+}
+
+/**
+ * Where in [0, 1) a sticky key falls for a task: the same for ever, and evenly spread over the keys. As the point stays when weights
+ * change, a canary that grows keeps the keys it has.
+ */
+export function stickyPoint(task: string, key: string): number {
+  return createHash('sha256').update(`${task}\0${key}`).digest().readUIntBE(0, 6) / 2 ** 48
+}
+
+/** The shadow's version if this request is in its sample. Never a reason to fail: an unusable version is not compared. */
+function sampledShadow(
+  { catalogue, random }: ResolveSources,
+  { shadow }: TaskRecord,
+  adapters: readonly ResolvedAdapter[],
+): ResolvedAdapter | null {
+  if (!shadow || random() >= shadow.sample) return null
+  const version = catalogue.byNumber(shadow.adapter, shadow.version)
+  if (version?.state !== 'ready' || adapters[0]?.digest === version.digest) return null
+  return resolved(version, 1)
 }
 
 /** @param point in [0, 1): where in the sum of the weights */
@@ -104,7 +128,8 @@ export function chooseRoute(routes: readonly Route[], point: number): Route | nu
   return routes.findLast(({ weight }) => weight > 0) ?? null
 }
 
-function resolveListed(
+/** A version named in a list. @throws TroupeError as `resolveTarget` */
+export function resolveListed(
   catalogue: Catalogue,
   item: { readonly name: string; readonly version?: number; readonly scale?: number },
   tenant: string,

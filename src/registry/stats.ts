@@ -11,6 +11,16 @@ export interface RegistryStats {
   readonly rejected: number
   /** Leases given and not yet released. */
   readonly leases: number
+  /** Versions whose loads failed so often that they are given up. */
+  readonly failed: number
+  /** Versions kept in memory by pins. */
+  readonly kept: number
+  /** Pinned versions that are not in memory. */
+  readonly unmetPins: number
+  /** Loads begun before a request needed them. */
+  readonly prefetches: number
+  /** Requests ended because the version they used was deleted and their time was over. */
+  readonly cutOff: number
   readonly memory: MemoryTierStats
   readonly uploads: number
   readonly refusedUploads: number

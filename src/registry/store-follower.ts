@@ -2,6 +2,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { Changes } from './changes.ts'
 import type { Log } from './log.ts'
 import type { VersionRecord } from './records.ts'
+import type { NotesBook } from './notes-book.ts'
 import type { DamagedEntry, RegistryStore, StoreListing } from './store/port.ts'
 import type { TaskBook } from './task-book.ts'
 
@@ -9,10 +10,13 @@ export interface StoreFollowerParts {
   readonly store: RegistryStore
   readonly catalogue: Catalogue
   readonly tasks: TaskBook
+  readonly notes: NotesBook
   readonly changes: Changes
   readonly log: Log
   /** Called for a version whose bytes the store no longer has. */
   readonly onGone: (version: VersionRecord) => void
+  /** Called when everything was taken over. */
+  readonly onFollowed: () => void
 }
 
 /** Keeps the memory's picture of the store right: what other processes and people add, change or remove. */
@@ -41,9 +45,12 @@ export class StoreFollower {
       const listing = await this.#parts.store.list()
       this.#followAdapters(listing)
       this.#followTasks(listing)
+      const { changes, notes } = this.#parts
+      notes.follow(listing.notes, (adapter) => changes.isRecent(`adapter ${adapter}`))
       this.#reportDamage(listing.damaged)
       if (this.#error !== null) this.#parts.log.info({}, 'the store can be read again')
       this.#error = null
+      this.#parts.onFollowed()
       return listing
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)

@@ -1,7 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { checkName, NEWEST, ownerOf } from './names.ts'
-import type { Route, TaskRecord } from './records.ts'
+import type { Route, ShadowRoute, TaskRecord } from './records.ts'
 import type { RegistryStore } from './store/port.ts'
 import type { ChangeStamp, TaskInput } from './task-changes.ts'
 import { activatedTask, changedTask, rolledBackTask } from './task-changes.ts'
@@ -34,11 +34,14 @@ export class TaskBook {
     else this.#tasks.delete(name)
   }
 
-  /** Tasks that send requests to one of these versions. */
+  /** Tasks that send requests, or a shadow's sample of them, to one of these versions. */
   routingTo(adapter: string, version: number | null): string[] {
-    const isMeant = (route: Route): boolean =>
+    const isMeant = (route: Pick<Route, 'adapter' | 'version'>): boolean =>
       route.adapter === adapter && (version === null || route.version === version)
-    return [...this.#tasks.values()].filter(({ routes }) => routes.some(isMeant)).map(({ name }) => name)
+    const named = [...this.#tasks.values()].filter(
+      ({ routes, shadow }) => routes.some(isMeant) || (shadow && isMeant(shadow)),
+    )
+    return named.map(({ name }) => name)
   }
 
   async put(
@@ -58,7 +61,7 @@ export class TaskBook {
       const routes = input.routes?.map(({ adapter, version, weight }) =>
         this.#pinned(name, adapter, version, weight ?? 1),
       )
-      return changedTask(current, name, input, routes ?? null, stamp)
+      return changedTask(current, name, input, { routes, shadow: this.#shadow(name, input.shadow) }, stamp)
     })
     return { task, created }
   }
@@ -94,6 +97,12 @@ export class TaskBook {
     }
     const selector = version === undefined ? NEWEST : ({ kind: 'version', version } as const)
     return { adapter, version: this.#catalogue.select(adapter, selector).version, weight }
+  }
+
+  #shadow(task: string, input: TaskInput['shadow']): ShadowRoute | null | undefined {
+    if (!input) return input
+    const { adapter, version } = this.#pinned(task, input.adapter, input.version, 1)
+    return { adapter, version, sample: input.sample ?? 1 }
   }
 
   /** Applies a change to the newest document; repeats it when another process was quicker. */

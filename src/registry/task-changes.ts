@@ -1,5 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
-import type { Activation, Route, TaskDefaults, TaskRecord } from './records.ts'
+import type { Activation, Route, ShadowRoute, TaskDefaults, TaskRecord } from './records.ts'
 import { checkTask } from './task-document.ts'
 
 const MAX_HISTORY = 50
@@ -9,6 +9,9 @@ export interface TaskInput {
   readonly description?: string
   /** Versions left out = the newest ready one, pinned now. Weights left out = 1. */
   readonly routes?: readonly { readonly adapter: string; readonly version?: number; readonly weight?: number }[]
+  /** Null = none any more. The version left out = the newest ready one; the sample left out = 1. */
+  readonly shadow?: { readonly adapter: string; readonly version?: number; readonly sample?: number } | null
+  readonly pinned?: boolean
   readonly prompt?: string | null
   readonly system?: string | null
   readonly defaults?: TaskDefaults
@@ -22,14 +25,14 @@ export interface ChangeStamp {
 
 /**
  * The task after a change of its settings.
- * @param routes the input's routes with their versions; null = as they are
+ * @param pinned the input's routes and shadow with their versions; what is undefined stays as it is
  * @throws TroupeError `invalid_request`
  */
 export function changedTask(
   current: TaskRecord | null,
   name: string,
   input: TaskInput,
-  routes: readonly Route[] | null,
+  pinned: { readonly routes?: readonly Route[] | undefined; readonly shadow?: ShadowRoute | null | undefined },
   stamp: ChangeStamp,
 ): TaskRecord {
   const base = current ?? newTask(name, stamp)
@@ -39,9 +42,12 @@ export function changedTask(
     prompt: input.prompt === undefined ? base.prompt : input.prompt,
     system: input.system === undefined ? base.system : input.system,
     defaults: input.defaults ?? base.defaults,
+    shadow: pinned.shadow === undefined ? base.shadow : pinned.shadow,
+    pinned: input.pinned ?? base.pinned,
     revision: base.revision + 1,
     updatedAt: stamp.at,
   }
+  const { routes } = pinned
   if (!routes || sameRoutes(routes, base.routes)) {
     checkTask(task)
     return task
@@ -94,6 +100,8 @@ function newTask(name: string, stamp: ChangeStamp): TaskRecord {
     name,
     description: '',
     routes: [],
+    shadow: null,
+    pinned: false,
     prompt: null,
     system: null,
     defaults: {},

@@ -2,12 +2,12 @@ import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 import { checkName, ownerOf } from './names.ts'
-import type { Activation, Route, TaskDefaults, TaskRecord } from './records.ts'
+import type { Activation, Route, ShadowRoute, TaskDefaults, TaskRecord } from './records.ts'
 
 const MAX_ROUTES = 16
 const INPUT_SLOT = '{input}'
 const KEYS = [
-  ...['name', 'description', 'routes', 'prompt', 'system', 'defaults'],
+  ...['name', 'description', 'routes', 'shadow', 'pinned', 'prompt', 'system', 'defaults'],
   ...['history', 'revision', 'createdAt', 'updatedAt'],
 ]
 const NUMERIC_DEFAULTS = [
@@ -38,6 +38,8 @@ export function parseTask(text: string, name: string, writtenAt: string): TaskRe
     name,
     description: textOr(json, 'description', ''),
     routes: routesOf(json.routes, 'routes'),
+    shadow: shadowOf(json.shadow),
+    pinned: flagOf(json, 'pinned'),
     prompt: textOr(json, 'prompt', null),
     system: textOr(json, 'system', null),
     defaults: defaultsOf(json.defaults),
@@ -55,27 +57,32 @@ export function parseTask(text: string, name: string, writtenAt: string): TaskRe
  * the task may be answered by what it routes to.
  * @throws TroupeError `invalid_request` naming the field
  */
-export function checkTask(task: Pick<TaskRecord, 'name' | 'routes' | 'prompt' | 'defaults'>): void {
+export function checkTask(task: Pick<TaskRecord, 'name' | 'routes' | 'shadow' | 'prompt' | 'defaults'>): void {
   checkName(task.name, 'task')
   if (task.routes.length > MAX_ROUTES) throw wrong('routes', `has more than ${MAX_ROUTES} entries`)
   for (const route of task.routes) {
-    checkName(route.adapter, 'adapter')
-    const owner = ownerOf(route.adapter)
-    if (owner !== null && owner !== ownerOf(task.name)) {
-      throw wrong(
-        'routes',
-        `names "${route.adapter}", but a task reaches only unowned adapters and those of its own owner`,
-      )
-    }
+    checkReach(task.name, route.adapter, 'routes')
     if (!Number.isFinite(route.weight) || route.weight < 0)
       throw wrong('routes', 'has a weight that is negative or no number')
   }
   const total = task.routes.reduce((sum, route) => sum + route.weight, 0)
   if (task.routes.length > 0 && !(total > 0 && Number.isFinite(total))) throw wrong('routes', 'needs a weight above 0')
+  if (task.shadow) {
+    checkReach(task.name, task.shadow.adapter, 'shadow')
+    const { sample } = task.shadow
+    if (!(sample > 0 && sample <= 1)) throw wrong('shadow', 'needs a sample above 0 and up to 1')
+  }
   if (task.prompt !== null && task.prompt.split(INPUT_SLOT).length !== 2) {
     throw wrong('prompt', `must contain ${INPUT_SLOT} exactly once`)
   }
   defaultsOf(task.defaults)
+}
+
+function checkReach(task: string, adapter: string, param: string): void {
+  checkName(adapter, 'adapter')
+  const owner = ownerOf(adapter)
+  if (owner === null || owner === ownerOf(task)) return
+  throw wrong(param, `names "${adapter}", but a task reaches only unowned adapters and those of its own owner`)
 }
 
 function routesOf(value: unknown, param: string): readonly Route[] {
@@ -90,6 +97,20 @@ function routesOf(value: unknown, param: string): readonly Route[] {
     if (typeof weight !== 'number') throw wrong(param, 'has a weight that is no number')
     return { adapter, version, weight }
   })
+}
+
+function shadowOf(value: unknown): ShadowRoute | null {
+  if (value === undefined || value === null) return null
+  const [route] = routesOf([value], 'shadow')
+  const sample = isJsonObject(value) ? (value.sample ?? 1) : 1
+  if (!route || typeof sample !== 'number') throw wrong('shadow', 'must be {adapter, version, sample}')
+  return { adapter: route.adapter, version: route.version, sample }
+}
+
+function flagOf(json: JsonObject, key: string): boolean {
+  const value = json[key] ?? false
+  if (typeof value !== 'boolean') throw wrong(key, 'must be true or false')
+  return value
 }
 
 function historyOf(value: unknown): readonly Activation[] {

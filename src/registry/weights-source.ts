@@ -1,7 +1,8 @@
-import { LRUCache } from 'lru-cache'
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { TroupeError } from '../core/errors.ts'
+import { LoadFailures } from './load-failures.ts'
+import { LoadRate } from './load-rate.ts'
 import type { AdapterReader } from './loader-messages.ts'
 
 /** Failures that say something about the bytes and not about the medium. */
@@ -11,16 +12,14 @@ const CONTENT_ERRORS: readonly ErrorCode[] = [
   'pickle_refused',
   'base_mismatch',
 ]
-const MAX_FAILURES = 10_000
-const BACK_OFF_MS = 2_000
 
 /** Loads accepted versions from the store and sees to it that they are the bytes that were accepted. */
 export class WeightsSource {
+  readonly failures = new LoadFailures()
+  readonly rate = new LoadRate()
   readonly #read: AdapterReader
   readonly #folderOf: (digest: string) => string | null
   readonly #settle: () => Promise<void>
-  /** Altered versions are not read again by every request for them. */
-  readonly #altered = new LRUCache<string, TroupeError>({ max: MAX_FAILURES, ttl: BACK_OFF_MS })
 
   /**
    * @param folderOf where the files of a version are now; null = it was deleted
@@ -34,8 +33,19 @@ export class WeightsSource {
 
   /** @throws TroupeError `digest_mismatch` naming the folder, `version_not_found`, `storage_error` */
   async load(digest: string): Promise<AdapterWeights> {
-    const known = this.#altered.get(digest)
-    if (known) throw known
+    this.failures.check(digest)
+    try {
+      const from = performance.now()
+      const weights = await this.#load(digest)
+      this.rate.learn(weights.bytes, performance.now() - from)
+      this.failures.forget(digest)
+      return weights
+    } catch (error) {
+      throw this.failures.note(digest, error)
+    }
+  }
+
+  async #load(digest: string): Promise<AdapterWeights> {
     for (;;) {
       const folder = this.#folderOf(digest)
       if (folder === null) throw new TroupeError('version_not_found', `version ${digest} was deleted meanwhile`)
@@ -47,17 +57,10 @@ export class WeightsSource {
         // Deleted while it was read: the files moved to where they wait for their last user.
         await this.#settle()
         if (this.#folderOf(digest) !== folder) continue
-        const failure = error instanceof TroupeError && CONTENT_ERRORS.includes(error.code)
-        const known = failure ? mismatch(folder, digest, error.message, error) : error
-        if (known instanceof TroupeError && known.code === 'digest_mismatch') this.#altered.set(digest, known)
-        throw known
+        const isContent = error instanceof TroupeError && CONTENT_ERRORS.includes(error.code)
+        throw isContent ? mismatch(folder, digest, error.message, error) : error
       }
     }
-  }
-
-  /** Forgets that a version was found altered: its files were put right. */
-  forgive(digest: string): void {
-    this.#altered.delete(digest)
   }
 }
 

@@ -16,8 +16,12 @@ import { generateRoutes } from './routes/generate.ts'
 import { healthRoutes } from './routes/health.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
+import { planRoutes } from './routes/plan.ts'
+import { shadowRoutes } from './routes/shadow.ts'
 import { taskRoutes } from './routes/tasks.ts'
 import { tokenizeRoutes } from './routes/tokenize.ts'
+import { ShadowRuns } from './shadow/shadow-runs.ts'
+import { vllmRoutes } from './routes/vllm.ts'
 import { validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -65,18 +69,24 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
   installErrorHandlers(app)
   installRequestHooks(app, deps)
   await installDocs(app)
+  const shadows = new ShadowRuns(deps)
+  const routeDeps = { ...deps, shadows }
+  app.addHook('preClose', async () => shadows.stop())
 
   await app.register(async (open: App) => healthRoutes(open, deps))
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
       request.caller = deps.keyring.authenticate(request.headers)
     })
-    generateRoutes(api, deps)
-    completionRoutes(api, deps)
-    chatRoutes(api, deps)
+    generateRoutes(api, routeDeps)
+    completionRoutes(api, routeDeps)
+    chatRoutes(api, routeDeps)
     modelRoutes(api, deps)
     taskRoutes(api, deps)
+    shadowRoutes(api, routeDeps)
+    planRoutes(api, deps)
     adapterRoutes(api, deps)
+    vllmRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))

@@ -1,11 +1,17 @@
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { VersionNotes } from '../registry/adapter-notes.ts'
+import type { LoadPlan } from '../registry/load-plan.ts'
+import type { NotesInput } from '../registry/notes-book.ts'
+import type { PendingUpload } from '../registry/pending-uploads.ts'
 import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
+import type { Deletion } from '../registry/removal.ts'
 import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { ShadowRuns } from './shadow/shadow-runs.ts'
 import type { Admission } from '../tenancy/admission.ts'
 import type { Keyring } from '../tenancy/keys.ts'
 
@@ -61,17 +67,25 @@ export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
   /** Keeps the versions from deletion until the returned function is called. */
   claim(resolution: Resolution): () => void
-  acquire(resolution: Resolution): Promise<Lease>
+  acquire(resolution: Resolution, wait?: boolean): Promise<Lease>
+  plan(items: readonly { readonly name: string; readonly version?: number }[], tenant: string): Promise<LoadPlan>
+  importFolder(name: string, path: string, within: string, by: string): Promise<{ readonly created: boolean }>
+  deletedVersion(name: string, version: number, tenant: string): VersionRecord | null
+  prefetch(resolution: Resolution): void
   stageUpload(): Promise<Staging>
+  beginUpload(adapter: string): PendingUpload
+  describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord>
+  describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord>
+  retryVersion(name: string, version: number): Promise<VersionRecord>
   addVersion(
     name: string,
     staging: Staging,
-    origin: { readonly source: 'upload'; readonly by: string },
+    origin: { readonly source: 'upload'; readonly by: string; readonly notes?: VersionNotes },
   ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
   listAdapters(tenant: string): readonly AdapterRecord[]
   getAdapter(name: string, tenant: string): AdapterRecord
-  deleteAdapter(name: string): Promise<'deleted' | 'draining'>
-  deleteVersion(name: string, version: number): Promise<'deleted' | 'draining'>
+  deleteAdapter(name: string, drainSeconds?: number): Promise<Deletion>
+  deleteVersion(name: string, version: number, drainSeconds?: number): Promise<Deletion>
   putTask(name: string, input: TaskInput, by: string): Promise<{ readonly task: TaskRecord; readonly created: boolean }>
   activate(
     task: string,
@@ -94,6 +108,11 @@ export interface ServerSettings {
   readonly uploadLimitBytes: number
   /** Put the prompts' texts into the log. */
   readonly logPrompts: boolean
+}
+
+/** What the routes are built from. */
+export interface RouteDeps extends ServerDeps {
+  readonly shadows: ShadowRuns
 }
 
 /** Everything the HTTP side is built from. */

@@ -15,6 +15,7 @@ export const OPENAPI_BASE = {
     { name: 'openai', description: 'The routes OpenAI’s clients know.' },
     { name: 'tasks', description: 'Stable names that point to adapter versions.' },
     { name: 'adapters', description: 'Adapters and their immutable versions.' },
+    { name: 'vllm', description: 'The calls that controllers made for vLLM know.' },
     { name: 'text', description: 'Tokens and text.' },
     { name: 'operations', description: 'Health and metrics.' },
   ],

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { clientSignal } from './client-signal.ts'
-import type { ServerDeps } from './deps.ts'
+import type { RouteDeps } from './deps.ts'
 import { collect } from './generation/collect.ts'
 import type { Outcome } from './generation/collect.ts'
 import type { GenerationPlan } from './generation/plan.ts'
@@ -19,7 +19,7 @@ export interface AnswerFormat<Answer extends object> {
 
 /** Runs a plan and answers in the given format: one JSON body, or server-sent events. */
 export async function respond<Answer extends object>(
-  deps: ServerDeps,
+  deps: RouteDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   plan: GenerationPlan,

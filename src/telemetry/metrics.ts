@@ -15,6 +15,8 @@ export interface TierNumbers {
   readonly hits: number
   readonly loads: number
   readonly evictions: number
+  /** Left out where loads do not fail. */
+  readonly failedLoads?: number
 }
 
 /** Where the numbers come from that are read when somebody asks, not counted as they happen. */
@@ -82,6 +84,15 @@ export class Metrics {
     'version',
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
+
+  readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
+    'task',
+    'result',
+  ])
+  readonly #shadowTokens = this.#counter('shadow_tokens_total', 'Tokens compared with a shadow’s.', ['task'])
+  readonly #shadowAgreed = this.#counter('shadow_agreed_tokens_total', 'Tokens before the first that differed.', [
+    'task',
+  ])
 
   /** `process: false` leaves the figures of the process itself out. */
   constructor(options: { readonly process?: boolean } = {}) {
@@ -157,6 +168,14 @@ export class Metrics {
     }
   }
 
+  /** `tokens` and `agreed` are 0 where nothing was compared. */
+  shadowEnded(task: string, result: string, tokens: number, agreed: number): void {
+    const label = this.#tasks.label(task)
+    this.#shadowRuns.inc({ task: label, result })
+    this.#shadowTokens.inc({ task: label }, tokens)
+    this.#shadowAgreed.inc({ task: label }, agreed)
+  }
+
   refused(code: string): void {
     this.#refused.inc({ code })
   }
@@ -183,6 +202,7 @@ export class Metrics {
     const hits = this.#counter('tier_hits_total', 'Requests that found their version in a tier.', ['tier'])
     const loads = this.#counter('tier_loads_total', 'Versions brought into a tier.', ['tier'])
     const evictions = this.#counter('tier_evictions_total', 'Versions pushed out of a tier.', ['tier'])
+    const failed = this.#counter('tier_failed_loads_total', 'Loads into a tier that failed.', ['tier'])
     return (numbers) => {
       const labels = { tier: numbers.tier }
       bytes.set(labels, numbers.bytes)
@@ -191,6 +211,7 @@ export class Metrics {
       assign(hits, numbers.hits, labels)
       assign(loads, numbers.loads, labels)
       assign(evictions, numbers.evictions, labels)
+      if (numbers.failedLoads !== undefined) assign(failed, numbers.failedLoads, labels)
     }
   }
 

@@ -9,6 +9,11 @@ export interface RegistryNumbers {
   readonly draining: number
   readonly rejected: number
   readonly leases: number
+  readonly cutOff: number
+  readonly failed: number
+  readonly kept: number
+  readonly unmetPins: number
+  readonly prefetches: number
   readonly imports: number
   readonly activations: number
   readonly rollbacks: number
@@ -23,6 +28,15 @@ export const REGISTRY_METRICS: readonly ReadMetric<RegistryNumbers>[] = [
   gauge('draining_versions', 'Deleted versions that running requests still use.', (r) => r.draining),
   gauge('rejected_versions', 'Dropped folders and stored versions that cannot be used.', (r) => r.rejected),
   gauge('leases', 'Leases held by requests.', (r) => r.leases),
+  counter(
+    'drain_cut_off_total',
+    'Requests ended because the time to finish with a deleted version was over.',
+    (r) => r.cutOff,
+  ),
+  gauge('failed_versions', 'Versions whose loads failed so often that they are given up.', (r) => r.failed),
+  gauge('pinned_versions', 'Versions kept in memory by pins.', (r) => r.kept),
+  gauge('unmet_pins', 'Pinned versions that are not in memory.', (r) => r.unmetPins),
+  counter('prefetches_total', 'Loads begun before a request needed them.', (r) => r.prefetches),
   counter('imports_total', 'Folders dropped into the store that became versions.', (r) => r.imports),
   counter('activations_total', 'Activations of a version for a task.', (r) => r.activations),
   counter('rollbacks_total', 'Rollbacks of a task.', (r) => r.rollbacks),

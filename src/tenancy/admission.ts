@@ -11,6 +11,8 @@ export interface AdmissionLimits extends FairQueueLimits {
 export interface Pass {
   /** Milliseconds the first sequence waited for its place so far. */
   readonly queueMs: number
+  /** Whether the first sequence waits for its place. */
+  readonly waits: boolean
   /** Resolves when sequence `index` may enter the engine. Rejects with the signal's reason when that aborts first. */
   turn(index: number, signal: AbortSignal): Promise<void>
   /** Frees the place of one sequence. Idempotent. */
@@ -79,6 +81,11 @@ export class Admission {
     return this.#pass(tenant, tickets)
   }
 
+  /** Whether a sequence more could run now without anybody having to wait for it. */
+  get hasFreePlace(): boolean {
+    return this.#queue.waiting === 0 && this.#queue.running < this.#queue.limits.places
+  }
+
   stats(): AdmissionStats {
     let requests = 0
     for (const open of this.#open.values()) requests += open
@@ -114,6 +121,9 @@ export class Admission {
     return {
       get queueMs() {
         return (firstTurnAt ?? performance.now()) - entered
+      },
+      get waits() {
+        return at(0).state === 'waiting'
       },
       turn: async (index, signal) => {
         const ticket = at(index)

@@ -8,6 +8,7 @@ import { curlArguments } from '../support/command.ts'
 function task(name: string, prompt: string | null): TaskRecord {
   return {
     ...{ name, prompt, description: '', routes: [], system: null, defaults: {}, history: [] },
+    ...{ shadow: null, pinned: false },
     ...{ revision: 1, createdAt: '', updatedAt: '' },
   }
 }

@@ -7,7 +7,7 @@ import type { Step } from '../../src/engine/scheduler.ts'
 import { Scheduler } from '../../src/engine/scheduler.ts'
 import { Sequence } from '../../src/engine/sequence.ts'
 
-function sequence(id: number, promptLength: number, maxTokens = 8): Sequence {
+function sequence(id: number, promptLength: number, maxTokens = 8, background = false): Sequence {
   const request: GenerationRequest = {
     tokens: new Int32Array(promptLength).fill(1),
     mix: [],
@@ -16,6 +16,7 @@ function sequence(id: number, promptLength: number, maxTokens = 8): Sequence {
     stopTokens: [],
     logprobs: null,
     promptLogprobs: false,
+    background,
   }
   return new Sequence(id, request, 0)
 }
@@ -23,6 +24,18 @@ function sequence(id: number, promptLength: number, maxTokens = 8): Sequence {
 const always = (): boolean => true
 
 describe('Scheduler', () => {
+  it('lets every other sequence pass one in the background', () => {
+    const scheduler = new Scheduler({ slots: 1, prefillChunk: 4 })
+    scheduler.add(sequence(1, 2, 8, true))
+    scheduler.add(sequence(2, 2))
+    expect(scheduler.admit((next) => next.id === 1)).toBeNull()
+    const first = scheduler.admit(always)
+    expect(first?.id).toBe(2)
+    scheduler.remove(first!)
+    expect(scheduler.admit(always)?.id).toBe(1)
+    scheduler.checkIntegrity()
+  })
+
   it('evaluates a long prompt in chunks with a decode step between them', () => {
     const scheduler = new Scheduler({ slots: 2, prefillChunk: 4 })
     scheduler.add(sequence(1, 2))

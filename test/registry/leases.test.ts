@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Lease } from '../../src/registry/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import { fakeDigest, readFakeAdapter } from '../support/fake-adapter.ts'
@@ -81,14 +81,14 @@ describe('deletion', () => {
     expect(await messageOf(() => registry.deleteAdapter('a'))).toMatch(/"t1", "t2"/)
     await registry.deleteTask('t1')
     await registry.putTask('t2', { routes: [] }, 'me')
-    expect(await registry.deleteVersion('a', 1)).toBe('deleted')
-    expect(await registry.deleteAdapter('a')).toBe('deleted')
+    expect(await registry.deleteVersion('a', 1)).toEqual({ status: 'deleted' })
+    expect(await registry.deleteAdapter('a')).toEqual({ status: 'deleted' })
   })
 
   it('removes files and memory at once when nobody uses them', async () => {
     const { registry, host, storeDir } = await openRegistry()
     await upload(registry, 'acme/a', { effect: 1 })
-    expect(await registry.deleteAdapter('acme/a')).toBe('deleted')
+    expect(await registry.deleteAdapter('acme/a')).toEqual({ status: 'deleted' })
     await registry.close()
     expect([...host.held.keys()]).toEqual([])
     for (const folder of ['adapters', '.trash']) expect(await readdir(join(storeDir, folder))).toEqual([])
@@ -100,7 +100,7 @@ describe('deletion', () => {
     const record = await upload(registry, 'a', { effect: 1 })
     const resolution = registry.resolve({ model: 'a' }, 'x')
     const [first, second] = [await registry.acquire(resolution), await registry.acquire(resolution)]
-    expect(await registry.deleteVersion('a', 1)).toBe('draining')
+    expect(await registry.deleteVersion('a', 1)).toMatchObject({ status: 'draining' })
     expect(await codeOf(() => registry.resolve({ model: 'a@v1' }, 'x'))).toBe('model_not_found')
     expect(registry.getAdapter('a', 'x').versions).toMatchObject([{ version: 1, state: 'draining' }])
     expect(existsSync(join(storeDir, 'adapters', 'a'))).toBe(false)
@@ -129,7 +129,7 @@ describe('deletion', () => {
       },
     })
     const pending = lease(registry, 'a')
-    expect(await registry.deleteAdapter('a')).toBe('draining')
+    expect(await registry.deleteAdapter('a')).toMatchObject({ status: 'draining' })
     // Time enough for the files to be removed, if anything removed them.
     await new Promise((resolve) => setTimeout(resolve, 50))
     open()
@@ -169,6 +169,65 @@ describe('deletion', () => {
     expect(registry.getAdapter('a', 'x').versions.map(({ version, state }) => [version, state])).toEqual([[2, 'ready']])
     expect(host.held.has(digest)).toBe(true)
     ;(await lease(registry, 'a@v2')).release()
+    registry.checkIntegrity()
+  })
+
+  it('ends who still runs at the deadline, and nobody else', async () => {
+    const { registry } = await openRegistry()
+    await upload(registry, 'a', { effect: 1 })
+    await upload(registry, 'b', { effect: 1 })
+    await upload(registry, 'c', { effect: 2 })
+    const held = await lease(registry, 'a')
+    const others = [await lease(registry, 'b'), await lease(registry, 'c')]
+    const before = Date.now()
+    const deletion = await registry.deleteVersion('a', 1, 0.03)
+    expect(deletion).toMatchObject({ status: 'draining', holders: 1 })
+    expect(held.signal.aborted).toBe(false)
+    if (deletion.status === 'draining') expect(Date.parse(deletion.deadline)).toBeGreaterThanOrEqual(before + 30)
+    await vi.waitFor(() => expect(held.signal.aborted).toBe(true))
+    expect(held.signal.reason).toMatchObject({ code: 'version_deleted' })
+    expect(others.map(({ signal }) => signal.aborted)).toEqual([false, false])
+    expect(registry.stats().cutOff).toBe(1)
+    for (const one of [held, ...others]) one.release()
+    registry.checkIntegrity()
+  })
+
+  it('without time to drain is refused with the number of holders', async () => {
+    const { registry } = await openRegistry()
+    await upload(registry, 'a', { effect: 1 })
+    const held = [await lease(registry, 'a'), await lease(registry, 'a')]
+    expect(await messageOf(() => registry.deleteVersion('a', 1, 0))).toMatch(/2 requests use it/)
+    expect(await codeOf(() => registry.deleteAdapter('a', 0))).toBe('adapter_in_use')
+    for (const one of held) one.release()
+    for (const seconds of [-1, NaN, 1e9])
+      expect(await codeOf(() => registry.deleteVersion('a', 1, seconds))).toBe('invalid_request')
+    expect(await registry.deleteVersion('a', 1, 0)).toEqual({ status: 'deleted' })
+  })
+
+  it('is not undone by a load that ends after it, whoever still waits for that', async () => {
+    const first = await openRegistry()
+    const { digest } = await upload(first.registry, 'a', { effect: 1 })
+    await first.registry.close()
+    let open = (): void => undefined
+    const gate = new Promise<void>((resolve) => (open = resolve))
+    const { registry, host } = await openRegistry({
+      storeDir: first.storeDir,
+      reader: async (dir) => {
+        const read = await readFakeAdapter(dir)
+        await gate
+        return read
+      },
+    })
+    const pending = codeOf(() => lease(registry, 'a'))
+    await registry.deleteVersion('a', 1, 0.01)
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    open()
+    expect(await pending).toBe('version_deleted')
+    expect(await codeOf(() => lease(registry, 'a@v1'))).toBe('model_not_found')
+    await registry.scan()
+    expect(registry.listAdapters('*')).toEqual([])
+    expect(host.held.has(digest)).toBe(false)
+    expect(registry.stats()).toMatchObject({ leases: 0, draining: 0, memory: { versions: 0, pinned: 0 } })
     registry.checkIntegrity()
   })
 

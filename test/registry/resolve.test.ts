@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Catalogue } from '../../src/registry/catalogue.ts'
 import type { Resolution, Route, Target, TaskRecord } from '../../src/registry/records.ts'
-import { chooseRoute, resolveTarget } from '../../src/registry/resolve.ts'
+import { chooseRoute, resolveTarget, stickyPoint } from '../../src/registry/resolve.ts'
 import type { VersionDocument } from '../../src/registry/store/port.ts'
 import { codeOf, messageOf } from '../support/registry-fixture.ts'
 import { newTask, newVersion } from './store/conformance.ts'
@@ -22,7 +22,7 @@ add('copy', 1, 1)
 add('foreign', 1, 5, 'sha256:another-base')
 
 function task(name: string, routes: readonly Route[]): TaskRecord {
-  return { ...newTask(name, 1), routes }
+  return { ...newTask(name, 1), routes, shadow: null }
 }
 
 const tasks = new Map(
@@ -34,6 +34,18 @@ const tasks = new Map(
       { adapter: 'plain', version: 1, weight: 95 },
       { adapter: 'plain', version: 2, weight: 5 },
     ]),
+    {
+      ...task('shadowed', [{ adapter: 'plain', version: 1, weight: 1 }]),
+      shadow: { adapter: 'plain', version: 2, sample: 0.25 },
+    },
+    {
+      ...task('stale-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
+      shadow: { adapter: 'plain', version: 3, sample: 1 },
+    },
+    {
+      ...task('own-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
+      shadow: { adapter: 'copy', version: 1, sample: 1 },
+    },
     task('stale', [{ adapter: 'plain', version: 3, weight: 1 }]),
     task('dangling', [{ adapter: 'plain', version: 9, weight: 1 }]),
     task('plain-task', [{ adapter: 'plain', version: 1, weight: 1 }]),
@@ -135,5 +147,47 @@ describe('resolveTarget', () => {
       [1, 1_000],
       [3, 2_000],
     ])
+  })
+})
+
+describe('a sticky key', () => {
+  const shareOf = (version: number, keys: number): number => {
+    let hits = 0
+    for (let n = 0; n < keys; n++)
+      if (resolve({ task: 'canary', sticky: `user-${n}` }).adapters[0]?.version === version) hits++
+    return hits / keys
+  }
+
+  it('always takes the same route, and the keys share the routes by weight', () => {
+    for (const random of [0, 0.5, 0.999])
+      expect(mixOf({ task: 'canary', sticky: 'ann' }, 'acme', random)).toEqual(mixOf({ task: 'canary', sticky: 'ann' }))
+    expect(shareOf(2, 20_000)).toBeGreaterThan(0.045)
+    expect(shareOf(2, 20_000)).toBeLessThan(0.055)
+  })
+
+  it('falls differently for different tasks, and stays with a canary that grows', () => {
+    expect(stickyPoint('a', 'ann')).not.toBe(stickyPoint('b', 'ann'))
+    const routes = (canary: number): Route[] => [
+      { adapter: 'plain', version: 1, weight: 100 - canary },
+      { adapter: 'plain', version: 2, weight: canary },
+    ]
+    for (let n = 0; n < 1_000; n++) {
+      const point = stickyPoint('canary', `user-${n}`)
+      if (chooseRoute(routes(5), point)?.version === 2) expect(chooseRoute(routes(20), point)?.version).toBe(2)
+    }
+  })
+})
+
+describe('a shadow', () => {
+  it('goes with its sample of the requests that took the task’s routes', () => {
+    expect(resolve({ task: 'shadowed' }, 'x', 0.24).shadow).toMatchObject({ adapter: 'plain', version: 2 })
+    expect(resolve({ task: 'shadowed' }, 'x', 0.25).shadow).toBeNull()
+    expect(resolve({ task: 'shadowed', adapters: [] }, 'x', 0).shadow).toBeNull()
+    expect(resolve({ model: 'plain' }, 'x', 0).shadow).toBeNull()
+  })
+
+  it('is left out, and nothing fails, when it cannot be served or is what answers', () => {
+    expect(resolve({ task: 'stale-shadow' }, 'x', 0)).toMatchObject({ shadow: null, adapters: [{ version: 1 }] })
+    expect(resolve({ task: 'own-shadow' }, 'x', 0).shadow).toBeNull()
   })
 })

@@ -3,6 +3,7 @@ import { Catalogue } from '../../src/registry/catalogue.ts'
 import { Changes } from '../../src/registry/changes.ts'
 import { FilesystemStore } from '../../src/registry/store/filesystem.ts'
 import type { RegistryStore, StoreListing } from '../../src/registry/store/port.ts'
+import { NotesBook } from '../../src/registry/notes-book.ts'
 import { StoreFollower } from '../../src/registry/store-follower.ts'
 import { TaskBook } from '../../src/registry/task-book.ts'
 import { stageFake } from '../support/fake-adapter.ts'
@@ -43,7 +44,8 @@ async function following(): Promise<Following> {
     return listing
   }
   const onGone = ({ digest }: { digest: string }): void => void gone.push(digest)
-  const follower = new StoreFollower({ store: slow, catalogue, tasks, changes, log: silent, onGone })
+  const parts = { store: slow, catalogue, tasks, changes, log: silent, onGone }
+  const follower = new StoreFollower({ ...parts, notes: new NotesBook(slow), onFollowed: () => undefined })
   return setting
 }
 

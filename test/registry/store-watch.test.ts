@@ -79,7 +79,7 @@ describe('a folder dropped into the store', () => {
     expect(registry.listAdapters('*')).toEqual([])
     await dropFake(folder, 'garbage')
     for (let n = 0; n < 2; n++) await registry.scan()
-    expect(await registry.deleteAdapter('a')).toBe('deleted')
+    expect(await registry.deleteAdapter('a')).toEqual({ status: 'deleted' })
     await registry.scan()
     expect(registry.listAdapters('*')).toEqual([])
   })

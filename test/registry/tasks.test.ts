@@ -39,6 +39,20 @@ describe('tasks', () => {
     expect(served(registry, 't')).toEqual(['a@v1'])
   })
 
+  it('has a shadow that is pinned like a route, kept by activations, and in the way of deletion', async () => {
+    const { registry, storeDir } = await withVersions(3)
+    const input = { routes: [{ adapter: 'a', version: 1 }], shadow: { adapter: 'a', sample: 0.1 } }
+    const { task } = await registry.putTask('t', input, 'me')
+    expect(task.shadow).toEqual({ adapter: 'a', version: 3, sample: 0.1 })
+    await registry.activate('t', { adapter: 'a', version: 2 }, 'me')
+    expect(await codeOf(() => registry.deleteVersion('a', 3))).toBe('adapter_in_use')
+    const again = (await openRegistry({ storeDir })).registry
+    expect(again.getTask('t', 'x').shadow).toEqual(task.shadow)
+    await registry.putTask('t', { shadow: null }, 'me')
+    expect(registry.getTask('t', 'x').shadow).toBeNull()
+    expect(await registry.deleteVersion('a', 3)).toEqual({ status: 'deleted' })
+  })
+
   it('activates at once and rolls back through the history', async () => {
     const { registry } = await withVersions(3)
     await registry.putTask('t', { routes: [{ adapter: 'a', version: 1 }] }, 'me')
@@ -118,6 +132,10 @@ describe('tasks', () => {
     [{ routes: Array.from({ length: 17 }, () => ({ adapter: 'a' })) }, 'invalid_request'],
     [{ defaults: { max_token: 3 } as never }, 'invalid_request'],
     [{ defaults: { temperature: Infinity } }, 'invalid_request'],
+    [{ shadow: { adapter: 'nope' } }, 'adapter_not_found'],
+    [{ shadow: { adapter: 'a', version: 9 } }, 'version_not_found'],
+    [{ shadow: { adapter: 'a', sample: 0 } }, 'invalid_request'],
+    [{ shadow: { adapter: 'a', sample: 1.1 } }, 'invalid_request'],
   ])('refuses %j with %s and changes nothing', async (input, code) => {
     const { registry } = await withVersions(1)
     await registry.putTask('t', { description: 'kept' }, 'me')

@@ -123,9 +123,14 @@ describe('/v1/adapters', () => {
     expect((await as('k', 'DELETE', '/json')).statusCode).toBe(403)
     expect((await as('admin', 'DELETE', '/json')).json()).toMatchObject({ error: { code: 'adapter_in_use' } })
     expect((await as('k', 'DELETE', '/acme%2Fx/versions/v1')).statusCode).toBe(204)
-    fake.registry.deletion = 'draining'
-    const draining = await as('k', 'DELETE', '/acme%2Fx')
+    fake.registry.deletion = { status: 'draining', deadline: '2026-01-01T00:00:30.000Z', holders: 2 }
+    const draining = await as('k', 'DELETE', '/acme%2Fx?drain_seconds=30')
     expect(draining.statusCode).toBe(202)
-    expect(draining.json()).toEqual({ status: 'draining' })
+    expect(draining.json()).toEqual(fake.registry.deletion)
+    expect(fake.registry.drainSeconds).toBe(30)
+    for (const wrong of ['-1', '3601', 'x'])
+      expect((await as('k', 'DELETE', `/acme%2Fx?drain_seconds=${wrong}`)).json()).toMatchObject({
+        error: { code: 'invalid_request', param: 'drain_seconds' },
+      })
   })
 })

@@ -2,6 +2,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { TroupeError } from '../../src/core/errors.ts'
 import { fakeApp } from '../support/fake-app.ts'
 import type { FakeApp } from '../support/fake-app.ts'
 import { bytesOf } from '../support/fake-text.ts'
@@ -160,5 +161,19 @@ describe('server-sent events', () => {
     await settled()
     expect(fake.admission.stats()).toEqual(NOTHING)
     expect(fake.registry.released).toBe(fake.registry.leases)
+  })
+
+  it('ends with a named error when its version was deleted and the time to finish is over', async () => {
+    fake.engine.tokenMs = 5
+    fake.engine.script = () => bytesOf('x'.repeat(100))
+    fake.registry.revocation = new AbortController()
+    const error = new TroupeError('version_deleted', 'json@v1 was deleted')
+    setTimeout(() => fake.registry.revocation.abort(error), 30)
+    const { chunks } = await stream({ input: 'x' })
+    expect(chunks.at(-1)).toMatchObject({ error: { code: 'version_deleted' } })
+    expect(fake.registry.released).toBe(fake.registry.leases)
+    const whole = await fake.call({ method: 'POST', url: path, payload: { input: 'x' } })
+    expect([whole.statusCode, whole.json<{ error: { code: string } }>().error.code]).toEqual([410, 'version_deleted'])
+    fake.registry.revocation = new AbortController()
   })
 })

@@ -1,5 +1,10 @@
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Tier } from '../../src/core/generation.ts'
+import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
+import type { LoadPlan } from '../../src/registry/load-plan.ts'
+import type { NotesInput } from '../../src/registry/notes-book.ts'
+import { PendingUploads } from '../../src/registry/pending-uploads.ts'
+import type { PendingUpload } from '../../src/registry/pending-uploads.ts'
 import { canSee } from '../../src/registry/names.ts'
 import type {
   AdapterRecord,
@@ -10,6 +15,7 @@ import type {
   TaskRecord,
   VersionRecord,
 } from '../../src/registry/records.ts'
+import type { Deletion } from '../../src/registry/removal.ts'
 import type { Staging } from '../../src/registry/store/port.ts'
 import type { TaskInput } from '../../src/registry/task-changes.ts'
 import type { RegistryPort } from '../../src/server/deps.ts'
@@ -44,12 +50,21 @@ export class FakeRegistry implements RegistryPort {
   readonly uploads: Map<string, Buffer>[] = []
   /** Claims not given back. */
   claims = 0
+  readonly pending = new PendingUploads()
+  readonly imports: [string, string, string][] = []
+  readonly prefetched: string[] = []
   leases = 0
   released = 0
   discarded = 0
   tier: Tier = 'cold'
+  /** Thrown at those who do not want to wait for memory. */
+  failBackground: TroupeError | null = null
   failAcquire: TroupeError | null = null
-  deletion: 'deleted' | 'draining' = 'deleted'
+  deletion: Deletion = { status: 'deleted' }
+  /** Aborting it is what a passed deadline does to running requests. */
+  revocation = new AbortController()
+  drainSeconds: number | undefined
+  lastTarget: Target | null = null
 
   addAdapter(name: string, ...digestStarts: string[]): void {
     this.adapters.set(
@@ -63,16 +78,18 @@ export class FakeRegistry implements RegistryPort {
     const task = canSee(name, tenant) ? (this.tasks.get(name) ?? null) : null
     if (target.task !== undefined && !task) throw new TroupeError('task_not_found', `no task ${name}`)
     const listed = target.adapters?.map((item) => this.#pick(item.name, item.version, item.scale ?? 1, tenant))
+    this.lastTarget = target
     if (task) {
       const [route] = task.routes
-      return { task, adapters: listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : []) }
+      const shadow = task.shadow && this.#pick(task.shadow.adapter, task.shadow.version, 1, '*')
+      return { task, adapters: listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : []), shadow }
     }
-    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [] }
+    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [], shadow: null }
     const [adapter = '', version] = name.split('@v')
     if (!this.adapters.has(adapter) || !canSee(adapter, tenant))
       throw new TroupeError('model_not_found', `no model ${name}`, { param: 'model' })
     const own = this.#pick(adapter, version === undefined ? undefined : Number(version), 1, tenant)
-    return { task: null, adapters: [own, ...(listed ?? [])] }
+    return { task: null, adapters: [own, ...(listed ?? [])], shadow: null }
   }
 
   claim(): () => void {
@@ -80,7 +97,8 @@ export class FakeRegistry implements RegistryPort {
     return () => void (this.claims -= 1)
   }
 
-  async acquire(resolution: Resolution): Promise<Lease> {
+  async acquire(resolution: Resolution, wait = true): Promise<Lease> {
+    if (!wait && this.failBackground) throw this.failBackground
     if (this.failAcquire) throw this.failAcquire
     this.leases += 1
     let held = true
@@ -88,11 +106,60 @@ export class FakeRegistry implements RegistryPort {
       resolution,
       tiers: new Map(resolution.adapters.map(({ digest }) => [digest, this.tier])),
       loadMs: 3,
+      signal: this.revocation.signal,
       release: () => {
         if (held) this.released += 1
         held = false
       },
     }
+  }
+
+  async plan(
+    items: readonly { readonly name: string; readonly version?: number }[],
+    tenant: string,
+  ): Promise<LoadPlan> {
+    const adapters = items.map(({ name, version }) => {
+      const { digest, version: number } = this.#pick(name, version, 1, tenant)
+      return { adapter: name, version: number, digest, bytes: 512, tier: 'cold' as const, loadMs: 1.005 }
+    })
+    const tier = { fits: true, neededBytes: 512, freeBytes: 0, budgetBytes: 1_000 }
+    const evicts = [
+      { adapter: 'json', version: 2 },
+      { adapter: 'zeta/secret', version: 1 },
+    ]
+    return { adapters, memory: { ...tier, evicts }, device: { ...tier, fits: false, evicts: [] }, loadMs: 3 }
+  }
+
+  async importFolder(name: string, path: string, within: string): Promise<{ created: boolean }> {
+    this.imports.push([name, path, within])
+    this.addAdapter(name, 'eeee')
+    return { created: true }
+  }
+
+  deletedVersion(): null {
+    return null
+  }
+
+  prefetch(resolution: Resolution): void {
+    this.prefetched.push(...resolution.adapters.map(({ digest }) => digest))
+  }
+
+  beginUpload(adapter: string): PendingUpload {
+    return this.pending.begin(adapter)
+  }
+
+  async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {
+    return { ...this.getAdapter(name, '*'), ...input }
+  }
+
+  async describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord> {
+    const record = { ...this.getAdapter(name, '*').versions[version - 1]!, ...notes }
+    this.adapters.get(name)![version - 1] = record
+    return record
+  }
+
+  async retryVersion(name: string, version: number): Promise<VersionRecord> {
+    return this.getAdapter(name, '*').versions[version - 1]!
   }
 
   async stageUpload(): Promise<Staging> {
@@ -117,13 +184,17 @@ export class FakeRegistry implements RegistryPort {
     }
   }
 
-  async addVersion(name: string): Promise<{ record: VersionRecord; created: boolean }> {
+  async addVersion(
+    name: string,
+    _staging: Staging,
+    origin: { readonly notes?: VersionNotes },
+  ): Promise<{ record: VersionRecord; created: boolean }> {
     const content = Buffer.concat([...(this.uploads.at(-1)?.values() ?? [])]).toString('hex')
     if (content === '') throw new TroupeError('invalid_adapter', 'the files are empty', { param: 'files' })
     const versions = this.adapters.get(name) ?? []
     const known = versions.find(({ digest }) => digest.includes(content.slice(0, 16)))
     if (known) return { record: known, created: false }
-    const record = fakeVersion(name, versions.length + 1, content.slice(0, 16))
+    const record = { ...fakeVersion(name, versions.length + 1, content.slice(0, 16)), ...origin.notes }
     this.adapters.set(name, [...versions, record])
     return { record, created: true }
   }
@@ -138,7 +209,8 @@ export class FakeRegistry implements RegistryPort {
     return { name, createdAt: AT, versions }
   }
 
-  async deleteAdapter(name: string): Promise<'deleted' | 'draining'> {
+  async deleteAdapter(name: string, drainSeconds?: number): Promise<Deletion> {
+    this.drainSeconds = drainSeconds
     this.getAdapter(name, '*')
     for (const task of this.tasks.values())
       if (task.routes.some(({ adapter }) => adapter === name))
@@ -147,7 +219,7 @@ export class FakeRegistry implements RegistryPort {
     return this.deletion
   }
 
-  async deleteVersion(name: string, version: number): Promise<'deleted' | 'draining'> {
+  async deleteVersion(name: string, version: number): Promise<Deletion> {
     this.adapters.set(
       name,
       this.getAdapter(name, '*').versions.filter((record) => record.version !== version),
@@ -165,6 +237,11 @@ export class FakeRegistry implements RegistryPort {
       name,
       description: input.description ?? before?.description ?? '',
       routes: routes ?? before?.routes ?? [],
+      shadow:
+        input.shadow === undefined
+          ? (before?.shadow ?? null)
+          : input.shadow && { version: 1, sample: 1, ...input.shadow },
+      pinned: input.pinned ?? before?.pinned ?? false,
       prompt: input.prompt ?? before?.prompt ?? null,
       system: input.system ?? before?.system ?? null,
       defaults: input.defaults ?? before?.defaults ?? {},

@@ -15,7 +15,19 @@ const report: GenerationReport = {
 }
 
 function sources(overrides: Partial<MetricSources> = {}): MetricSources {
-  const figures = { adapters: 3, versions: 4, tasks: 2, draining: 0, rejected: 1, leases: 5 }
+  const figures = {
+    adapters: 3,
+    versions: 4,
+    tasks: 2,
+    draining: 0,
+    rejected: 1,
+    cutOff: 14,
+    failed: 15,
+    kept: 16,
+    unmetPins: 17,
+    prefetches: 18,
+    leases: 5,
+  }
   const tier = { tier: 'memory', bytes: 100, budgetBytes: 1000, versions: 2, hits: 9, loads: 4, evictions: 1 }
   return {
     engine: () => new FakeEngine().stats(),

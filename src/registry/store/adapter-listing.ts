@@ -1,10 +1,12 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { isNamePart } from '../names.ts'
+import type { AdapterNotes } from '../adapter-notes.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import type { DirectoryEntries } from './directory-cache.ts'
 import { isDigestFolder, parseVersion, VERSION_FILE } from './documents.ts'
 import { errnoOf } from './durable.ts'
+import { NOTES_FILE, NotesFiles } from './notes-files.ts'
 import type { DamagedEntry, DroppedFolder, StoreListing, VersionDocument } from './port.ts'
 import { visitInSlices } from './time-slices.ts'
 
@@ -20,6 +22,7 @@ interface KnownAdapter {
 
 interface Found {
   readonly known: Map<string, KnownAdapter>
+  readonly notes: Map<string, AdapterNotes>
   readonly dropped: DroppedFolder[]
   readonly failed: DamagedEntry[]
 }
@@ -32,7 +35,9 @@ interface Found {
 export class AdapterListing {
   readonly #root: string
   readonly #directories = new DirectoryCache()
+  readonly #notesFiles = new NotesFiles()
   #known = new Map<string, KnownAdapter>()
+  #notes = new Map<string, AdapterNotes>()
 
   constructor(root: string) {
     this.#root = root
@@ -42,7 +47,7 @@ export class AdapterListing {
     this.#directories.beginRound()
     const top = this.#directories.read(this.#root)
     if (!top) throw Object.assign(new Error(`${this.#root} is missing`), { code: 'ENOENT' })
-    const found: Found = { known: new Map(), dropped: [], failed: [] }
+    const found: Found = { known: new Map(), notes: new Map(), dropped: [], failed: [] }
     const { known, dropped, failed } = found
     const visit = (name: string): void => {
       try {
@@ -52,7 +57,10 @@ export class AdapterListing {
         const path = join(this.#root, name)
         failed.push({ kind: 'adapter', name, digest: null, path, message: messageOf(error) })
         for (const [adapter, former] of this.#known) {
-          if (adapter === name || adapter.startsWith(`${name}/`)) known.set(adapter, former)
+          if (adapter !== name && !adapter.startsWith(`${name}/`)) continue
+          known.set(adapter, former)
+          const notes = this.#notes.get(adapter)
+          if (notes) found.notes.set(adapter, notes)
         }
       }
     }
@@ -64,7 +72,8 @@ export class AdapterListing {
       if (versions.length > 0) adapters.set(name, versions)
       failed.push(...damaged)
     }
-    return { adapters, dropped, damaged: failed }
+    this.#notes = found.notes
+    return { adapters, notes: found.notes, dropped, damaged: failed }
   }
 
   #visit(name: string, found: Found): void {
@@ -91,16 +100,30 @@ export class AdapterListing {
     for (const [part, children] of inner) this.#visitAdapter(`${name}/${part}`, children, found)
   }
 
-  #visitAdapter(adapter: string, entries: DirectoryEntries, { known, dropped }: Found): void {
+  #visitAdapter(adapter: string, entries: DirectoryEntries, found: Found): void {
+    const { known, dropped } = found
     const dir = join(this.#root, adapter)
     const former = this.#known.get(adapter)
     const folders = entries.folders.filter(isDigestFolder)
     const unchanged = former && former.folders.join() === folders.join()
     known.set(adapter, unchanged ? former : this.#readVersions(adapter, folders, former))
+    if (entries.files.includes(NOTES_FILE)) this.#readNotes(adapter, dir, found)
     if (entries.files.includes(ADAPTER_CONFIG)) addDropped(adapter, dir, dropped)
     for (const sub of entries.folders) {
       if (!isDigestFolder(sub) && !sub.startsWith('.')) addDropped(adapter, join(dir, sub), dropped)
     }
+  }
+
+  /** Notes that cannot be read leave the adapter as it is: the former ones stay. */
+  #readNotes(adapter: string, dir: string, { notes, failed }: Found): void {
+    let read = this.#notes.get(adapter) ?? null
+    try {
+      read = this.#notesFiles.get(dir)
+    } catch (error) {
+      const path = join(dir, NOTES_FILE)
+      failed.push({ kind: 'adapter', name: adapter, digest: null, path, message: messageOf(error) })
+    }
+    if (read) notes.set(adapter, read)
   }
 
   #readVersions(adapter: string, folders: readonly string[], former: KnownAdapter | undefined): KnownAdapter {

@@ -2,6 +2,7 @@ import type { Method } from '../../core/branch.ts'
 import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../../core/json.ts'
+import { readNotes } from '../adapter-notes.ts'
 import type { ProbeResult } from '../records.ts'
 import type { VersionDocument } from './port.ts'
 
@@ -46,6 +47,7 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
     bytes: count(json, 'bytes'),
     probe: probeOf(json.probe),
     base: shared(bases, { name: stringOf(base, 'name'), fingerprint: stringOf(base, 'fingerprint') }),
+    ...readNotes(json),
   }
   if (document.adapter !== adapter) throw wrong('adapter', `"${adapter}", as the folder says`)
   if (document.digest !== `sha256:${folder}`) throw wrong('digest', `sha256:${folder}, as the folder says`)

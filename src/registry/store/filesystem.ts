@@ -1,9 +1,11 @@
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
+import type { AdapterNotes } from '../adapter-notes.ts'
 import { checkName, ownerOf } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
 import { AdapterListing } from './adapter-listing.ts'
+import { DirectoryCache } from './directory-cache.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
 import { errnoOf, replaceFile, storageError, flush, writeNewFile } from './durable.ts'
@@ -18,6 +20,7 @@ import type {
   Trashed,
   VersionDocument,
 } from './port.ts'
+import { NotesFiles } from './notes-files.ts'
 import { newTag } from './process-tag.ts'
 import { StagingFolder } from './staging.ts'
 import { TaskFiles } from './task-files.ts'
@@ -27,6 +30,7 @@ const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'
 /**
  * The store as a folder:
  *
+ *     adapters/<name>/.notes.json what people say about the adapter and its versions
  *     adapters/<name>/<digest>/   one version: its files and version.json; comes by one rename, never changes
  *     tasks/<name>.json           one task; replaced by one rename
  *     .staging/                   uploads in progress
@@ -38,6 +42,7 @@ export class FilesystemStore implements RegistryStore {
   readonly #root: string
   readonly #adapters: AdapterListing
   readonly #tasks: TaskFiles
+  readonly #notes = new NotesFiles()
 
   private constructor(root: string) {
     this.#root = root
@@ -98,6 +103,7 @@ export class FilesystemStore implements RegistryStore {
         return new TroupeError('version_not_found', `adapter "${adapter}" has no version ${digest}`)
       })
       // The last version gone, the name is free; anything else that lies in the folder keeps it.
+      if (!(await this.#children(adapter)).some(isDigestFolder)) await this.#notes.delete(this.#adapterFolder(adapter))
       await this.#removeEmpty(adapter)
       return { folderOf: () => trash, remove: () => removeTree(trash) }
     })
@@ -111,6 +117,25 @@ export class FilesystemStore implements RegistryStore {
       })
       await this.#removeEmpty(adapter)
       return { folderOf: (digest) => join(trash, digestFolder(digest)), remove: () => removeTree(trash) }
+    })
+  }
+
+  async getNotes(adapter: string): Promise<AdapterNotes | null> {
+    return this.#notes.get(this.#adapterFolder(adapter))
+  }
+
+  async putNotes(adapter: string, notes: AdapterNotes, expected: number): Promise<void> {
+    const folder = this.#adapterFolder(adapter)
+    await this.#locked('adapter', adapter, folder, async () => {
+      const revision = (await this.#notes.get(folder))?.revision ?? 0
+      if (revision !== expected) {
+        const message = `the notes of adapter "${adapter}" changed meanwhile: they are at revision ${revision}; read them again and repeat`
+        throw new TroupeError('conflict', message)
+      }
+      if (!(await this.#children(adapter)).some(isDigestFolder)) {
+        throw new TroupeError('adapter_not_found', `there is no adapter "${adapter}"`)
+      }
+      await this.#notes.put(folder, notes, join(this.#root, '.staging', newTag()))
     })
   }
 
@@ -147,6 +172,12 @@ export class FilesystemStore implements RegistryStore {
 
   async stageDropped(folder: DroppedFolder): Promise<Staging> {
     return stageDropped(folder, await StagingFolder.create(join(this.#root, '.staging')))
+  }
+
+  async stageFolder(dir: string): Promise<Staging> {
+    const entries = await new DirectoryCache().read(dir)
+    const files = (entries?.files ?? []).map((name) => ({ name, size: 0, mtimeMs: 0 }))
+    return this.stageDropped({ adapter: '', dir, files })
   }
 
   async clearDropped(folder: DroppedFolder): Promise<void> {

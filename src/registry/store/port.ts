@@ -1,3 +1,4 @@
+import type { AdapterNotes } from '../adapter-notes.ts'
 import type { TaskRecord, VersionRecord } from '../records.ts'
 
 /** What the store keeps beside the files of a version: written once, never changed. */
@@ -51,6 +52,8 @@ export interface StoreListing {
   /** Versions by adapter, ascending by number. */
   readonly adapters: ReadonlyMap<string, readonly VersionDocument[]>
   readonly tasks: ReadonlyMap<string, TaskRecord>
+  /** Notes by adapter, where there are any. */
+  readonly notes: ReadonlyMap<string, AdapterNotes>
   readonly dropped: readonly DroppedFolder[]
   readonly damaged: readonly DamagedEntry[]
 }
@@ -78,6 +81,12 @@ export interface RegistryStore {
   deleteVersion(adapter: string, digest: string): Promise<Trashed>
   /** Deletes the adapter with everything in its folder. @throws TroupeError `adapter_not_found` */
   deleteAdapter(adapter: string): Promise<Trashed>
+  getNotes(adapter: string): Promise<AdapterNotes | null>
+  /**
+   * Compare-and-swap: stores the notes if the stored revision is `expected` (0 = there are none), durably.
+   * @throws TroupeError `conflict`, `adapter_not_found`
+   */
+  putNotes(adapter: string, notes: AdapterNotes, expected: number): Promise<void>
   getTask(name: string): Promise<TaskRecord | null>
   /**
    * Compare-and-swap: stores the task if the stored revision is `expected` (null = there is none), durably.
@@ -90,6 +99,8 @@ export interface RegistryStore {
   list(): Promise<StoreListing>
   /** Stages the files of a dropped folder, which stays as it is. @throws TroupeError `pickle_refused` */
   stageDropped(folder: DroppedFolder): Promise<Staging>
+  /** Stages the files of any local folder, which stays as it is. @throws TroupeError `pickle_refused` */
+  stageFolder(dir: string): Promise<Staging>
   /** Removes the staged files from where they were dropped; what else lies there stays. */
   clearDropped(folder: DroppedFolder): Promise<void>
 }

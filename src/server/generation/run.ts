@@ -3,7 +3,7 @@ import type { TokenLogprob } from '../../core/generation.ts'
 import type { Lease } from '../../registry/records.ts'
 import type { Pass } from '../../tenancy/admission.ts'
 import { ClientGoneError } from '../client-signal.ts'
-import type { ServerDeps } from '../deps.ts'
+import type { RouteDeps } from '../deps.ts'
 import { merge } from './merge.ts'
 import type { Source } from './merge.ts'
 import type { GenerationPlan } from './plan.ts'
@@ -12,6 +12,7 @@ import { provenanceOf } from './provenance.ts'
 import type { Provenance, Usage } from './provenance.ts'
 import { runSequence } from './sequence.ts'
 import type { SequenceEvent, TextToken } from './sequence.ts'
+import { AnswerRecorder } from '../shadow/answer-recorder.ts'
 import { Tally } from './tally.ts'
 
 /** What is known once the last sequence has ended. */
@@ -27,7 +28,7 @@ export type RunEvent =
   /** `end` is set on the last event of a request. */
   | { readonly type: 'finish'; readonly index: number; readonly reason: 'stop' | 'length'; readonly end: RunEnd | null }
 
-type Needs = Pick<ServerDeps, 'engine' | 'registry' | 'text' | 'admission' | 'metrics' | 'log' | 'settings'>
+type Needs = Pick<RouteDeps, 'engine' | 'registry' | 'text' | 'admission' | 'metrics' | 'log' | 'settings' | 'shadows'>
 
 /**
  * Runs a plan: quota and place in the queue, lease, engine, text. Everything taken is given back when the generator ends,
@@ -41,20 +42,26 @@ export async function* runGeneration(
   const pass = enter(deps, plan)
   const unclaim = deps.registry.claim(plan.resolution)
   const tally = new Tally(plan, deps.metrics)
+  const recorder = plan.resolution.shadow ? new AnswerRecorder() : null
   let lease: Lease | null = null
   let status: 'ok' | 'cancelled' | 'error' = 'cancelled'
   let failure: unknown = null
   try {
+    if (pass.waits) deps.registry.prefetch(plan.resolution)
     await pass.turn(0, signal)
     lease = await deps.registry.acquire(plan.resolution)
     let open = sequenceCount(plan)
-    for await (const { index, event } of merge(sources(deps, plan, pass, tally), signal)) {
+    const either = AbortSignal.any([signal, lease.signal])
+    for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
       if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
       else if (event.type === 'finish') {
         open -= 1
         if (open === 0) status = 'ok'
         yield { ...event, index, end: open === 0 ? endOf(deps, tally, pass, lease) : null }
-      } else yield { ...event, index }
+      } else {
+        if (event.type === 'text' && index === 0) recorder?.add(event)
+        yield { ...event, index }
+      }
     }
   } catch (error) {
     if (!(error instanceof ClientGoneError)) {
@@ -68,6 +75,7 @@ export async function* runGeneration(
     const queueMs = pass.queueMs + tally.engineQueueMs
     pass.leave()
     tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)
+    if (recorder && status === 'ok') deps.shadows.offer(plan, recorder.answer)
   }
 }
 

@@ -10,7 +10,11 @@ export function resolveTarget(
   registry: RegistryPort,
   caller: Caller,
   named: Pick<Target, 'model' | 'task'>,
-  adapters: SamplingBody['adapters'],
+  {
+    adapters,
+    sticky_key: key,
+    user,
+  }: Pick<SamplingBody, 'adapters' | 'sticky_key'> & { readonly user?: string | null },
 ): Resolution {
   const view = viewOf(caller)
   const mix = adapters?.map(({ name, version, scale }) => ({
@@ -18,7 +22,8 @@ export function resolveTarget(
     ...(version === undefined ? {} : { version: versionNumber(registry.getAdapter(name, view), version) }),
     ...(scale === undefined ? {} : { scale }),
   }))
-  return registry.resolve({ ...named, ...(mix ? { adapters: mix } : {}) }, view)
+  const sticky = key ?? user
+  return registry.resolve({ ...named, ...(mix ? { adapters: mix } : {}), ...(sticky ? { sticky } : {}) }, view)
 }
 
 /** The number of the version a client means by `"v3"`, `"3"`, `3` or (the beginning of) a digest. Throws `version_not_found`. */

@@ -2,6 +2,9 @@ import multipart from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { TroupeError } from '../../core/errors.ts'
+import { parseJsonObject } from '../../core/json.ts'
+import { readNotes } from '../../registry/adapter-notes.ts'
+import type { VersionNotes } from '../../registry/adapter-notes.ts'
 import type { Staging } from '../../registry/store/port.ts'
 import { assertMayAlter } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
@@ -20,7 +23,11 @@ const schema = {
   consumes: ['multipart/form-data'],
   params: Strict({ name: Name }),
   body: Type.Object(
-    { files: Type.Array(Type.String({ format: 'binary' })) },
+    {
+      files: Type.Array(Type.String({ format: 'binary' })),
+      description: Type.Optional(Type.String()),
+      labels: Type.Optional(Type.String({ description: 'A JSON object of texts.' })),
+    },
     { title: 'AdapterFiles', additionalProperties: true },
   ),
   response: {
@@ -46,14 +53,21 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
     const { caller, params } = request
     assertMayAlter(caller, params.name)
     const staging = await registry.stageUpload()
+    const pending = registry.beginUpload(params.name)
     try {
-      await receiveFiles(request, staging, settings.uploadLimitBytes)
-      const origin = { source: 'upload' as const, by: caller.tenant }
+      const notes = await receiveFiles(request, staging, settings.uploadLimitBytes)
+      pending.validating()
+      const origin = { source: 'upload' as const, by: caller.tenant, notes }
       const { record, created } = await registry.addVersion(params.name, staging, origin)
+      pending.finish()
       metrics.uploadEnded(created ? 'created' : 'known')
       return await reply.code(created ? 201 : 200).send(versionBody(record))
     } catch (error) {
-      metrics.uploadEnded(toTroupeError(error).code)
+      const { code, message, status } = toTroupeError(error)
+      // Only what was looked at and found wrong is a rejected version.
+      if (status === 400 && code !== 'invalid_request') pending.reject(`${code}: ${message}`)
+      else pending.finish()
+      metrics.uploadEnded(code)
       await staging.discard()
       throw error
     }
@@ -61,20 +75,19 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
 }
 
 /** Streams every file of the form into the staging folder; `limit` = bytes of all of them together. */
-async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<void> {
+async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<VersionNotes> {
   if (!request.isMultipart())
     throw new TroupeError('unsupported_media_type', 'send the files as multipart/form-data, for example with `curl -F`')
   const announced = Number(request.headers['content-length'] ?? 0)
   if (announced > limit + MULTIPART_OVERHEAD_BYTES) throw tooLarge(limit)
   let room = limit
+  let notes: VersionNotes = {}
   let files = 0
   for await (const part of request.parts()) {
-    if (part.type === 'field')
-      throw new TroupeError(
-        'invalid_request',
-        `the form has a text field \`${part.fieldname}\`: only files are taken, with their file names`,
-        { param: part.fieldname },
-      )
+    if (part.type === 'field') {
+      notes = { ...notes, ...noteField(part.fieldname, part.value) }
+      continue
+    }
     files += 1
     room -= await staging.write(part.filename, part.file, room)
   }
@@ -82,6 +95,18 @@ async function receiveFiles(request: FastifyRequest, staging: Staging, limit: nu
     throw new TroupeError('invalid_request', 'the form has no files: send the config and the weights of one adapter', {
       param: 'files',
     })
+  return notes
+}
+
+function noteField(name: string, value: unknown): VersionNotes {
+  const text = typeof value === 'string' ? value : ''
+  if (name === 'description') return readNotes({ description: text })
+  if (name === 'labels') return readNotes({ labels: parseJsonObject(text, 'labels', 'invalid_request') })
+  throw new TroupeError(
+    'invalid_request',
+    `the form has a text field \`${name}\`: taken are files with their file names, \`description\` and \`labels\` (a JSON object)`,
+    { param: name },
+  )
 }
 
 /** Boundaries and part headers, generously. */

@@ -1,10 +1,20 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
+import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../registry/drain-deadlines.ts'
+import type { Deletion } from '../../registry/removal.ts'
 import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
 import type { ServerDeps } from '../deps.ts'
 import { versionNumber } from '../generation/target.ts'
-import { AdapterSchema, DrainingSchema, VersionSchema, adapterBody, versionBody } from '../schemas/adapters.ts'
+import {
+  AdapterPatch,
+  AdapterSchema,
+  DrainingSchema,
+  VersionPatch,
+  VersionSchema,
+  adapterBody,
+  versionBody,
+} from '../schemas/adapters.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../schemas/common.ts'
 
 const DEFAULT_PAGE = 100
@@ -12,6 +22,15 @@ const MAX_PAGE = 1000
 
 const byName = Strict({ name: Name })
 const byVersion = Strict({ name: Name, version: VersionRef })
+const byDrain = Strict({
+  drain_seconds: Type.Optional(
+    Type.Number({
+      minimum: 0,
+      maximum: MAX_DRAIN_SECONDS,
+      description: `How long requests in flight may finish; 0 = refuse with 409 if there are any. Default ${DEFAULT_DRAIN_SECONDS}.`,
+    }),
+  ),
+})
 const tags = ['adapters']
 const deleted = { 202: DrainingSchema, 204: { ...Type.Null(), description: 'It is gone.' } }
 
@@ -47,11 +66,35 @@ const schemas = {
     params: byVersion,
     response: { 200: VersionSchema(), ...errorResponses(400, 401, 404) },
   },
+  patch: {
+    operationId: 'describeAdapter',
+    tags,
+    summary: 'Change an adapter’s description and labels, or pin it',
+    params: byName,
+    body: AdapterPatch,
+    response: { 200: AdapterSchema, ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
+  },
+  patchVersion: {
+    operationId: 'describeAdapterVersion',
+    tags,
+    summary: 'Change a version’s description and labels',
+    params: byVersion,
+    body: VersionPatch,
+    response: { 200: VersionSchema(), ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
+  },
+  retry: {
+    operationId: 'retryAdapterVersion',
+    tags,
+    summary: 'Load a version now whose loads failed',
+    params: byVersion,
+    response: { 200: VersionSchema(), ...errorResponses(400, 401, 403, 404, 409, 500, 503) },
+  },
   delete: {
     operationId: 'deleteAdapter',
     tags,
     summary: 'Delete an adapter with all its versions',
     params: byName,
+    querystring: byDrain,
     response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
   },
   deleteVersion: {
@@ -59,6 +102,7 @@ const schemas = {
     tags,
     summary: 'Delete one version',
     params: byVersion,
+    querystring: byDrain,
     response: { ...deleted, ...errorResponses(400, 401, 403, 404, 409, 500) },
   },
 }
@@ -80,27 +124,51 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   )
 
   app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
+    const named = Number(String(params.version).replace(/^v/, ''))
+    const deleted = registry.deletedVersion(params.name, named, viewOf(caller))
+    if (deleted) return versionBody(deleted)
     const adapter = registry.getAdapter(params.name, viewOf(caller))
     const number = versionNumber(adapter, params.version)
     return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
   })
 
-  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params }, reply) => {
+  app.patch('/v1/adapters/:name', { schema: schemas.patch }, async ({ body, caller, params }) => {
     assertMayAlter(caller, params.name)
-    return answerDeleted(reply, await registry.deleteAdapter(params.name))
+    return adapterBody(await registry.describeAdapter(params.name, body))
+  })
+
+  app.patch(
+    '/v1/adapters/:name/versions/:version',
+    { schema: schemas.patchVersion },
+    async ({ body, caller, params }) => {
+      assertMayAlter(caller, params.name)
+      const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
+      return versionBody(await registry.describeVersion(params.name, number, body))
+    },
+  )
+
+  app.post('/v1/adapters/:name/versions/:version/retry', { schema: schemas.retry }, async ({ caller, params }) => {
+    assertMayAlter(caller, params.name)
+    const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
+    return versionBody(await registry.retryVersion(params.name, number))
+  })
+
+  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params, query }, reply) => {
+    assertMayAlter(caller, params.name)
+    return answerDeleted(reply, await registry.deleteAdapter(params.name, query.drain_seconds))
   })
 
   app.delete(
     '/v1/adapters/:name/versions/:version',
     { schema: schemas.deleteVersion },
-    async ({ caller, params }, reply) => {
+    async ({ caller, params, query }, reply) => {
       assertMayAlter(caller, params.name)
       const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
-      return answerDeleted(reply, await registry.deleteVersion(params.name, number))
+      return answerDeleted(reply, await registry.deleteVersion(params.name, number, query.drain_seconds))
     },
   )
 }
 
-function answerDeleted(reply: FastifyReply, result: 'deleted' | 'draining'): FastifyReply {
-  return result === 'deleted' ? reply.code(204).send() : reply.code(202).send({ status: 'draining' })
+function answerDeleted(reply: FastifyReply, deletion: Deletion): FastifyReply {
+  return deletion.status === 'deleted' ? reply.code(204).send() : reply.code(202).send(deletion)
 }

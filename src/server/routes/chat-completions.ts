@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../core/errors.ts'
 import type { App } from '../app.ts'
-import type { ServerDeps } from '../deps.ts'
+import type { RouteDeps } from '../deps.ts'
 import { chatFormat } from '../formats/chat-format.ts'
 import type { GenerationPlan } from '../generation/plan.ts'
 import { completePlan } from '../generation/planning.ts'
@@ -24,12 +24,12 @@ const schema = {
   body: ChatBody,
   response: {
     200: AnswerContent(ChatAnswer, 'The answers, `n` of them.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 
 /** `POST /v1/chat/completions` */
-export function chatRoutes(app: App, deps: ServerDeps): void {
+export function chatRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/chat/completions', { schema }, async (request, reply) => {
     const { body } = request
     const plan = planChat(deps, request, body)
@@ -42,9 +42,9 @@ export function chatRoutes(app: App, deps: ServerDeps): void {
   })
 }
 
-function planChat(deps: ServerDeps, request: FastifyRequest, body: ChatRequest): GenerationPlan {
+function planChat(deps: RouteDeps, request: FastifyRequest, body: ChatRequest): GenerationPlan {
   const { model } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, body.adapters)
+  const resolution = resolveTarget(deps.registry, request.caller, { model }, body)
   const rendered = renderMessages(deps.text, body.messages, resolution.task)
   return completePlan(deps, request, {
     label: { task: null, model },

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../core/errors.ts'
 import type { App } from '../app.ts'
-import type { ServerDeps } from '../deps.ts'
+import type { RouteDeps } from '../deps.ts'
 import { completionFormat } from '../formats/completion-format.ts'
 import type { GenerationPlan } from '../generation/plan.ts'
 import { completePlan } from '../generation/planning.ts'
@@ -25,12 +25,12 @@ const schema = {
   body: CompletionBody,
   response: {
     200: AnswerContent(CompletionAnswer, 'The completions, `n` per prompt.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 
 /** `POST /v1/completions` */
-export function completionRoutes(app: App, deps: ServerDeps): void {
+export function completionRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/completions', { schema }, async (request, reply) => {
     const { body } = request
     const plan = planCompletion(deps, request, body)
@@ -44,7 +44,7 @@ export function completionRoutes(app: App, deps: ServerDeps): void {
   })
 }
 
-function planCompletion(deps: ServerDeps, request: FastifyRequest, body: CompletionRequest): GenerationPlan {
+function planCompletion(deps: RouteDeps, request: FastifyRequest, body: CompletionRequest): GenerationPlan {
   const { best_of: bestOf, model } = body
   if (typeof bestOf === 'number' && bestOf !== (body.n ?? 1))
     throw new TroupeError('invalid_request', '`best_of` must equal `n`: all answers are returned', { param: 'best_of' })
@@ -55,7 +55,7 @@ function planCompletion(deps: ServerDeps, request: FastifyRequest, body: Complet
   const logprobs = body.logprobs ?? null
   return completePlan(deps, request, {
     label: { task: null, model },
-    resolution: resolveTarget(deps.registry, request.caller, { model }, body.adapters),
+    resolution: resolveTarget(deps.registry, request.caller, { model }, body),
     prompts: encodePrompts(deps, body),
     body,
     maxTokens: body.max_tokens ?? null,
@@ -65,7 +65,7 @@ function planCompletion(deps: ServerDeps, request: FastifyRequest, body: Complet
   })
 }
 
-function encodePrompts(deps: ServerDeps, { prompt, add_special_tokens: special }: CompletionRequest): EncodedPrompt[] {
+function encodePrompts(deps: RouteDeps, { prompt, add_special_tokens: special }: CompletionRequest): EncodedPrompt[] {
   const { vocab } = deps.engine.info
   const encode = (text: string, param: string): EncodedPrompt => encodePrompt(deps.text, text, special ?? true, param)
   if (typeof prompt === 'string') return [encode(prompt, 'prompt')]

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../core/errors.ts'
 import type { TaskRecord } from '../../registry/records.ts'
 import type { App } from '../app.ts'
-import type { ServerDeps } from '../deps.ts'
+import type { RouteDeps } from '../deps.ts'
 import { generateFormat } from '../formats/generate-format.ts'
 import type { GenerationPlan } from '../generation/plan.ts'
 import { completePlan } from '../generation/planning.ts'
@@ -26,12 +26,12 @@ const schema = {
   body: GenerateBody,
   response: {
     200: AnswerContent(GenerateAnswer, 'The answer.'),
-    ...errorResponses(400, 401, 404, 409, 413, 415, 429, 500, 503),
+    ...errorResponses(400, 401, 404, 409, 410, 413, 415, 429, 500, 503),
   },
 }
 
 /** `POST /v1/tasks/{task}/generate` */
-export function generateRoutes(app: App, deps: ServerDeps): void {
+export function generateRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/tasks/:task/generate', { schema }, async (request, reply) => {
     const { body, params } = request
     const plan = planGenerate(deps, request, params.task, body)
@@ -40,8 +40,8 @@ export function generateRoutes(app: App, deps: ServerDeps): void {
   })
 }
 
-function planGenerate(deps: ServerDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
-  const resolution = resolveTarget(deps.registry, request.caller, { task }, body.adapters)
+function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
+  const resolution = resolveTarget(deps.registry, request.caller, { task }, body)
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
@@ -54,7 +54,7 @@ function planGenerate(deps: ServerDeps, request: FastifyRequest, task: string, b
   })
 }
 
-function encodeInput(deps: ServerDeps, task: TaskRecord | null, body: GenerateRequest): EncodedPrompt {
+function encodeInput(deps: RouteDeps, task: TaskRecord | null, body: GenerateRequest): EncodedPrompt {
   const { input, prompt, messages } = body
   const encode = (text: string, addSpecialTokens: boolean, param: string): EncodedPrompt =>
     encodePrompt(deps.text, text, addSpecialTokens, param)

@@ -115,13 +115,17 @@ export function taskRoutes(app: App, { registry }: ServerDeps): void {
 }
 
 function taskInput(registry: RegistryPort, caller: Caller, body: TaskRequest): TaskInput {
-  const { adapter, version, routes, ...rest } = body
+  const { adapter, version, routes, shadow, ...rest } = body
   if (adapter !== undefined && routes !== undefined)
     throw new TroupeError('invalid_request', 'send either `adapter` or `routes`', { param: 'routes' })
   if (version !== undefined && adapter === undefined)
     throw new TroupeError('invalid_request', '`version` needs `adapter`', { param: 'version' })
   const wanted = adapter === undefined ? routes : [{ adapter, ...(version === undefined ? {} : { version }) }]
-  return { ...rest, ...(wanted ? { routes: wanted.map((route) => pinned(registry, caller, route)) } : {}) }
+  return {
+    ...rest,
+    ...(wanted ? { routes: wanted.map((route) => pinned(registry, caller, route)) } : {}),
+    ...(shadow === undefined ? {} : { shadow: shadow && pinned(registry, caller, shadow) }),
+  }
 }
 
 interface NamedVersion {

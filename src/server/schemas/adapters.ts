@@ -1,14 +1,17 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
+import { VERSION_STATES } from '../../registry/records.ts'
 import type { AdapterRecord, VersionRecord } from '../../registry/records.ts'
 import { versionName } from '../generation/target.ts'
 import { Strict } from './common.ts'
+
+const Labels = Type.Record(Type.String(), Type.String(), { description: 'Short texts of your own.' })
 
 const VersionProperties = {
   adapter: Type.String(),
   version: Type.String({ description: '`v1`, `v2` …' }),
   digest: Type.String({ description: 'Identity: SHA-256 over normalised config and weights.' }),
-  state: Type.Enum(['validating', 'ready', 'rejected', 'draining'], { description: 'Only `ready` is served.' }),
+  state: Type.Enum([...VERSION_STATES], { description: 'Only `ready` is served.' }),
   reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
   method: Type.Enum(['lora', 'bottleneck']),
   format: Type.Enum(['peft', 'adapterhub']),
@@ -21,6 +24,8 @@ const VersionProperties = {
   }),
   source: Type.Enum(['upload', 'folder']),
   created_at: Type.String(),
+  description: Type.String(),
+  labels: Labels,
 }
 
 /** One schema per description it is used under. */
@@ -29,12 +34,38 @@ export function VersionSchema(description = 'One version.') {
 }
 
 export const AdapterSchema = Strict(
-  { name: Type.String(), created_at: Type.String(), versions: Type.Array(VersionSchema()) },
+  {
+    name: Type.String(),
+    created_at: Type.String(),
+    description: Type.String(),
+    labels: Labels,
+    pinned: Type.Boolean({ description: 'The newest ready version is kept in memory.' }),
+    versions: Type.Array(VersionSchema()),
+  },
   { title: 'Adapter', description: 'An adapter with all its versions, oldest first.' },
 )
 
+const NotesFields = {
+  description: Type.Optional(Type.String({ maxLength: 4096 })),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Replaces all labels there are.' })),
+}
+
+export const AdapterPatch = Strict(
+  { ...NotesFields, pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })) },
+  { title: 'AdapterPatch', description: 'Fields left out stay as they are.' },
+)
+
+export const VersionPatch = Strict(NotesFields, {
+  title: 'VersionPatch',
+  description: 'Fields left out stay as they are. What a version does never changes.',
+})
+
 export const DrainingSchema = Strict(
-  { status: Type.Literal('draining') },
+  {
+    status: Type.Literal('draining'),
+    deadline: Type.String({ description: 'Requests still running then end with `version_deleted`.' }),
+    holders: Type.Integer({ description: 'Requests that use it now.' }),
+  },
   { title: 'Draining', description: 'Requests in flight still use it; it goes when the last one has ended.' },
 )
 
@@ -59,10 +90,19 @@ export function versionBody(record: VersionRecord): VersionBody {
     probe: probe && { max_difference: probe.maxDifference, kl: probe.kl },
     source: record.source,
     created_at: record.createdAt,
+    description: record.description ?? '',
+    labels: { ...record.labels },
   }
 }
 
 /** An adapter as it is written on the wire. */
 export function adapterBody(record: AdapterRecord): AdapterBody {
-  return { name: record.name, created_at: record.createdAt, versions: record.versions.map(versionBody) }
+  return {
+    name: record.name,
+    created_at: record.createdAt,
+    description: record.description ?? '',
+    labels: { ...record.labels },
+    pinned: record.pinned ?? false,
+    versions: record.versions.map(versionBody),
+  }
 }

@@ -44,6 +44,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   404: 'No such resource, as far as this key can see.',
   405: 'The path exists, but not with this method.',
   409: 'The state of the resource does not allow this.',
+  410: 'A version the request ran with was deleted, and its time to finish is over.',
   413: 'The body is too large.',
   415: 'The body has the wrong media type.',
   429: 'The tenant has too many requests open; see `Retry-After`.',

@@ -13,7 +13,7 @@ export const OpenAiFields = {
   model: Type.String({ minLength: 1, description: 'A task, an adapter `name` or `name@v3`, or the base model.' }),
   stream: Maybe(Type.Boolean()),
   stream_options: Maybe(Strict({ include_usage: Maybe(Type.Boolean()) })),
-  user: Maybe(Type.String({ description: 'Accepted for compatibility; tenants are told apart by their keys.' })),
+  user: Maybe(Type.String({ description: 'Stands in for `sticky_key`. Tenants are told apart by their keys.' })),
   return_token_ids: Maybe(Type.Boolean({ description: 'Also report the ids of prompt and answer.' })),
 }
 

@@ -11,6 +11,7 @@ export const GenerateBody = Strict(
     prompt: Type.Optional(Type.String({ description: 'Taken as it is.' })),
     messages: Type.Optional(ChatMessages),
     stream: Maybe(Type.Boolean()),
+    user: Maybe(Type.String({ description: 'Stands in for `sticky_key`.' })),
     max_tokens: Maybe(Type.Integer({ minimum: 1, description: 'Default: the task’s, else 256, or what fits.' })),
     logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Alternatives per token to report.' })),
     ...SamplingFields,

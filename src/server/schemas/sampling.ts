@@ -40,6 +40,14 @@ export const SamplingFields = {
     }),
   ),
   ignore_eos: Maybe(Type.Boolean({ description: 'Go on after an ending token.' })),
+  sticky_key: Maybe(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description:
+        'Requests with the same key take the same of a task’s routes while its weights stay. Default: `user`.',
+    }),
+  ),
   adapters: Maybe(
     Type.Array(AdapterRef, { maxItems: 16, description: 'The mix to run with, instead of or besides what is named.' }),
   ),

@@ -34,6 +34,22 @@ export const TaskBodySchema = Strict(
     routes: Type.Optional(
       Type.Array(RouteRef, { maxItems: 16, description: 'Instead of `adapter`; empty = the base.' }),
     ),
+    shadow: Type.Optional(
+      Type.Union(
+        [
+          Strict({
+            adapter: Name,
+            version: Type.Optional(VersionRef),
+            sample: Type.Optional(
+              Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Share of the requests; default 1.' }),
+            ),
+          }),
+          Type.Null(),
+        ],
+        { description: 'A version that runs a sample again after the answer, to be compared. Null = none any more.' },
+      ),
+    ),
+    pinned: Type.Optional(Type.Boolean({ description: 'Keep the routes’ versions in memory.' })),
     prompt: Type.Optional(
       Type.Union([Type.String(), Type.Null()], { description: 'Text around the input, with `{input}` where it goes.' }),
     ),
@@ -66,6 +82,11 @@ export function TaskSchema(description = 'The task.') {
       task: Type.String(),
       description: Type.String(),
       routes: Type.Array(RouteSchema),
+      shadow: Type.Union([
+        Strict({ adapter: Type.String(), version: Type.String(), sample: Type.Number() }),
+        Type.Null(),
+      ]),
+      pinned: Type.Boolean(),
       prompt: Type.Union([Type.String(), Type.Null()]),
       system: Type.Union([Type.String(), Type.Null()]),
       defaults: TaskDefaultsSchema,
@@ -97,6 +118,8 @@ export function taskBody(record: TaskRecord): TaskBody {
     task: record.name,
     description: record.description,
     routes: routesBody(record.routes),
+    shadow: record.shadow && { ...record.shadow, version: versionName(record.shadow.version) },
+    pinned: record.pinned,
     prompt: record.prompt,
     system: record.system,
     defaults: { ...numbers, ...(stop ? { stop: [...stop] } : {}) },

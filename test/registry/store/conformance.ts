@@ -30,6 +30,8 @@ export function newTask(name: string, revision: number): TaskRecord {
     name,
     description: 'd',
     routes: [{ adapter: 'a', version: 1, weight: 1 }],
+    shadow: { adapter: 'a', version: 2, sample: 0.5 },
+    pinned: true,
     prompt: 'Q: {input}\nA:',
     system: null,
     defaults: { max_tokens: 5, stop: ['\n'] },
