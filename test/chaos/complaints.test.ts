@@ -148,7 +148,7 @@ describe('loading and unloading', () => {
     expect(await text('lora-r8')).toBe(references.get('lora-r8'))
     expect(await rest).toBe(undisturbed)
     await expect.poll(() => metric('draining_versions')).toBe(0)
-    expect(readdirSync(join(server.store, '.trash'))).toEqual([])
+    await expect.poll(() => readdirSync(join(server.store, '.trash'))).toEqual([])
   })
 
   it('answers requests that wait for a place by the version they came for, deleted or not', async () => {

@@ -18,4 +18,4 @@ it('answers every request by the version it names while versions flip, come and 
   expect(figures.versions).toBeGreaterThan(1)
   const metrics = await scrape(new Client(server.url))
   expect([metrics.get('troupe_leases'), metrics.get('troupe_draining_versions')]).toEqual([0, 0])
-})
+}, 120_000)

@@ -9,6 +9,8 @@ import { Deadline, pick, quantile, runConcurrently, seededRandom, Verdict } from
 
 const CONCURRENCY = 32
 const FLIP_MS = 50
+/** Flips that may be under way at once, where one takes longer than the time between them. */
+const MOST_OPEN_FLIPS = 4
 const MAX_TOKENS = 8
 const STREAMED_EVERY = 4
 const TASK = 'flipping'
@@ -43,16 +45,19 @@ export async function runFlip(client: Client, scale: Scale): Promise<Findings> {
   const calm = await load(client, references, scale.requests, new Deadline(scale.seconds / 2), verdict)
   const requests = calm.latencies.length
   const flips = new Flips(client, references, steady, verdict)
+  const from = performance.now()
   const flipping = flips.run()
   const flipped = await load(client, references, requests, new Deadline(Infinity), verdict)
   flips.stop()
   await flipping
+  const flipsMs = performance.now() - from
   verdict.expect(references.allDiffer(), 'two versions answer alike: mixing them up would not show')
 
   const [p99, calmP99] = [quantile(flipped.latencies, 0.99), quantile(calm.latencies, 0.99)]
   const figures = {
     requests,
     ...flips.counts,
+    flipEveryMs: flipsMs / (flips.counts.activations + flips.counts.rollbacks),
     versions: flipped.answeredBy.size,
     p99Ms: p99,
     calmP99Ms: calmP99,
@@ -116,16 +121,23 @@ class Flips {
   }
 
   async #flip(): Promise<void> {
+    const open = new Set<Promise<void>>()
     for (let turn = 0; !this.#stopped; turn++) {
-      const from = performance.now()
-      if (turn % 3 === 2) {
-        if (await this.#change('/rollback', {})) this.counts.rollbacks++
-      } else {
-        const { version } = pick([...this.#steady, ...this.#passing], this.#random())
-        if (await this.#change('/activate', { adapter: ADAPTER, version })) this.counts.activations++
-      }
-      await sleep(Math.max(0, FLIP_MS - (performance.now() - from)))
+      const change = this.#flipOnce(turn).finally(() => open.delete(change))
+      open.add(change)
+      await sleep(FLIP_MS)
+      if (open.size >= MOST_OPEN_FLIPS) await Promise.race(open)
     }
+    await Promise.all(open)
+  }
+
+  async #flipOnce(turn: number): Promise<void> {
+    if (turn % 3 === 2) {
+      if (await this.#change('/rollback', {})) this.counts.rollbacks++
+      return
+    }
+    const { version } = pick([...this.#steady, ...this.#passing], this.#random())
+    if (await this.#change('/activate', { adapter: ADAPTER, version })) this.counts.activations++
   }
 
   async #comeAndGo(): Promise<void> {
