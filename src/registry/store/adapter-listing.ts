@@ -1,10 +1,12 @@
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNamePart } from '../names.ts'
 import type { AdapterNotes } from '../adapter-notes.ts'
 import { mapConcurrent } from '../serial.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import type { DirectoryEntries } from './directory-cache.ts'
+import { blockingDisk, waitingDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { isDigestFolder, parseVersion, VERSION_FILE } from './documents.ts'
 import { errnoOf } from './durable.ts'
 import { NOTES_FILE, NotesFiles } from './notes-files.ts'
@@ -12,6 +14,8 @@ import type { DamagedEntry, DroppedFolder, StoreListing, VersionDocument } from 
 
 const CONCURRENCY = 64
 const ADAPTER_CONFIG = 'adapter_config.json'
+
+const NO_DAMAGE: readonly DamagedEntry[] = []
 
 /** What was read for one adapter, for as long as its version folders stay the same. */
 interface KnownAdapter {
@@ -36,6 +40,7 @@ export class AdapterListing {
   readonly #root: string
   readonly #directories = new DirectoryCache()
   readonly #notesFiles = new NotesFiles()
+  #disk: Disk = blockingDisk
   #known = new Map<string, KnownAdapter>()
   #notes = new Map<string, AdapterNotes>()
 
@@ -45,7 +50,7 @@ export class AdapterListing {
 
   async list(): Promise<Omit<StoreListing, 'tasks'>> {
     this.#directories.beginRound()
-    const top = await this.#directories.read(this.#root)
+    const top = await this.#directories.read(this.#root, '', this.#disk)
     if (!top) throw Object.assign(new Error(`${this.#root} is missing`), { code: 'ENOENT' })
     const found: Found = { known: new Map(), notes: new Map(), dropped: [], failed: [] }
     const { known, dropped, failed } = found
@@ -66,6 +71,7 @@ export class AdapterListing {
     }
     await mapConcurrent(top.folders.filter(isNamePart), CONCURRENCY, visit)
     this.#directories.endRound()
+    this.#disk = waitingDisk
     this.#known = known
     const adapters = new Map<string, readonly VersionDocument[]>()
     for (const [name, { versions, damaged }] of known) {
@@ -77,7 +83,7 @@ export class AdapterListing {
   }
 
   async #visit(name: string, found: Found): Promise<void> {
-    const entries = await this.#directories.read(join(this.#root, name))
+    const entries = await this.#directories.read(join(this.#root, name), name, this.#disk)
     if (!entries) return
     if (entries.folders.some(isDigestFolder)) {
       await this.#visitAdapter(name, entries, found)
@@ -85,7 +91,7 @@ export class AdapterListing {
     }
     const inner = new Map<string, DirectoryEntries>()
     for (const part of entries.folders.filter(isNamePart)) {
-      const children = await this.#directories.read(join(this.#root, name, part))
+      const children = await this.#directories.read(join(this.#root, name, part), `${name}/${part}`, this.#disk)
       if (children) inner.set(part, children)
     }
     if (entries.files.includes(ADAPTER_CONFIG)) {
@@ -104,8 +110,9 @@ export class AdapterListing {
     const { known, dropped } = found
     const dir = join(this.#root, adapter)
     const former = this.#known.get(adapter)
-    const folders = entries.folders.filter(isDigestFolder)
-    const unchanged = former && former.folders.join() === folders.join()
+    const isPlain = entries.folders.every(isDigestFolder)
+    const folders = isPlain ? entries.folders : entries.folders.filter(isDigestFolder)
+    const unchanged = former && (former.folders === folders || former.folders.join() === folders.join())
     known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former))
     if (entries.files.includes(NOTES_FILE)) await this.#readNotes(adapter, dir, found)
     if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, dropped)
@@ -138,22 +145,25 @@ export class AdapterListing {
       const digest = `sha256:${folder}`
       const path = join(this.#root, adapter, folder, VERSION_FILE)
       try {
-        versions.push(formerByDigest.get(digest) ?? parseVersion(await readFile(path, 'utf8'), adapter, folder))
+        versions.push(formerByDigest.get(digest) ?? parseVersion(await this.#disk.text(path), adapter, folder))
       } catch (error) {
         damaged.push({ kind: 'version', name: adapter, digest, path, message: messageOf(error) })
       }
     }
     versions.sort((a, b) => a.version - b.version || a.createdAt.localeCompare(b.createdAt))
-    const unique = versions.filter((version, index) => {
-      const taken = versions[index - 1]?.version === version.version
-      if (taken) {
-        const message = `v${version.version} is the number of another version; remove one of the two folders`
-        const path = join(this.#root, adapter, version.digest.slice('sha256:'.length))
-        damaged.push({ kind: 'version', name: adapter, digest: version.digest, path, message })
-      }
-      return !taken
-    })
-    return { folders, versions: unique, damaged }
+    const unique =
+      versions.length < 2
+        ? versions
+        : versions.filter((version, index) => {
+            const taken = versions[index - 1]?.version === version.version
+            if (taken) {
+              const message = `v${version.version} is the number of another version; remove one of the two folders`
+              const path = join(this.#root, adapter, version.digest.slice('sha256:'.length))
+              damaged.push({ kind: 'version', name: adapter, digest: version.digest, path, message })
+            }
+            return !taken
+          })
+    return { folders, versions: unique, damaged: damaged.length > 0 ? damaged : NO_DAMAGE }
   }
 }
 

@@ -1,4 +1,6 @@
-import { readdir, stat } from 'node:fs/promises'
+import type { Dirent } from 'node:fs'
+import { waitingDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { errnoOf } from './durable.ts'
 
 /** Names in a directory by kind; links and the like are not followed. */
@@ -6,6 +8,8 @@ export interface DirectoryEntries {
   readonly folders: readonly string[]
   readonly files: readonly string[]
 }
+
+const NONE: readonly string[] = []
 
 interface Seen {
   readonly mtimeMs: number
@@ -30,20 +34,24 @@ export class DirectoryCache {
   }
 
   endRound(): void {
-    for (const path of this.#seen.keys()) if (!this.#asked.has(path)) this.#seen.delete(path)
+    for (const key of this.#seen.keys()) if (!this.#asked.has(key)) this.#seen.delete(key)
+    this.#asked.clear()
   }
 
-  /** The same object as before if nothing changed; null if there is no such directory. */
-  async read(path: string): Promise<DirectoryEntries | null> {
-    this.#asked.add(path)
+  /**
+   * The same object as before if nothing changed; null if there is no such directory.
+   * @param key what the directory is remembered by: a text that lives anyway, so that thousands of paths need not
+   */
+  async read(path: string, key = path, disk: Disk = waitingDisk): Promise<DirectoryEntries | null> {
+    this.#asked.add(key)
     try {
       const readAt = Date.now()
-      const { mtimeMs } = await stat(path)
-      const seen = this.#seen.get(path)
+      const { mtimeMs } = await disk.stat(path)
+      const seen = this.#seen.get(key)
       if (seen && seen.mtimeMs === mtimeMs && seen.readAt - mtimeMs > SETTLED_MS) return seen.entries
-      const entries = await listEntries(path)
+      const entries = listEntries(await disk.entries(path))
       const kept = seen && sameEntries(seen.entries, entries) ? seen.entries : entries
-      this.#seen.set(path, { mtimeMs, readAt, entries: kept })
+      this.#seen.set(key, { mtimeMs, readAt, entries: kept })
       return kept
     } catch (error) {
       const code = errnoOf(error)
@@ -53,14 +61,14 @@ export class DirectoryCache {
   }
 }
 
-async function listEntries(path: string): Promise<DirectoryEntries> {
+function listEntries(found: readonly Dirent[]): DirectoryEntries {
   const folders: string[] = []
   const files: string[] = []
-  for (const entry of await readdir(path, { withFileTypes: true })) {
+  for (const entry of found) {
     if (entry.isDirectory()) folders.push(entry.name)
     else if (entry.isFile()) files.push(entry.name)
   }
-  return { folders: folders.sort(), files: files.sort() }
+  return { folders: folders.length > 0 ? folders.sort() : NONE, files: files.length > 0 ? files.sort() : NONE }
 }
 
 function sameEntries(a: DirectoryEntries, b: DirectoryEntries): boolean {
