@@ -20,6 +20,21 @@ export interface AdapterViewParts {
   readonly failures: LoadFailures
 }
 
+/** Which part of a listing. */
+export interface PageOptions {
+  /** Only names that begin with this. */
+  readonly prefix?: string
+  /** Only names after this one. */
+  readonly after?: string
+  readonly limit?: number
+}
+
+export interface AdapterPage {
+  readonly records: AdapterRecord[]
+  /** `after` of the next page; null on the last one. */
+  readonly next: string | null
+}
+
 /** Adapters as people see them: what is served, what is on its way in or out, and what was refused. */
 export class AdapterView {
   readonly #parts: AdapterViewParts
@@ -34,17 +49,21 @@ export class AdapterView {
 
   /** What the tenant may see, by name. */
   list(tenant: string): AdapterRecord[] {
-    const { names, record } = this.page(tenant)
-    return names.flatMap((name) => record(name) ?? [])
+    return this.page(tenant, {}).records
   }
 
-  /** The names a tenant may see, sorted, and how to get at each: for listings that show only a part of them. */
-  page(tenant: string): { readonly names: string[]; readonly record: (name: string) => AdapterRecord | null } {
+  /** A part of what the tenant may see, by name. Records are made for that part only. */
+  page(tenant: string, { prefix = '', after = '', limit = Infinity }: PageOptions): AdapterPage {
     const unserved = this.unserved()
-    const names = [...this.#parts.catalogue.names()]
-    for (const name of unserved.keys()) if (!this.#parts.catalogue.has(name)) names.push(name)
-    const visible = names.filter((name) => canSee(name, tenant)).sort()
-    return { names: visible, record: (name) => this.#record(name, unserved.get(name) ?? []) }
+    const names: string[] = []
+    const consider = (name: string): void => {
+      if (name > after && name.startsWith(prefix) && canSee(name, tenant)) names.push(name)
+    }
+    for (const name of this.#parts.catalogue.names()) consider(name)
+    for (const name of unserved.keys()) if (!this.#parts.catalogue.has(name)) consider(name)
+    names.sort()
+    const records = names.slice(0, limit).flatMap((name) => this.#record(name, unserved.get(name) ?? []) ?? [])
+    return { records, next: names.length > limit ? (names[limit - 1] ?? null) : null }
   }
 
   /** Uploads, draining versions, refused folders and damaged versions, by adapter. */

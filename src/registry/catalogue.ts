@@ -17,8 +17,8 @@ interface Line {
 export class Catalogue {
   readonly #fingerprint: string
   readonly #lines = new Map<string, Line>()
-  /** Adapters that have a digest; nearly always one. */
-  readonly #adaptersByDigest = new Map<string, readonly string[]>()
+  /** Adapters that have a digest; nearly always one, and then without a list around it. */
+  readonly #adaptersByDigest = new Map<string, string | readonly string[]>()
   readonly #namesByOwner = new Map<string, number>()
 
   /** @param fingerprint of the base model: versions accepted for another one are not served */
@@ -66,7 +66,8 @@ export class Catalogue {
 
   /** Adapters that have this version; empty = it is not in the store. */
   adaptersOf(digest: string): readonly string[] {
-    return this.#adaptersByDigest.get(digest) ?? []
+    const adapters = this.#adaptersByDigest.get(digest) ?? []
+    return typeof adapters === 'string' ? [adapters] : adapters
   }
 
   byDigest(name: string, digest: string): VersionRecord | null {
@@ -139,13 +140,31 @@ export class Catalogue {
 
   /** A stored version as people see it. */
   record(document: VersionDocument): VersionRecord {
-    const { createdBy, base, ...version } = document
-    void createdBy
+    const { base, description, labels } = document
     const fits = base.fingerprint === this.#fingerprint
-    const reason = fits
-      ? null
-      : `accepted for the base model "${base.name}" (${base.fingerprint}), which is not the one served here`
-    return { ...version, state: fits ? 'ready' : 'rejected', reason }
+    // Field by field: there are thousands of these, and objects made so are the smallest.
+    const record: VersionRecord = {
+      adapter: document.adapter,
+      version: document.version,
+      digest: document.digest,
+      state: fits ? 'ready' : 'rejected',
+      reason: fits ? null : foreignBase(base),
+      createdAt: document.createdAt,
+      source: document.source,
+      format: document.format,
+      method: document.method,
+      rank: document.rank,
+      sites: document.sites,
+      parameters: document.parameters,
+      bytes: document.bytes,
+      probe: document.probe,
+    }
+    if (description === undefined && labels === undefined) return record
+    return {
+      ...record,
+      ...(description === undefined ? {} : { description }),
+      ...(labels === undefined ? {} : { labels }),
+    }
   }
 
   #set(name: string, versions: readonly VersionRecord[], source: Line['source']): void {
@@ -157,7 +176,10 @@ export class Catalogue {
       return
     }
     if (!former) this.#countOwned(name, 1)
-    for (const { digest } of versions) this.#adaptersByDigest.set(digest, [...this.adaptersOf(digest), name])
+    for (const { digest } of versions) {
+      const others = this.adaptersOf(digest)
+      this.#adaptersByDigest.set(digest, others.length === 0 ? name : [...others, name])
+    }
     const createdAt = versions.reduce(
       (min, version) => (version.createdAt < min ? version.createdAt : min),
       first.createdAt,
@@ -168,7 +190,8 @@ export class Catalogue {
 
   #unlinkDigest(digest: string, name: string): void {
     const others = this.adaptersOf(digest).filter((other) => other !== name)
-    if (others.length > 0) this.#adaptersByDigest.set(digest, others)
+    const [only] = others
+    if (only !== undefined) this.#adaptersByDigest.set(digest, others.length === 1 ? only : others)
     else this.#adaptersByDigest.delete(digest)
   }
 
@@ -189,4 +212,8 @@ function ready(version: VersionRecord): VersionRecord {
   if (version.state === 'ready') return version
   const message = `${version.adapter}@v${version.version} cannot be served: ${version.reason ?? version.state}`
   throw new TroupeError('adapter_not_ready', message)
+}
+
+function foreignBase({ name, fingerprint }: VersionDocument['base']): string {
+  return `accepted for the base model "${name}" (${fingerprint}), which is not the one served here`
 }

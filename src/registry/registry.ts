@@ -2,6 +2,7 @@ import { TroupeError } from '../core/errors.ts'
 import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { adapterNotFound } from './catalogue.ts'
+import type { AdapterPage, PageOptions } from './adapter-view.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
 import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
@@ -163,6 +164,11 @@ export class Registry {
       await staging.discard()
       throw error
     }
+  }
+
+  /** A part of the listing, by name. */
+  pageAdapters(tenant: string, options: PageOptions): AdapterPage {
+    return this.#parts.view.page(tenant, options)
   }
 
   listAdapters(tenant: string): readonly AdapterRecord[] {

@@ -1,6 +1,7 @@
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { AdapterPage, PageOptions } from '../registry/adapter-view.ts'
 import type { VersionNotes } from '../registry/adapter-notes.ts'
 import type { LoadPlan } from '../registry/load-plan.ts'
 import type { NotesInput } from '../registry/notes-book.ts'
@@ -82,6 +83,7 @@ export interface RegistryPort {
     staging: Staging,
     origin: { readonly source: 'upload'; readonly by: string; readonly notes?: VersionNotes },
   ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
+  pageAdapters(tenant: string, options: PageOptions): AdapterPage
   listAdapters(tenant: string): readonly AdapterRecord[]
   getAdapter(name: string, tenant: string): AdapterRecord
   deleteAdapter(name: string, drainSeconds?: number): Promise<Deletion>

@@ -1,5 +1,6 @@
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Tier } from '../../src/core/generation.ts'
+import type { AdapterPage, PageOptions } from '../../src/registry/adapter-view.ts'
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
 import type { LoadPlan } from '../../src/registry/load-plan.ts'
 import type { NotesInput } from '../../src/registry/notes-book.ts'
@@ -197,6 +198,14 @@ export class FakeRegistry implements RegistryPort {
     const record = { ...fakeVersion(name, versions.length + 1, content.slice(0, 16)), ...origin.notes }
     this.adapters.set(name, [...versions, record])
     return { record, created: true }
+  }
+
+  pageAdapters(tenant: string, { prefix = '', after = '', limit = Infinity }: PageOptions): AdapterPage {
+    const wanted = this.listAdapters(tenant)
+      .filter(({ name }) => name.startsWith(prefix) && name > after)
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    const records = wanted.slice(0, limit)
+    return { records, next: wanted.length > limit ? (records.at(-1)?.name ?? null) : null }
   }
 
   listAdapters(tenant: string): AdapterRecord[] {

@@ -1,16 +1,20 @@
-import { readFileSync, statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isNamePart } from '../names.ts'
 import type { AdapterNotes } from '../adapter-notes.ts'
+import { mapConcurrent } from '../serial.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import type { DirectoryEntries } from './directory-cache.ts'
+import { blockingDisk, waitingDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { isDigestFolder, parseVersion, VERSION_FILE } from './documents.ts'
 import { errnoOf } from './durable.ts'
 import { NOTES_FILE, NotesFiles } from './notes-files.ts'
 import type { DamagedEntry, DroppedFolder, StoreListing, VersionDocument } from './port.ts'
-import { visitInSlices } from './time-slices.ts'
 
+const CONCURRENCY = 64
 const ADAPTER_CONFIG = 'adapter_config.json'
+
 const NO_DAMAGE: readonly DamagedEntry[] = []
 
 /** What was read for one adapter, for as long as its version folders stay the same. */
@@ -36,6 +40,7 @@ export class AdapterListing {
   readonly #root: string
   readonly #directories = new DirectoryCache()
   readonly #notesFiles = new NotesFiles()
+  #disk: Disk = blockingDisk
   #known = new Map<string, KnownAdapter>()
   #notes = new Map<string, AdapterNotes>()
 
@@ -45,13 +50,13 @@ export class AdapterListing {
 
   async list(): Promise<Omit<StoreListing, 'tasks'>> {
     this.#directories.beginRound()
-    const top = this.#directories.read(this.#root)
+    const top = await this.#directories.read(this.#root, '', this.#disk)
     if (!top) throw Object.assign(new Error(`${this.#root} is missing`), { code: 'ENOENT' })
     const found: Found = { known: new Map(), notes: new Map(), dropped: [], failed: [] }
     const { known, dropped, failed } = found
-    const visit = (name: string): void => {
+    const visit = async (name: string): Promise<void> => {
       try {
-        this.#visit(name, found)
+        await this.#visit(name, found)
       } catch (error) {
         // One folder that cannot be read hides nothing else; what was known of it stays.
         const path = join(this.#root, name)
@@ -64,8 +69,9 @@ export class AdapterListing {
         }
       }
     }
-    await visitInSlices(top.folders.filter(isNamePart), visit)
+    await mapConcurrent(top.folders.filter(isNamePart), CONCURRENCY, visit)
     this.#directories.endRound()
+    this.#disk = waitingDisk
     this.#known = known
     const adapters = new Map<string, readonly VersionDocument[]>()
     for (const [name, { versions, damaged }] of known) {
@@ -76,49 +82,50 @@ export class AdapterListing {
     return { adapters, notes: found.notes, dropped, damaged: failed }
   }
 
-  #visit(name: string, found: Found): void {
-    const entries = this.#directories.read(join(this.#root, name))
+  async #visit(name: string, found: Found): Promise<void> {
+    const entries = await this.#directories.read(join(this.#root, name), name, this.#disk)
     if (!entries) return
     if (entries.folders.some(isDigestFolder)) {
-      this.#visitAdapter(name, entries, found)
+      await this.#visitAdapter(name, entries, found)
       return
     }
     const inner = new Map<string, DirectoryEntries>()
     for (const part of entries.folders.filter(isNamePart)) {
-      const children = this.#directories.read(join(this.#root, name, part))
+      const children = await this.#directories.read(join(this.#root, name, part), `${name}/${part}`, this.#disk)
       if (children) inner.set(part, children)
     }
     if (entries.files.includes(ADAPTER_CONFIG)) {
       const isOwner = [...inner.values()].some(({ folders }) => folders.some(isDigestFolder))
       if (!isOwner) {
-        this.#visitAdapter(name, entries, found)
+        await this.#visitAdapter(name, entries, found)
         return
       }
       const message = `"${name}" is an owner: move the adapter files that lie in this folder into a folder of their own`
       found.failed.push({ kind: 'adapter', name, digest: null, path: join(this.#root, name), message })
     }
-    for (const [part, children] of inner) this.#visitAdapter(`${name}/${part}`, children, found)
+    for (const [part, children] of inner) await this.#visitAdapter(`${name}/${part}`, children, found)
   }
 
-  #visitAdapter(adapter: string, entries: DirectoryEntries, found: Found): void {
+  async #visitAdapter(adapter: string, entries: DirectoryEntries, found: Found): Promise<void> {
     const { known, dropped } = found
     const dir = join(this.#root, adapter)
     const former = this.#known.get(adapter)
-    const folders = entries.folders.filter(isDigestFolder)
-    const unchanged = former && former.folders.join() === folders.join()
-    known.set(adapter, unchanged ? former : this.#readVersions(adapter, folders, former))
-    if (entries.files.includes(NOTES_FILE)) this.#readNotes(adapter, dir, found)
-    if (entries.files.includes(ADAPTER_CONFIG)) addDropped(adapter, dir, dropped)
+    const isPlain = entries.folders.every(isDigestFolder)
+    const folders = isPlain ? entries.folders : entries.folders.filter(isDigestFolder)
+    const unchanged = former && (former.folders === folders || former.folders.join() === folders.join())
+    known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former))
+    if (entries.files.includes(NOTES_FILE)) await this.#readNotes(adapter, dir, found)
+    if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, dropped)
     for (const sub of entries.folders) {
-      if (!isDigestFolder(sub) && !sub.startsWith('.')) addDropped(adapter, join(dir, sub), dropped)
+      if (!isDigestFolder(sub) && !sub.startsWith('.')) await addDropped(adapter, join(dir, sub), dropped)
     }
   }
 
   /** Notes that cannot be read leave the adapter as it is: the former ones stay. */
-  #readNotes(adapter: string, dir: string, { notes, failed }: Found): void {
+  async #readNotes(adapter: string, dir: string, { notes, failed }: Found): Promise<void> {
     let read = this.#notes.get(adapter) ?? null
     try {
-      read = this.#notesFiles.get(dir)
+      read = await this.#notesFiles.get(dir)
     } catch (error) {
       const path = join(dir, NOTES_FILE)
       failed.push({ kind: 'adapter', name: adapter, digest: null, path, message: messageOf(error) })
@@ -126,7 +133,11 @@ export class AdapterListing {
     if (read) notes.set(adapter, read)
   }
 
-  #readVersions(adapter: string, folders: readonly string[], former: KnownAdapter | undefined): KnownAdapter {
+  async #readVersions(
+    adapter: string,
+    folders: readonly string[],
+    former: KnownAdapter | undefined,
+  ): Promise<KnownAdapter> {
     const formerByDigest = new Map(former?.versions.map((version) => [version.digest, version]))
     const versions: VersionDocument[] = []
     const damaged: DamagedEntry[] = []
@@ -134,32 +145,35 @@ export class AdapterListing {
       const digest = `sha256:${folder}`
       const path = join(this.#root, adapter, folder, VERSION_FILE)
       try {
-        versions.push(formerByDigest.get(digest) ?? parseVersion(readFileSync(path, 'utf8'), adapter, folder))
+        versions.push(formerByDigest.get(digest) ?? parseVersion(await this.#disk.text(path), adapter, folder))
       } catch (error) {
         damaged.push({ kind: 'version', name: adapter, digest, path, message: messageOf(error) })
       }
     }
     versions.sort((a, b) => a.version - b.version || a.createdAt.localeCompare(b.createdAt))
-    const unique = versions.filter((version, index) => {
-      const taken = versions[index - 1]?.version === version.version
-      if (taken) {
-        const message = `v${version.version} is the number of another version; remove one of the two folders`
-        const path = join(this.#root, adapter, version.digest.slice('sha256:'.length))
-        damaged.push({ kind: 'version', name: adapter, digest: version.digest, path, message })
-      }
-      return !taken
-    })
+    const unique =
+      versions.length < 2
+        ? versions
+        : versions.filter((version, index) => {
+            const taken = versions[index - 1]?.version === version.version
+            if (taken) {
+              const message = `v${version.version} is the number of another version; remove one of the two folders`
+              const path = join(this.#root, adapter, version.digest.slice('sha256:'.length))
+              damaged.push({ kind: 'version', name: adapter, digest: version.digest, path, message })
+            }
+            return !taken
+          })
     return { folders, versions: unique, damaged: damaged.length > 0 ? damaged : NO_DAMAGE }
   }
 }
 
 /** Adds the folder if it holds an adapter's config. Its files are looked at every time: their sizes change while it is copied. */
-function addDropped(adapter: string, dir: string, dropped: DroppedFolder[]): void {
-  const entries = new DirectoryCache().read(dir)
+async function addDropped(adapter: string, dir: string, dropped: DroppedFolder[]): Promise<void> {
+  const entries = await new DirectoryCache().read(dir)
   if (!entries?.files.includes(ADAPTER_CONFIG)) return
   try {
-    const files = entries.files.map((name) => {
-      const { size, mtimeMs } = statSync(join(dir, name))
+    const files = await mapConcurrent(entries.files, CONCURRENCY, async (name) => {
+      const { size, mtimeMs } = await stat(join(dir, name))
       return { name, size, mtimeMs }
     })
     dropped.push({ adapter, dir, files })

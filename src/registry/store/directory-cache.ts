@@ -1,4 +1,6 @@
-import { readdirSync, statSync } from 'node:fs'
+import type { Dirent } from 'node:fs'
+import { waitingDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { errnoOf } from './durable.ts'
 
 /** Names in a directory by kind; links and the like are not followed. */
@@ -6,6 +8,8 @@ export interface DirectoryEntries {
   readonly folders: readonly string[]
   readonly files: readonly string[]
 }
+
+const NONE: readonly string[] = []
 
 interface Seen {
   readonly mtimeMs: number
@@ -19,10 +23,7 @@ interface Seen {
  */
 const SETTLED_MS = 2_000
 
-/** Shared by the thousands of folders that have no files beside their versions. */
-const NONE: readonly string[] = []
-
-/** Directory listings, read again (with blocking calls) when the directory's modification time changed. */
+/** Directory listings that are read again only when the directory's modification time changed. */
 export class DirectoryCache {
   readonly #seen = new Map<string, Seen>()
   readonly #asked = new Set<string>()
@@ -33,20 +34,24 @@ export class DirectoryCache {
   }
 
   endRound(): void {
-    for (const path of this.#seen.keys()) if (!this.#asked.has(path)) this.#seen.delete(path)
+    for (const key of this.#seen.keys()) if (!this.#asked.has(key)) this.#seen.delete(key)
+    this.#asked.clear()
   }
 
-  /** The same object as before if nothing changed; null if there is no such directory. */
-  read(path: string): DirectoryEntries | null {
-    this.#asked.add(path)
+  /**
+   * The same object as before if nothing changed; null if there is no such directory.
+   * @param key what the directory is remembered by: a text that lives anyway, so that thousands of paths need not
+   */
+  async read(path: string, key = path, disk: Disk = waitingDisk): Promise<DirectoryEntries | null> {
+    this.#asked.add(key)
     try {
       const readAt = Date.now()
-      const { mtimeMs } = statSync(path)
-      const seen = this.#seen.get(path)
+      const { mtimeMs } = await disk.stat(path)
+      const seen = this.#seen.get(key)
       if (seen && seen.mtimeMs === mtimeMs && seen.readAt - mtimeMs > SETTLED_MS) return seen.entries
-      const entries = listEntries(path)
+      const entries = listEntries(await disk.entries(path))
       const kept = seen && sameEntries(seen.entries, entries) ? seen.entries : entries
-      this.#seen.set(path, { mtimeMs, readAt, entries: kept })
+      this.#seen.set(key, { mtimeMs, readAt, entries: kept })
       return kept
     } catch (error) {
       const code = errnoOf(error)
@@ -56,10 +61,10 @@ export class DirectoryCache {
   }
 }
 
-function listEntries(path: string): DirectoryEntries {
+function listEntries(found: readonly Dirent[]): DirectoryEntries {
   const folders: string[] = []
   const files: string[] = []
-  for (const entry of readdirSync(path, { withFileTypes: true })) {
+  for (const entry of found) {
     if (entry.isDirectory()) folders.push(entry.name)
     else if (entry.isFile()) files.push(entry.name)
   }

@@ -33,43 +33,58 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
   const base = json.base
   if (!isJsonObject(base)) throw wrong('base', 'an object')
   const document: VersionDocument = {
-    adapter: stringOf(json, 'adapter'),
+    adapter,
     version: count(json, 'version'),
     digest: stringOf(json, 'digest'),
     createdAt: stringOf(json, 'createdAt'),
-    createdBy: stringOf(json, 'createdBy'),
+    createdBy: shared(stringOf(json, 'createdBy')),
     source: oneOf(json, 'source', ['upload', 'folder'] as const),
     format: oneOf(json, 'format', FORMATS),
     method: oneOf(json, 'method', METHODS),
     rank: count(json, 'rank'),
-    sites: sitesOf(json.sites),
+    sites: sharedSites(json.sites),
     parameters: count(json, 'parameters'),
     bytes: count(json, 'bytes'),
     probe: probeOf(json.probe),
-    base: shared(bases, { name: stringOf(base, 'name'), fingerprint: stringOf(base, 'fingerprint') }),
+    base: sharedBase(stringOf(base, 'name'), stringOf(base, 'fingerprint')),
     ...readNotes(json),
   }
-  if (document.adapter !== adapter) throw wrong('adapter', `"${adapter}", as the folder says`)
+  if (stringOf(json, 'adapter') !== adapter) throw wrong('adapter', `"${adapter}", as the folder says`)
   if (document.digest !== `sha256:${folder}`) throw wrong('digest', `sha256:${folder}, as the folder says`)
   return document
 }
 
-/** Thousands of adapters have the same few lists of sites and base models: one copy of each is kept. */
+/** Thousands of adapters have the same few lists of sites: one copy of each is kept. */
 const siteLists = new Map<string, readonly string[]>()
-const bases = new Map<string, VersionDocument['base']>()
-const MAX_SHARED = 1_000
+const MAX_SITE_LISTS = 1_000
 
-function shared<T extends object>(known: Map<string, T>, value: T): T {
-  const key = JSON.stringify(value)
-  const first = known.get(key)
-  if (first) return first
-  if (known.size < MAX_SHARED) known.set(key, value)
+function sharedSites(value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrong('sites', 'a list of names')
+  const key = value.join()
+  const known = siteLists.get(key)
+  if (known) return known
+  if (siteLists.size < MAX_SITE_LISTS) siteLists.set(key, value)
   return value
 }
 
-function sitesOf(value: unknown): readonly string[] {
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw wrong('sites', 'a list of names')
-  return shared<readonly string[]>(siteLists, value)
+const bases = new Map<string, VersionDocument['base']>()
+const texts = new Map<string, string>()
+const MAX_SHARED = 1_000
+
+function sharedBase(name: string, fingerprint: string): VersionDocument['base'] {
+  const key = `${fingerprint} ${name}`
+  const known = bases.get(key)
+  if (known) return known
+  const base = { name, fingerprint }
+  if (bases.size < MAX_SHARED) bases.set(key, base)
+  return base
+}
+
+/** One copy of a text that many documents have. */
+function shared(text: string): string {
+  const known = texts.get(text)
+  if (known === undefined && texts.size < MAX_SHARED) texts.set(text, text)
+  return known ?? text
 }
 
 function probeOf(value: unknown): ProbeResult | null {

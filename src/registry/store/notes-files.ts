@@ -1,5 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AdapterNotes } from '../adapter-notes.ts'
 import { parseNotes, renderNotes } from '../adapter-notes.ts'
@@ -19,14 +18,14 @@ interface Seen {
 export class NotesFiles {
   readonly #seen = new Map<string, Seen>()
 
-  /** The same object as before while the file stays the same; null if there is none. Blocks, as the scan it is part of does. */
-  get(adapterFolder: string): AdapterNotes | null {
+  /** The same object as before while the file stays the same; null if there is none. */
+  async get(adapterFolder: string): Promise<AdapterNotes | null> {
     const path = join(adapterFolder, NOTES_FILE)
     try {
-      const { mtimeMs, size, ino } = statSync(path)
+      const { mtimeMs, size, ino } = await stat(path)
       const seen = this.#seen.get(path)
       if (seen && seen.mtimeMs === mtimeMs && seen.size === size && seen.ino === ino) return seen.notes
-      const notes = parseNotes(readFileSync(path, 'utf8'))
+      const notes = parseNotes(await readFile(path, 'utf8'))
       this.#seen.set(path, { mtimeMs, size, ino, notes })
       return notes
     } catch (error) {

@@ -110,13 +110,8 @@ const schemas = {
 /** `/v1/adapters …` but for the upload. */
 export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   app.get('/v1/adapters', { schema: schemas.list }, async ({ caller, query }) => {
-    const { prefix = '', after = '', limit = DEFAULT_PAGE } = query
-    const wanted = registry
-      .listAdapters(viewOf(caller))
-      .filter(({ name }) => name.startsWith(prefix) && name > after)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-    const page = wanted.slice(0, limit)
-    return { data: page.map(adapterBody), next: wanted.length > limit ? (page.at(-1)?.name ?? null) : null }
+    const { records, next } = registry.pageAdapters(viewOf(caller), { limit: DEFAULT_PAGE, ...query })
+    return { data: records.map(adapterBody), next }
   })
 
   app.get('/v1/adapters/:name', { schema: schemas.get }, async ({ caller, params }) =>

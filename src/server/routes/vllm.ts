@@ -69,7 +69,6 @@ function importRoot(caller: Caller): string {
 }
 
 function isServed(registry: RegistryPort, name: string): boolean {
-  return registry
-    .listAdapters('*')
-    .some((adapter) => adapter.name === name && adapter.versions.some(({ state }) => state === 'ready'))
+  const [adapter] = registry.pageAdapters('*', { prefix: name, limit: 1 }).records
+  return adapter?.name === name && adapter.versions.some(({ state }) => state === 'ready')
 }

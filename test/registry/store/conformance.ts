@@ -90,6 +90,28 @@ export function describeStore(name: string, start: () => Promise<() => Promise<R
       expect((await put(await open(), 'a', 4)).document.version).toBe(4)
     })
 
+    it('keeps notes by compare-and-swap, as long as there is an adapter', async () => {
+      const open = await start()
+      const store = await open()
+      const notes = { pinned: true, description: 'd', labels: { a: 'b' }, versions: {}, revision: 1 }
+      expect(await codeOf(() => store.putNotes('a', notes, 0))).toBe('adapter_not_found')
+      const { document } = await put(store, 'a', 1)
+      expect(await store.getNotes('a')).toBeNull()
+      await store.putNotes('a', notes, 0)
+      expect(await codeOf(() => store.putNotes('a', notes, 0))).toBe('conflict')
+      const again = await open()
+      expect(await again.getNotes('a')).toEqual(notes)
+      const listed = (await again.list()).notes
+      expect([...listed]).toEqual([['a', notes]])
+      expect((await again.list()).notes.get('a')).toBe(listed.get('a'))
+      const outcomes = await Promise.all(
+        [store, again].map((one) => codeOf(() => one.putNotes('a', { ...notes, revision: 2 }, 1))),
+      )
+      expect(outcomes.sort()).toEqual(['conflict', 'none'])
+      await (await store.deleteVersion('a', document.digest)).remove()
+      expect(await again.getNotes('a')).toBeNull()
+    })
+
     it('gives different numbers to writers at the same time', async () => {
       const open = await start()
       const stores = [await open(), await open()]
