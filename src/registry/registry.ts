@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
+import { bringIn, changeNotes, deletedVersion, retryVersion, versionOf } from './adapter-upkeep.ts'
 import { adapterNotFound } from './catalogue.ts'
 import type { AdapterPage, PageOptions } from './adapter-view.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
@@ -16,12 +17,14 @@ import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecor
 import type { Deletion } from './removal.ts'
 import { deleteAdapter, deleteVersion } from './removal.ts'
 import { resolveTarget } from './resolve.ts'
+import { collectStats } from './collect-stats.ts'
 import type { RegistryStats } from './stats.ts'
 import { FilesystemStore } from './store/filesystem.ts'
 import type { Staging } from './store/port.ts'
 import type { TaskChange } from './task-book.ts'
 import { taskNotFound } from './task-book.ts'
-import type { ChangeStamp, TaskInput } from './task-changes.ts'
+import { changeStamp } from './task-changes.ts'
+import type { TaskInput } from './task-changes.ts'
 
 /** Adapters, their immutable versions, the tasks that route to them, and the leases of running requests. */
 export class Registry {
@@ -42,7 +45,7 @@ export class Registry {
   static async open(options: RegistryOptions): Promise<Registry> {
     const parts = assembleRegistry(options, await FilesystemStore.open(options.storeDir))
     await parts.watch.scan()
-    const error = parts.follower.error
+    const { error } = parts.follower
     if (error !== null) throw new TroupeError('storage_error', error, { param: options.storeDir })
     parts.watch.start()
     return new Registry(parts, options.random ?? Math.random)
@@ -60,8 +63,11 @@ export class Registry {
    */
   resolve(target: Target, tenant: string): Resolution {
     const { host, catalogue, tasks } = this.#parts
-    const sources = { catalogue, tasks: tasks.all, baseName: host.info.name, random: this.#random }
-    return resolveTarget(sources, target, tenant)
+    return resolveTarget(
+      { catalogue, tasks: tasks.all, baseName: host.info.name, random: this.#random },
+      target,
+      tenant,
+    )
   }
 
   /** Keeps the versions of a request until the returned function is called, also while it only waits. See `Leases.claim`. */
@@ -91,29 +97,20 @@ export class Registry {
 
   /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */
   async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {
-    await this.#changeAdapter(name, async () => {
-      if (!this.#parts.catalogue.has(name)) throw adapterNotFound(name)
-      await this.#parts.notes.change(name, input)
-      this.#parts.pins.follow()
-    })
+    await this.#changeAdapter(name, () => changeNotes(this.#parts, name, input))
     return this.getAdapter(name, '*')
   }
 
   /** Changes what is said about a version. @throws TroupeError `adapter_not_found`, `version_not_found`, `invalid_request` */
   async describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord> {
-    const record = this.#version(name, version)
-    await this.#changeAdapter(name, () => this.#parts.notes.changeVersion(name, record.digest, notes))
-    return this.#version(name, version)
+    const { digest } = versionOf(this.#parts, name, version)
+    await this.#changeAdapter(name, () => this.#parts.notes.changeVersion(name, digest, notes))
+    return versionOf(this.#parts, name, version)
   }
 
   /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */
   async retryVersion(name: string, version: number): Promise<VersionRecord> {
-    const { digest } = this.#version(name, version)
-    const { source, leases, tier } = this.#parts
-    source.failures.forget(digest)
-    const request = leases.pinRequest(digest)
-    if (request) (await tier.pin([request])).release()
-    return this.#version(name, version)
+    return retryVersion(this.#parts, name, version)
   }
 
   /** What it would take to have versions ready at once; nothing is done. @throws TroupeError as for a request that names them */
@@ -130,16 +127,14 @@ export class Registry {
    * @throws TroupeError `invalid_request` for a path outside, `not_found`, and as `addVersion`
    */
   async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
-    this.#refuseIfClosing()
-    const { store, storeDir } = this.#parts
-    const staging = await store.stageFolder(await folderWithin(storeDir, path, within))
+    const folder = await folderWithin(this.#parts.storeDir, path, within)
+    const staging = await this.#parts.store.stageFolder(folder)
     return this.addVersion(name, staging, { source: 'folder', by })
   }
 
   /** A version that was deleted lately. */
   deletedVersion(name: string, version: number, tenant: string): VersionRecord | null {
-    const isDraining = this.#parts.draining.records().some((one) => one.adapter === name && one.version === version)
-    return canSee(name, tenant) && !isDraining ? this.#parts.uploads.deleted(name, version) : null
+    return canSee(name, tenant) ? deletedVersion(this.#parts, name, version) : null
   }
 
   /** Begins to load what a request will need, while it waits for its turn. Never fails. */
@@ -210,8 +205,8 @@ export class Registry {
     expectedRevision?: number,
   ): Promise<{ readonly task: TaskRecord; readonly created: boolean }> {
     return this.#changeTask(name, async () => {
-      const put = await this.#parts.tasks.put(name, input, stamp(by), expectedRevision)
-      this.#routed(put.task)
+      const put = await this.#parts.tasks.put(name, input, changeStamp(by), expectedRevision)
+      bringIn(this.#parts, put.task)
       return put
     })
   }
@@ -226,8 +221,8 @@ export class Registry {
     by: string,
   ): Promise<TaskChange> {
     const change = async (): Promise<TaskChange> => {
-      const switched = await this.#parts.tasks.activate(task, route.adapter, route.version, stamp(by))
-      this.#routed(switched.task)
+      const switched = await this.#parts.tasks.activate(task, route.adapter, route.version, changeStamp(by))
+      bringIn(this.#parts, switched.task)
       return switched
     }
     return this.#count('activations', this.#changeTask(task, change))
@@ -238,8 +233,8 @@ export class Registry {
     return this.#count(
       'rollbacks',
       this.#changeTask(task, async () => {
-        const switched = await this.#parts.tasks.rollback(task, stamp(by))
-        this.#routed(switched.task)
+        const switched = await this.#parts.tasks.rollback(task, changeStamp(by))
+        bringIn(this.#parts, switched.task)
         return switched
       }),
     )
@@ -269,23 +264,7 @@ export class Registry {
   }
 
   stats(): RegistryStats {
-    return {
-      adapters: this.#parts.catalogue.adapterCount,
-      versions: this.#parts.catalogue.versionCount,
-      tasks: this.#parts.tasks.all.size,
-      draining: this.#parts.draining.count,
-      rejected: this.#parts.dropped.rejected().length + this.#parts.follower.damaged.length,
-      leases: this.#parts.leases.count,
-      cutOff: this.#parts.deadlines.cutOff,
-      failed: this.#parts.source.failures.finalCount,
-      kept: this.#parts.pins.held,
-      unmetPins: this.#parts.pins.unmet,
-      prefetches: this.#parts.prefetch.started,
-      memory: this.#parts.tier.stats(),
-      imports: this.#parts.dropped.imported,
-      ...this.#counts,
-      storeError: this.#parts.follower.error,
-    }
+    return collectStats(this.#parts, this.#counts)
   }
 
   /** Throws if the books of memory, leases and catalogue do not agree. */
@@ -308,21 +287,6 @@ export class Registry {
     await this.#parts.loader?.close()
   }
 
-  /** Requests will come along these routes: what they need is brought in now. */
-  #routed(task: TaskRecord): void {
-    const { catalogue, prefetch, pins } = this.#parts
-    prefetch.want(task.routes.flatMap(({ adapter, version }) => catalogue.byNumber(adapter, version)?.digest ?? []))
-    pins.follow()
-  }
-
-  #version(name: string, version: number): VersionRecord {
-    const found = this.getAdapter(name, '*').versions.find((record) => record.version === version)
-    if (!found || version === 0) {
-      throw new TroupeError('version_not_found', `adapter "${name}" has no version v${version}`)
-    }
-    return found
-  }
-
   #changeAdapter<T>(name: string, job: () => Promise<T>): Promise<T> {
     this.#refuseIfClosing()
     return this.#parts.changes.run(`adapter ${name}`, job)
@@ -342,8 +306,4 @@ export class Registry {
   #refuseIfClosing(): void {
     if (this.#closing) throw new TroupeError('not_ready', 'the server is stopping')
   }
-}
-
-function stamp(by: string): ChangeStamp {
-  return { at: new Date().toISOString(), by }
 }

@@ -23,6 +23,10 @@ export interface ChangeStamp {
   readonly by: string
 }
 
+export function changeStamp(by: string): ChangeStamp {
+  return { at: new Date().toISOString(), by }
+}
+
 /**
  * The task after a change of its settings.
  * @param pinned the input's routes and shadow with their versions; what is undefined stays as it is

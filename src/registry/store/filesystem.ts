@@ -21,6 +21,7 @@ import type {
   VersionDocument,
 } from './port.ts'
 import { NotesFiles } from './notes-files.ts'
+import { childrenOf, refuseOwnerClash } from './owner-clash.ts'
 import { newTag } from './process-tag.ts'
 import { StagingFolder } from './staging.ts'
 import { TaskFiles } from './task-files.ts'
@@ -76,7 +77,7 @@ export class FilesystemStore implements RegistryStore {
       const stored = await this.#readVersions(version.adapter)
       const existing = stored.find(({ digest }) => digest === version.digest)
       if (existing) return { document: existing, created: false }
-      await this.#refuseOwnerClash(version.adapter)
+      await refuseOwnerClash(join(this.#root, 'adapters'), version.adapter)
       const document = { ...version, version: await this.#nextNumber(version.adapter, stored) }
       await this.#publish(staging, document)
       return { document, created: true }
@@ -103,7 +104,8 @@ export class FilesystemStore implements RegistryStore {
         return new TroupeError('version_not_found', `adapter "${adapter}" has no version ${digest}`)
       })
       // The last version gone, the name is free; anything else that lies in the folder keeps it.
-      if (!(await this.#children(adapter)).some(isDigestFolder)) await this.#notes.delete(this.#adapterFolder(adapter))
+      if (!(await childrenOf(this.#adapterFolder(adapter))).some(isDigestFolder))
+        await this.#notes.delete(this.#adapterFolder(adapter))
       await this.#removeEmpty(adapter)
       return { folderOf: () => trash, remove: () => removeTree(trash) }
     })
@@ -132,7 +134,7 @@ export class FilesystemStore implements RegistryStore {
         const message = `the notes of adapter "${adapter}" changed meanwhile: they are at revision ${revision}; read them again and repeat`
         throw new TroupeError('conflict', message)
       }
-      if (!(await this.#children(adapter)).some(isDigestFolder)) {
+      if (!(await childrenOf(this.#adapterFolder(adapter))).some(isDigestFolder)) {
         throw new TroupeError('adapter_not_found', `there is no adapter "${adapter}"`)
       }
       await this.#notes.put(folder, notes, join(this.#root, '.staging', newTag()))
@@ -231,34 +233,6 @@ export class FilesystemStore implements RegistryStore {
     const next = Math.max(Number.parseInt(last, 10) || 0, ...stored.map(({ version }) => version)) + 1
     await replaceFile(path, `${next}\n`, join(this.#root, '.staging', newTag()))
     return next
-  }
-
-  /** `acme` cannot be an adapter when there are adapters called `acme/…`, and the other way round. */
-  async #refuseOwnerClash(adapter: string): Promise<void> {
-    const owner = ownerOf(adapter)
-    const top = await this.#children(owner ?? adapter)
-    const isAdapter = top.some(isDigestFolder)
-    if (owner !== null && isAdapter) {
-      throw new TroupeError('conflict', `"${owner}" is an adapter, so nothing can be called "${owner}/…"`, {
-        param: 'adapter',
-      })
-    }
-    if (owner !== null || isAdapter) return
-    for (const child of top) {
-      if ((await this.#children(`${adapter}/${child}`)).some(isDigestFolder)) {
-        const message = `"${adapter}" is the owner of "${adapter}/${child}", so no adapter can be called so`
-        throw new TroupeError('conflict', message, { param: 'adapter' })
-      }
-    }
-  }
-
-  async #children(path: string): Promise<string[]> {
-    try {
-      return await readdir(join(this.#root, 'adapters', path))
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return []
-      throw error
-    }
   }
 
   /** Never makes `adapters/` itself: if that is gone, the store is. */
