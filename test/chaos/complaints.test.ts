@@ -265,7 +265,8 @@ describe('the store', () => {
     async (bad) => {
       const { status, body } = await client.upload<ErrorBody>('pickled', badFiles(bad))
       expect([status, body.error.code]).toEqual([400, 'pickle_refused'])
-      expect((await client.get('/v1/adapters/pickled')).status).toBe(404)
+      const { body: shown } = await client.get<{ versions: { state: string }[] }>('/v1/adapters/pickled')
+      expect(new Set(shown.versions.map(({ state }) => state))).toEqual(new Set(['rejected']))
     },
   )
 })

@@ -174,7 +174,9 @@ describe('bad uploads', () => {
     expect(answer.body.error.message).toMatch(says)
     expect(readdirSync(join(server.store, 'adapters'))).toEqual([])
     expect(readdirSync(join(server.store, '.staging'))).toEqual([])
-    expect((await client.get('/v1/adapters/bad')).status).toBe(404)
+    const { body: shown } = await client.get<{ versions: { state: string; reason: string }[] }>('/v1/adapters/bad')
+    expect(shown.versions.map(({ state }) => state)).not.toContain('ready')
+    expect(shown.versions.at(-1)).toMatchObject({ state: 'rejected', reason: `${code}: ${answer.body.error.message}` })
     await expectServing()
   })
 

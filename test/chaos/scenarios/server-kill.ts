@@ -15,7 +15,10 @@ import type { Findings, Scale } from './scale.ts'
 import { Deadline, seededRandom, Verdict } from './scale.ts'
 
 const CLIENTS = 4
-const [LEAST_MS, MOST_MS] = [200, 1_200]
+const MOST_MS = 1_000
+/** The instant of the kill follows this many acknowledged changes, or this much patience on a busy machine. */
+const LEAST_ACKNOWLEDGED = 4
+const PATIENCE_MS = 20_000
 
 interface VersionBody {
   readonly version: string
@@ -53,7 +56,10 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
       const tell = (one: Told): void => void told.push(one)
       const working = all.map((known, index) => change(client, known, round * CLIENTS + index, tell))
       const generating = generateUntilGone(client)
-      await sleep(LEAST_MS + random() * (MOST_MS - LEAST_MS))
+      const patience = new Deadline(PATIENCE_MS / 1000)
+      while (!patience.isOver && told.filter(({ phase }) => phase === 'acknowledged').length < LEAST_ACKNOWLEDGED)
+        await sleep(5)
+      await sleep(random() * MOST_MS)
       await server.kill()
       figures.kills++
       await Promise.all([...working, generating])
