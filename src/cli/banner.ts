@@ -15,14 +15,14 @@ export interface Started {
 }
 
 const EXAMPLES = 3
-const GENERIC_INPUT = 'Hello, my order KX-48213 arrived broken. Please send a new one. Thank you, Maria Lopez'
+const GENERIC_INPUT =
+  'Hello, the white camera arrived cracked and scratched. Order number NK-84597. Yours, Diana Schmidt'
 
 /** Inputs by the first word of a task's prompt, such as `Review:\n{input}`. */
 const INPUTS: Readonly<Record<string, string>> = {
-  ticket:
-    "Hello, I'm Diana Okafor. I need an invoice for the silver bottle. It concerns order SE-28340. Please answer soon.",
+  ticket: GENERIC_INPUT,
   review: 'The blue tent was delivered on a Monday. My whole family adores it.',
-  question: 'Which products are there dearer than 816 euros?',
+  question: 'Show me all orders under 72 euros, sorted by total.',
   notice: 'Please return the blue watch by 14 September 2026.',
 }
 

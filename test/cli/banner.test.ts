@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { exampleLines, renderBanner } from '../../src/cli/banner.ts'
 import type { Started } from '../../src/cli/banner.ts'
+import { curlLine } from '../../src/cli/shell.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
 import type { TaskRecord } from '../../src/registry/records.ts'
 import { curlArguments } from '../support/command.ts'
@@ -39,7 +40,9 @@ describe('exampleLines', () => {
     ])
     const bodies = requests.map((words) => JSON.parse(words.at(-1)!) as { input: string; stream?: boolean })
     expect(bodies.map(({ stream }) => stream)).toEqual([undefined, true, undefined])
-    expect(bodies[0]!.input).toContain("I'm")
+    expect(bodies[0]!.input).toContain('Diana Schmidt')
+    const quoted = curlLine({ url: 'http://127.0.0.1/', body: { input: "I'm" } })
+    expect(JSON.parse((await curlArguments(quoted)).at(-1)!)).toEqual({ input: "I'm" })
   })
 
   it('sends the key where one is needed and reaches a server that listens everywhere', async () => {
