@@ -35,7 +35,7 @@ export function modulePaths(info: ModelInfo, whole: boolean): Map<string, BaseMo
   for (let layer = 0; layer < info.layers; layer++) {
     for (const module of info.modules) paths.set(named(module.path.replace('{i}', String(layer))), { module, layer })
   }
-  for (const path of info.otherModules) paths.set(named(path), null)
+  for (const { path } of info.otherModules) paths.set(named(path), null)
   return paths
 }
 

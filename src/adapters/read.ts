@@ -75,7 +75,8 @@ export function readAdapter(
     const branches = loadBranches(plans, file)
     const description = describe(format, parsed, plans.map(outlineOf))
     const digest = digestAdapter(format, config, sha256File(weightsPath))
-    return { weights: { digest, method: parsed.method, branches, bytes: description.bytes }, description }
+    const values = { branches, gains: [], virtualTokens: null }
+    return { weights: { digest, method: parsed.method, ...values, bytes: description.bytes }, description }
   })
 }
 

@@ -15,22 +15,53 @@ export const LINEAR_KINDS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj'
  */
 export const RESIDUAL_KINDS = ['attn_in', 'attn_out', 'attn_stream', 'mlp_in', 'mlp_out', 'mlp_stream'] as const
 
+/** Where the model begins and ends: the embedding maps a token (`vocab` channels, one of them 1) to the stream, the head maps the stream to logits. */
+export const EDGE_KINDS = ['embed_tokens', 'lm_head'] as const
+
 export type LinearKind = (typeof LINEAR_KINDS)[number]
 export type ResidualKind = (typeof RESIDUAL_KINDS)[number]
-export type SiteKind = LinearKind | ResidualKind
+export type EdgeKind = (typeof EDGE_KINDS)[number]
+export type SiteKind = LinearKind | ResidualKind | EdgeKind
 
 /** Non-linearities φ of bottleneck modules. `gelu` is exact (erf), `gelu_tanh` the tanh approximation. */
-export const ACTIVATIONS = ['identity', 'relu', 'silu', 'gelu', 'gelu_tanh', 'tanh', 'sigmoid', 'leaky_relu'] as const
+export const ACTIVATIONS = [
+  'identity',
+  'relu',
+  'relu2',
+  'relu6',
+  'silu',
+  'gelu',
+  'gelu_tanh',
+  'gelu_clipped',
+  'quick_gelu',
+  'tanh',
+  'sigmoid',
+  'leaky_relu',
+  'mish',
+  'laplace',
+] as const
 export type Activation = (typeof ACTIVATIONS)[number]
 
-/** How a module acts: in parallel to linear layers, or as a small feed-forward module in the layer. */
-export type Method = 'lora' | 'bottleneck'
+/** What adapters are called by those who train them. The engine knows branches, gains and virtual tokens only. */
+export const METHODS = [
+  'lora',
+  'bottleneck',
+  'dora',
+  'ia3',
+  'vera',
+  'loha',
+  'lokr',
+  'prompt_tuning',
+  'prefix_tuning',
+] as const
+export type Method = (typeof METHODS)[number]
 
 /**
  * One module at one site in the common form `branch(x) = scale · ( φ(x · downᵀ + a) · up + c )`.
  * All arrays are f32 views into one SharedArrayBuffer per adapter version, so threads share them without copies.
  */
 export interface Branch {
+  /** 0 at the edges of the model. */
   readonly layer: number
   readonly kind: SiteKind
   readonly rank: number
@@ -46,14 +77,44 @@ export interface Branch {
   readonly c: Float32Array | null
 }
 
+/** A factor per channel at a linear layer: `in`, of what it reads; `out`, of what it returns, bias included and branches not. */
+export interface Gain {
+  readonly layer: number
+  readonly kind: LinearKind
+  readonly side: 'in' | 'out'
+  /** `[inDim]` or `[outDim]`. */
+  readonly values: Float32Array
+}
+
+/** What stands before every prompt as if it were `count` tokens. */
+export type VirtualTokens =
+  /** Vectors in place of what the embedding gives (Lester et al. 2021): `[count, hidden]`. */
+  | { readonly type: 'embeddings'; readonly count: number; readonly values: Float32Array }
+  /** Keys and values of every layer, each `[kvHeads, count, headDim]` and rotated already if at all (Li and Liang 2021). */
+  | {
+      readonly type: 'keys_values'
+      readonly count: number
+      readonly layers: readonly { readonly keys: Float32Array; readonly values: Float32Array }[]
+      /** Whether the prompt's positions begin at `count`, as if the virtual tokens had used up theirs, or at 0. */
+      readonly usePositions: boolean
+    }
+
 /** The weights of one adapter version in host memory. */
 export interface AdapterWeights {
   /** `sha256:…` of normalised config and weights. */
   readonly digest: string
   readonly method: Method
   readonly branches: readonly Branch[]
-  /** Bytes of the shared buffer all branches point into. */
+  readonly gains: readonly Gain[]
+  readonly virtualTokens: VirtualTokens | null
+  /** Bytes of the shared buffer that all of these point into. */
   readonly bytes: number
+}
+
+/** Why a version cannot share a mix or be scaled; null = it can. Only sums of branches can be scaled and added. */
+export function aloneBecause({ gains, virtualTokens }: Pick<AdapterWeights, 'gains' | 'virtualTokens'>): string | null {
+  if (gains.length > 0) return 'it multiplies what layers return'
+  return virtualTokens === null ? null : 'it stands before the prompt'
 }
 
 /** One member of a mix: which version, how strongly. */
@@ -62,11 +123,15 @@ export interface MixEntry {
   readonly scale: number
 }
 
-/** `layers.3.q_proj`: the name of a site in messages and listings. */
+/** `layers.3.q_proj`, `lm_head`: the name of a site in messages and listings. */
 export function siteName(layer: number, kind: SiteKind): string {
-  return `layers.${layer}.${kind}`
+  return isEdgeKind(kind) ? kind : `layers.${layer}.${kind}`
 }
 
 export function isLinearKind(kind: SiteKind): kind is LinearKind {
   return (LINEAR_KINDS as readonly string[]).includes(kind)
+}
+
+export function isEdgeKind(kind: SiteKind): kind is EdgeKind {
+  return (EDGE_KINDS as readonly string[]).includes(kind)
 }

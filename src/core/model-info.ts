@@ -1,5 +1,5 @@
-import type { LinearKind, ResidualKind, SiteKind } from './branch.ts'
-import { isLinearKind } from './branch.ts'
+import type { EdgeKind, LinearKind, ResidualKind, SiteKind } from './branch.ts'
+import { isEdgeKind, isLinearKind } from './branch.ts'
 
 export const PRECISIONS = ['f32', 'int4'] as const
 export type Precision = (typeof PRECISIONS)[number]
@@ -45,25 +45,37 @@ export interface ModelInfo {
   readonly linear: Readonly<Partial<Record<LinearKind, readonly [number, number]>>>
   /** Residual sites; none where a layer is no chain of `stream + sublayer` and bottleneck modules have no defined place. */
   readonly residual: readonly ResidualKind[]
+  /** Edges a module can act on: not where the family scales the embedding, scales or caps the logits. */
+  readonly edges: readonly EdgeKind[]
   /** The linear modules of a layer under the names that PEFT knows. */
   readonly modules: readonly LinearModule[]
   /** Module paths begin with this; it is missing in adapters that were saved from the model without its head. */
   readonly basePrefix: string
-  /** Paths of the embedding and the head, which no module can act on yet. */
-  readonly otherModules: readonly string[]
+  /** Paths of embedding, head and learned positions; `kind` null where no module can act. */
+  readonly otherModules: readonly { readonly path: string; readonly kind: EdgeKind | null }[]
 }
 
 /** Whether the base model has sites of this kind. */
-export function hasSite(info: Pick<ModelInfo, 'linear' | 'residual'>, kind: SiteKind): boolean {
+export function hasSite(info: Pick<ModelInfo, 'linear' | 'residual' | 'edges'>, kind: SiteKind): boolean {
+  if (isEdgeKind(kind)) return info.edges.includes(kind)
   return isLinearKind(kind) ? info.linear[kind] !== undefined : info.residual.includes(kind)
 }
 
 /** `[inDim, outDim]` of a site; residual sites are `[hidden, hidden]`. The base model must have the site (`hasSite`). */
-export function siteDims(info: Pick<ModelInfo, 'hidden' | 'linear'>, kind: SiteKind): readonly [number, number] {
+export function siteDims(
+  info: Pick<ModelInfo, 'hidden' | 'vocab' | 'linear'>,
+  kind: SiteKind,
+): readonly [number, number] {
+  if (isEdgeKind(kind)) return kind === 'embed_tokens' ? [info.vocab, info.hidden] : [info.hidden, info.vocab]
   if (!isLinearKind(kind)) return [info.hidden, info.hidden]
   const dims = info.linear[kind]
   if (dims === undefined) throw new Error(`the base model has no ${kind}`)
   return dims
+}
+
+/** How many sites of this kind the base model has: one per layer, one at an edge. */
+export function siteCount(info: Pick<ModelInfo, 'layers'>, kind: SiteKind): number {
+  return isEdgeKind(kind) ? 1 : info.layers
 }
 
 /** The outputs of a range, in order, as runs `[start, count]` that lie together. */

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import { Tensor } from 'onnxruntime-node'
-import type { MixEntry, SiteKind } from '../core/branch.ts'
+import type { LinearKind, MixEntry, ResidualKind } from '../core/branch.ts'
 import { isLinearKind } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { siteDims } from '../core/model-info.ts'
@@ -61,7 +61,13 @@ export class AdapterFeeder {
   }
 
   /** Weights and masks of one site kind, over the range of the stack that this batch uses: none at all is a range of zero rows. */
-  #addKind(feeds: Feeds, spec: GraphSpec, kind: SiteKind, mixes: readonly Mix[], digests: ReadonlySet<string>): void {
+  #addKind(
+    feeds: Feeds,
+    spec: GraphSpec,
+    kind: LinearKind | ResidualKind,
+    mixes: readonly Mix[],
+    digests: ReadonlySet<string>,
+  ): void {
     const stack = this.#bank.kind(kind)
     const used = stack?.segments().filter(({ digest }) => digests.has(digest)) ?? []
     const start = used[0]?.start ?? 0

@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path'
 import { homedir } from 'node:os'
 import { TroupeError } from '../core/errors.ts'
+import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
@@ -77,7 +78,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
 
   const info = describe(options.name ?? basename(resolve(options.modelDir)), fingerprint, precision, architecture)
-  const manifest: PreparedManifest = { format: 1, info, architecture, tensors: layout.tensors }
+  const manifest: PreparedManifest = { format: 2, info, architecture, tensors: layout.tensors }
   const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
   try {
     if (known === null) await remembered.write(fingerprint)
@@ -98,9 +99,12 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
 
 function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {
   const { family, layers, hidden, heads, kvHeads, headDim, vocab, maxContext, modules, names } = architecture
-  const { residual, residualScale } = architecture
+  const { residual, residualScale, embedScale, logitScale, logitSoftcap } = architecture
   // Where the libraries put a bottleneck module is settled only for layers that add what a sublayer returned as it is.
   const chained = residual === 'sequential' && residualScale === 1 && names.attnPostNorm === undefined
+  const edges: EdgeKind[] = []
+  if (embedScale === 1) edges.push('embed_tokens')
+  if (logitScale === 1 && logitSoftcap === null) edges.push('lm_head')
   const sizes = { layers, hidden, heads, kvHeads, headDim, vocab, maxContext }
   return {
     name,
@@ -112,8 +116,13 @@ function describe(name: string, fingerprint: string, precision: Precision, archi
     residual: chained ? RESIDUAL_KINDS : [],
     modules,
     basePrefix: names.basePrefix,
-    otherModules: [names.embed, ...(names.positions === undefined ? [] : [names.positions]), names.head].map((tensor) =>
-      tensor.replace(/\.weight$/, ''),
-    ),
+    edges,
+    otherModules: (
+      [
+        [names.embed, 'embed_tokens'],
+        [names.positions, null],
+        [names.head, 'lm_head'],
+      ] as const
+    ).flatMap(([tensor, kind]) => (tensor === undefined ? [] : [{ path: tensor.replace(/\.weight$/, ''), kind }])),
   }
 }

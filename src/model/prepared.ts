@@ -31,7 +31,7 @@ export interface PreparedTensor {
  *     both:  <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
  */
 export interface PreparedManifest {
-  readonly format: 1
+  readonly format: 2
   readonly info: ModelInfo
   readonly architecture: Architecture
   readonly tensors: Readonly<Record<string, PreparedTensor>>

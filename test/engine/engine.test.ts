@@ -65,7 +65,7 @@ function lora(digest: string, info: ModelInfo, seed: number, rank = 4): AdapterW
     const [down, up] = [noise(rank * inDim, layer), noise(rank * outDim, layer + 1)]
     return { layer, kind: 'q_proj', rank, scale: 0.5, activation: 'identity', down, up, a: null, c: null }
   })
-  return { digest, method: 'lora', branches, bytes: 0 }
+  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
 }
 
 describe('Engine', () => {
@@ -178,7 +178,7 @@ describe('Engine', () => {
         const [down, up] = [values(2 * hidden), values(2 * hidden)]
         return { layer, kind: 'mlp_out', rank: 2, scale: 1, activation, down, up, a: values(2), c: values(hidden) }
       })
-      return { digest: `bn-${activation}`, method: 'bottleneck', branches, bytes: 0 }
+      return { digest: `bn-${activation}`, method: 'bottleneck', branches, gains: [], virtualTokens: null, bytes: 0 }
     }
     engine.hold(bottleneck('relu'))
     const mix = [{ digest: 'bn-relu', scale: 1 }]

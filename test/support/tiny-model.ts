@@ -1,4 +1,4 @@
-import { RESIDUAL_KINDS } from '../../src/core/branch.ts'
+import { EDGE_KINDS, RESIDUAL_KINDS } from '../../src/core/branch.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
 import { llamaModules } from '../../src/model/families/modules.ts'
 
@@ -28,7 +28,11 @@ export function tinyInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
     residual: RESIDUAL_KINDS,
     modules: llamaModules({ hidden: 8, heads: 2, kvHeads: 1, headDim: 4, mlp: 16 }),
     basePrefix: 'model.',
-    otherModules: ['model.embed_tokens', 'lm_head'],
+    edges: EDGE_KINDS,
+    otherModules: [
+      { path: 'model.embed_tokens', kind: 'embed_tokens' },
+      { path: 'lm_head', kind: 'lm_head' },
+    ],
     ...changes,
   }
 }

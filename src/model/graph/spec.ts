@@ -63,7 +63,7 @@ export function specUnion(a: GraphSpec, b: GraphSpec): GraphSpec {
   return specFor([...specKinds(a), ...specKinds(b)], [...a.activations, ...b.activations])
 }
 
-export function specKinds(spec: GraphSpec): SiteKind[] {
+export function specKinds(spec: GraphSpec): (LinearKind | ResidualKind)[] {
   return [...spec.linear, ...spec.residual]
 }
 

@@ -1,4 +1,4 @@
-import type { Method } from '../../core/branch.ts'
+import { METHODS } from '../../core/branch.ts'
 import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../../core/json.ts'
@@ -10,7 +10,6 @@ export const VERSION_FILE = 'version.json'
 
 const DIGEST = /^sha256:([0-9a-f]{64})$/
 const FORMATS = ['peft', 'adapterhub'] as const
-const METHODS = ['lora', 'bottleneck'] as const satisfies readonly Method[]
 
 /** The folder name of a digest: its 64 hex digits, longer than any name can be. */
 export function digestFolder(digest: string): string {

@@ -1,3 +1,4 @@
+import { METHODS } from '../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { VERSION_STATES } from '../../registry/records.ts'
@@ -13,7 +14,7 @@ const VersionProperties = {
   digest: Type.String({ description: 'Identity: SHA-256 over normalised config and weights.' }),
   state: Type.Enum([...VERSION_STATES], { description: 'Only `ready` is served.' }),
   reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
-  method: Type.Enum(['lora', 'bottleneck']),
+  method: Type.Enum([...METHODS]),
   format: Type.Enum(['peft', 'adapterhub']),
   rank: Type.Integer({ description: 'Largest rank of any site.' }),
   sites: Type.Array(Type.String()),
