@@ -1,4 +1,4 @@
-import type { Branch } from './branch.ts'
+import type { AdapterWeights } from './branch.ts'
 import type { GenerationEvent, GenerationRequest } from './generation.ts'
 import type { ModelInfo } from './model-info.ts'
 
@@ -51,7 +51,7 @@ export interface BankResidents {
 
 /** Messages from the main thread to the engine thread. */
 export type ToEngine =
-  | { readonly type: 'hold'; readonly digest: string; readonly branches: readonly Branch[] }
+  | { readonly type: 'hold'; readonly weights: AdapterWeights }
   | { readonly type: 'drop'; readonly digest: string }
   | { readonly type: 'keep'; readonly digests: readonly string[] }
   | { readonly type: 'residents'; readonly id: number }

@@ -1,7 +1,6 @@
 import type { Activation, SiteKind } from '../core/branch.ts'
-import { isLinearKind } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { siteDims } from '../core/model-info.ts'
+import { siteCount, siteDims } from '../core/model-info.ts'
 import type { PackedKind } from './packed-adapter.ts'
 
 /** Rows of one version on the stack. */
@@ -19,14 +18,13 @@ interface Slab {
 }
 
 /**
- * The stack of one site kind: in every layer `down [rows, inDim]`, `up [rows, outDim]` and, at residual sites, `bias [rows]`.
+ * The stack of one site kind: in every layer `down [rows, inDim]`, `up [rows, outDim]` and `bias [rows]`.
  * A version has the same rows in every layer, so one mask per kind serves all layers. Any contiguous range of rows is a view.
  */
 export class BankKind {
   readonly kind: SiteKind
   readonly inDim: number
   readonly outDim: number
-  readonly #biased: boolean
   readonly #slabs: Slab[]
   /** In order of `start`. */
   #segments: Segment[] = []
@@ -35,9 +33,8 @@ export class BankKind {
   constructor(kind: SiteKind, info: ModelInfo) {
     this.kind = kind
     ;[this.inDim, this.outDim] = siteDims(info, kind)
-    this.#biased = !isLinearKind(kind)
     const empty = (): Slab => ({ down: new Float32Array(0), up: new Float32Array(0), bias: new Float32Array(0) })
-    this.#slabs = Array.from({ length: info.layers }, empty)
+    this.#slabs = Array.from({ length: siteCount(info, kind) }, empty)
   }
 
   get layers(): number {
@@ -64,7 +61,7 @@ export class BankKind {
       const upRows = up.subarray(start * this.outDim, (start + packed.rows) * this.outDim)
       downRows.fill(0)
       upRows.fill(0)
-      if (this.#biased) bias.fill(0, start, start + packed.rows)
+      bias.fill(0, start, start + packed.rows)
       if (branch === null) continue
       downRows.set(branch.down)
       copyScaled(branch.up, branch.scale, upRows)
@@ -90,7 +87,7 @@ export class BankKind {
         for (const { down, up, bias } of this.#slabs) {
           moveRows(down, this.inDim, segment.start, end, segment.rows)
           moveRows(up, this.outDim, segment.start, end, segment.rows)
-          if (this.#biased) moveRows(bias, 1, segment.start, end, segment.rows)
+          moveRows(bias, 1, segment.start, end, segment.rows)
         }
       end += segment.rows
       return moved
@@ -135,7 +132,7 @@ export class BankKind {
     for (const slab of this.#slabs) {
       slab.down = enlarged(slab.down, capacity * this.inDim)
       slab.up = enlarged(slab.up, capacity * this.outDim)
-      if (this.#biased) slab.bias = enlarged(slab.bias, capacity)
+      slab.bias = enlarged(slab.bias, capacity)
     }
   }
 }

@@ -1,8 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import type { SiteKind } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { GainKind } from '../model/graph/spec.ts'
 import { BankKind } from './bank-kind.ts'
+import { GainTable } from './gain-table.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
+import { gainChannels } from './packed-adapter.ts'
 
 interface Resident {
   readonly adapter: PackedAdapter
@@ -28,6 +31,7 @@ export class Bank {
   readonly counters: BankCounters = { loads: 0, hits: 0, evictions: 0 }
   readonly #info: ModelInfo
   readonly #kinds = new Map<SiteKind, BankKind>()
+  readonly #gains = new Map<GainKind, GainTable>()
   readonly #pinned = new Map<string, Resident>()
   readonly #idle: LRUCache<string, Resident>
   #kept: ReadonlySet<string> = new Set()
@@ -82,6 +86,7 @@ export class Bank {
     }
     while (this.#bytes + bytes > this.budget) this.#evictOldest(bytes)
     for (const [kind, packed] of adapter.kinds) this.#stack(kind).add(digest, packed)
+    for (const [kind, gains] of adapter.gains) this.#gainTable(kind).add(digest, gains)
     this.#pinned.set(digest, { adapter, pins: 1 })
     this.#bytes += bytes
     this.#pinnedBytes += bytes
@@ -131,6 +136,11 @@ export class Bank {
     return this.#kinds.get(kind)
   }
 
+  /** The gains of one kind; undefined when no version ever had one. */
+  gains(kind: GainKind): GainTable | undefined {
+    return this.#gains.get(kind)
+  }
+
   /** Evicts idle versions that lie between pinned ones once they would cost more than half of what every call reads. */
   tidy(): void {
     for (const stack of this.#kinds.values()) {
@@ -164,6 +174,8 @@ export class Bank {
       if (pins !== 0) throw new Error(`${adapter.digest} is idle with ${pins} pins`)
     for (const [kind, stack] of this.#kinds)
       stack.checkIntegrity(new Set(residents.filter(({ kinds }) => kinds.has(kind)).map(({ digest }) => digest)))
+    for (const [kind, table] of this.#gains)
+      table.checkIntegrity(kind, new Set(residents.filter(({ gains }) => gains.has(kind)).map(({ digest }) => digest)))
   }
 
   #evictOldest(needed: number): void {
@@ -182,8 +194,16 @@ export class Bank {
 
   #release({ adapter }: Resident): void {
     for (const kind of adapter.kinds.keys()) this.#kinds.get(kind)!.remove(adapter.digest)
+    for (const kind of adapter.gains.keys()) this.#gains.get(kind)!.remove(adapter.digest)
     this.#bytes -= adapter.bytes
     this.#generation++
+  }
+
+  #gainTable(kind: GainKind): GainTable {
+    let table = this.#gains.get(kind)
+    if (table === undefined)
+      this.#gains.set(kind, (table = new GainTable(this.#info.layers, gainChannels(this.#info, kind))))
+    return table
   }
 
   #stack(kind: SiteKind): BankKind {

@@ -1,7 +1,9 @@
-import type { Branch } from '../core/branch.ts'
+import type { AdapterWeights } from '../core/branch.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import type { BankResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import { BASE_SPEC, MAX_DEPTH } from '../model/graph/spec.ts'
+import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
 import type { KvCache } from './kv-cache.ts'
@@ -19,6 +21,7 @@ export interface EngineParts {
   readonly bank: Bank
   readonly graphs: GraphSessions
   readonly runner: ModelRunner
+  readonly feeder: AdapterFeeder
   /** Versions the main thread lent us, by digest; the same map the feeder reads. */
   readonly adapters: Map<string, PackedAdapter>
 }
@@ -44,13 +47,19 @@ export class EngineLoop {
   }
 
   /** Makes a version available. Compiles a graph when it is the first of its kind. */
-  async hold(digest: string, branches: readonly Branch[]): Promise<void> {
-    const { adapters, graphs, info } = this.#parts
+  async hold(weights: AdapterWeights): Promise<void> {
+    const { adapters, graphs, info, runner } = this.#parts
+    const { digest, virtualTokens } = weights
     if (adapters.has(digest)) return
     try {
-      const adapter = packAdapter(digest, branches, info)
+      const adapter = packAdapter(weights, info)
       await graphs.ensure(adapter.spec)
-      adapters.set(digest, adapter)
+      let { prefix } = adapter
+      if (virtualTokens?.type === 'embeddings') {
+        await graphs.ensure({ ...BASE_SPEC, vectors: true })
+        prefix = await runner.evaluate(virtualTokens.values, virtualTokens.count)
+      }
+      adapters.set(digest, { ...adapter, prefix })
     } catch (error) {
       this.#refused.set(digest, error instanceof Error ? error.message : String(error))
     }
@@ -75,9 +84,13 @@ export class EngineLoop {
     return { budgetBytes: bank.budget, residents: bank.residents(), loadedBytes, loadMs }
   }
 
-  submit(id: number, request: GenerationRequest): void {
-    const sequence = new Sequence(id, request, performance.now())
+  /** Compiles a graph when no stack was as deep before. */
+  async submit(id: number, request: GenerationRequest): Promise<void> {
+    const { adapters, graphs, feeder } = this.#parts
+    const prefixes = request.mix.flatMap(({ digest }) => adapters.get(digest)?.prefix ?? [])
+    const sequence = new Sequence(id, request, performance.now(), prefixes[0])
     const problem = this.#problemWith(sequence)
+    if (problem === null && request.stack) await graphs.ensure(feeder.specOf(request))
     if (problem === null) this.#parts.scheduler.add(sequence)
     else this.#emit(id, { type: 'finish', reason: 'error', message: problem })
   }
@@ -112,7 +125,7 @@ export class EngineLoop {
       queued: scheduler.waiting,
       running: scheduler.running.length,
       slots: kv.shape.slots,
-      kvTokens: scheduler.running.reduce((sum, sequence) => sum + sequence.cached, 0),
+      kvTokens: scheduler.running.reduce((sum, sequence) => sum + sequence.kvLength, 0),
       kvCapacityTokens: kv.shape.slots * kv.shape.capacity,
       bankBytes: bank.bytes,
       bankBudgetBytes: bank.budget,
@@ -136,6 +149,9 @@ export class EngineLoop {
     const missing = mix.find(({ digest }) => !adapters.has(digest))
     if (missing !== undefined)
       return `${missing.digest} is not held by the engine: ${this.#refused.get(missing.digest) ?? 'it was never offered'}`
+    const stacked = mix.filter(({ digest }) => adapters.get(digest)!.spec.residual.length > 0).length
+    if (sequence.request.stack && stacked > MAX_DEPTH)
+      return `${stacked} bottleneck adapters are stacked; at most ${MAX_DEPTH} can follow each other`
     const bytes = mix.reduce((sum, { digest }) => sum + adapters.get(digest)!.bytes, 0)
     if (bytes > bank.budget)
       return `the mix needs ${bytes} bytes of the bank, which has ${bank.budget}: raise bankBytes`
@@ -151,6 +167,7 @@ export class EngineLoop {
       const sequence = scheduler.admit((next) => bank.fits(adaptersOf(next)))
       if (sequence === null) break
       admitted = true
+      if (sequence.prefix !== null) this.#parts.kv.write(sequence.row, sequence.prefix)
       const loading = performance.now()
       const hot: PackedAdapter[] = []
       let cold = 0

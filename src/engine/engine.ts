@@ -88,7 +88,7 @@ export class Engine implements AdapterHost {
   }
 
   hold(weights: AdapterWeights): void {
-    this.#send({ type: 'hold', digest: weights.digest, branches: weights.branches })
+    this.#send({ type: 'hold', weights })
   }
 
   drop(digest: string): void {

@@ -12,15 +12,15 @@ export interface GraphSession {
 }
 
 /**
- * The compiled graphs, all over the same weights file: `base` without adapter sites, `linear` with all linear sites, and one `residual`
- * graph with every site and non-linearity seen so far. A step runs on the smallest that covers its rows, so sites nobody uses cost nothing.
+ * The compiled graphs, all over the same weights file: `base` without adapter sites, `linear` with all linear sites for plain LoRA, and one
+ * `full` graph with everything else seen so far. A step runs on the smallest that covers its rows, so sites nobody uses cost nothing.
  */
 export class GraphSessions {
   readonly base: GraphSession
   readonly #linearSpec: GraphSpec
   readonly #create: (spec: GraphSpec) => Promise<GraphSession>
   #linear: GraphSession | null = null
-  #residual: GraphSession | null = null
+  #full: GraphSession | null = null
   #generation = 0
 
   private constructor(base: GraphSession, linearSpec: GraphSpec, create: (spec: GraphSpec) => Promise<GraphSession>) {
@@ -50,32 +50,32 @@ export class GraphSessions {
     })
     const { info } = prepared.manifest
     const linear = LINEAR_KINDS.filter((kind) => hasSite(info, kind))
-    return new GraphSessions(await create(BASE_SPEC), specFor(linear, []), create)
+    return new GraphSessions(await create(BASE_SPEC), specFor(linear), create)
   }
 
   /** Compiles what an adapter needs, if no graph has it yet. Takes as long as loading the model: done when a version arrives, not per request. */
   async ensure(needed: GraphSpec): Promise<void> {
     if (specCovers(this.base.spec, needed)) return
-    if (needed.residual.length === 0) {
+    if (specCovers(this.#linearSpec, needed)) {
       this.#linear ??= await this.#create(this.#linearSpec)
       return
     }
-    if (this.#residual !== null && specCovers(this.#residual.spec, needed)) return
-    const former = this.#residual
-    // Rows of a LoRA and of a bottleneck module share steps: the residual graph has the linear sites too.
-    this.#residual = await this.#create(specUnion(former?.spec ?? this.#linearSpec, needed))
+    if (this.#full !== null && specCovers(this.#full.spec, needed)) return
+    const former = this.#full
+    // Rows of all methods share steps: the full graph has the linear sites too.
+    this.#full = await this.#create(specUnion(former?.spec ?? this.#linearSpec, needed))
     this.#generation++
     await former?.session.release()
   }
 
   /** The smallest compiled graph with these sites. Throws when `ensure` was not called for one of them. */
   covering(needed: GraphSpec): GraphSession {
-    const found = [this.base, this.#linear, this.#residual].find((graph) => graph && specCovers(graph.spec, needed))
+    const found = [this.base, this.#linear, this.#full].find((graph) => graph && specCovers(graph.spec, needed))
     if (!found) throw new Error(`no graph has ${specKey(needed)}`)
     return found
   }
 
   async release(): Promise<void> {
-    for (const graph of [this.base, this.#linear, this.#residual]) await graph?.session.release()
+    for (const graph of [this.base, this.#linear, this.#full]) await graph?.session.release()
   }
 }

@@ -1,5 +1,6 @@
 import { Tensor } from 'onnxruntime-node'
 import { IO } from '../model/graph/spec.ts'
+import type { KvPrefix } from './packed-adapter.ts'
 import type { RowMove } from './scheduler.ts'
 
 export interface KvShape {
@@ -9,6 +10,12 @@ export interface KvShape {
   /** Tokens per slot. */
   readonly capacity: number
   readonly headDim: number
+}
+
+interface Slab {
+  readonly layer: number
+  readonly part: 'key' | 'value'
+  readonly data: Float32Array
 }
 
 type TensorMap = Readonly<Record<string, Tensor>>
@@ -25,7 +32,7 @@ export interface KvView {
  */
 export class KvCache {
   readonly shape: KvShape
-  readonly #slabs: readonly { readonly layer: number; readonly part: 'key' | 'value'; readonly data: Float32Array }[]
+  readonly #slabs: readonly Slab[]
   readonly #views = new Map<string, KvView>()
 
   constructor(shape: KvShape) {
@@ -70,6 +77,33 @@ export class KvCache {
         const source = (from * kvHeads + head) * capacity * headDim
         data.copyWithin((to * kvHeads + head) * capacity * headDim, source, source + length * headDim)
       }
+  }
+
+  /** Begins a slot with keys and values from elsewhere, `[kvHeads, count, headDim]` in every layer. */
+  write(slot: number, { count, layers }: KvPrefix): void {
+    this.#eachHead(slot, (head, { layer, part, data }, start) => {
+      const values = layers[layer]![part === 'key' ? 'keys' : 'values']
+      const size = count * this.shape.headDim
+      data.set(values.subarray(head * size, (head + 1) * size), start)
+    })
+  }
+
+  /** A copy of the first `count` tokens of a slot. */
+  read(slot: number, count: number): KvPrefix['layers'] {
+    const size = count * this.shape.headDim
+    const empty = (): Float32Array => new Float32Array(this.shape.kvHeads * size)
+    const copies = Array.from({ length: this.shape.layers }, () => ({ keys: empty(), values: empty() }))
+    this.#eachHead(slot, (head, { layer, part, data }, start) => {
+      copies[layer]![part === 'key' ? 'keys' : 'values'].set(data.subarray(start, start + size), head * size)
+    })
+    return copies
+  }
+
+  /** @param visit gets the offset of the head's first token in the slab */
+  #eachHead(slot: number, visit: (head: number, slab: Slab, start: number) => void): void {
+    const { kvHeads, capacity, headDim } = this.shape
+    for (const slab of this.#slabs)
+      for (let head = 0; head < kvHeads; head++) visit(head, slab, (slot * kvHeads + head) * capacity * headDim)
   }
 
   /** Takes back what a call returned as new arrays (only without in-place writing). */

@@ -9,6 +9,8 @@ export interface RowSpan {
   readonly end: number
   /** Tokens of the sequence as far as it is known: all of its prompt while that is evaluated, else `end`. */
   readonly known: number
+  /** Tokens before the sequence that use no position; 0 when absent. */
+  readonly unplaced?: number
 }
 
 /**
@@ -33,11 +35,14 @@ export class Positions {
     return cached === this.#limit
   }
 
-  /** @param tokens tokens of each row in this call */
-  feeds(spans: readonly RowSpan[], tokens: number): Record<string, Tensor> {
-    if (!this.#fed) return {}
-    const ids = spans.flatMap(({ end, known }) => {
-      const start = end - tokens + (known > this.#limit ? this.#maxContext : 0)
+  /**
+   * @param tokens tokens of each row in this call
+   * @param asked whether the graph wants positions although the model would not
+   */
+  feeds(spans: readonly RowSpan[], tokens: number, asked: boolean): Record<string, Tensor> {
+    if (!this.#fed && !asked) return {}
+    const ids = spans.flatMap(({ end, known, unplaced = 0 }) => {
+      const start = end - unplaced - tokens + (known > this.#limit ? this.#maxContext : 0)
       return Array.from({ length: tokens }, (_, i) => BigInt(start + i))
     })
     return { [IO.positions]: new Tensor('int64', BigInt64Array.from(ids), [spans.length, tokens]) }

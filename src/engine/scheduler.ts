@@ -148,7 +148,7 @@ export class Scheduler {
     const sequence = this.#rows[from]!
     this.#rows[hole] = sequence
     sequence.row = hole
-    if (sequence.cached > 0) moves.push({ from, to: hole, length: sequence.cached })
+    if (sequence.kvLength > 0) moves.push({ from, to: hole, length: sequence.kvLength })
     return from
   }
 }

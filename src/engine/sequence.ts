@@ -1,4 +1,5 @@
 import type { GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { KvPrefix } from './packed-adapter.ts'
 import { RandomSource } from './random.ts'
 
 /** One sequence in the engine: what was asked, and how far it is. */
@@ -17,11 +18,14 @@ export class Sequence {
   readonly promptTokens: ReadonlySet<number>
   /** Grows with the chunks of the prompt, when they were asked for. */
   readonly promptLogprobs: (TokenLogprob | null)[] = []
+  /** What the cache begins with, before the prompt. */
+  readonly prefix: KvPrefix | null
   /** Slot of the KV cache; -1 while waiting. */
   row = -1
   finished = false
 
-  constructor(id: number, request: GenerationRequest, now: number) {
+  constructor(id: number, request: GenerationRequest, now: number, prefix: KvPrefix | null = null) {
+    this.prefix = prefix
     this.id = id
     this.request = request
     this.submittedAt = now
@@ -33,9 +37,14 @@ export class Sequence {
     return this.request.tokens.length
   }
 
+  /** Tokens in the cache: virtual ones, prompt and completion. */
+  get kvLength(): number {
+    return (this.prefix?.count ?? 0) + this.cached
+  }
+
   /** Tokens the KV cache must have room for: the last token of the completion is never fed back. */
   get capacityNeeded(): number {
-    return this.promptLength + Math.max(0, this.request.maxTokens - 1)
+    return (this.prefix?.count ?? 0) + this.promptLength + Math.max(0, this.request.maxTokens - 1)
   }
 
   get prefilled(): boolean {

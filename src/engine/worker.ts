@@ -69,7 +69,7 @@ async function main(options: EngineOptions): Promise<void> {
 async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
   switch (message.type) {
     case 'hold':
-      await loop.hold(message.digest, message.branches)
+      await loop.hold(message.weights)
       return false
     case 'drop':
       loop.drop(message.digest)
@@ -81,7 +81,7 @@ async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
       send({ type: 'residents', id: message.id, bank: loop.residents() })
       return false
     case 'submit':
-      loop.submit(message.id, message.request)
+      await loop.submit(message.id, message.request)
       return false
     case 'cancel':
       loop.cancel(message.id)
@@ -112,5 +112,5 @@ async function open(
   const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: options.prefillChunk })
   const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
   send({ type: 'ready', info, inPlace })
-  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, adapters }, emit), graphs }
+  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, feeder, adapters }, emit), graphs }
 }

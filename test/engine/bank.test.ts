@@ -24,11 +24,8 @@ function branch(layer: number, kind: SiteKind, rank: number, fill: number, bias 
 }
 
 function lora(id: number, rank: number, layers: readonly number[] = [0, 1]): PackedAdapter {
-  return packAdapter(
-    `d${id}`,
-    layers.map((layer) => branch(layer, 'q_proj', rank, id)),
-    info,
-  )
+  const branches = layers.map((layer) => branch(layer, 'q_proj', rank, id))
+  return packAdapter({ digest: `d${id}`, branches, gains: [], virtualTokens: null }, info)
 }
 
 describe('Bank', () => {
@@ -58,7 +55,10 @@ describe('Bank', () => {
   })
 
   it('packs the bias after up as one more row', () => {
-    const packed = packAdapter('b', [branch(0, 'mlp_out', 2, 3, true)], info)
+    const packed = packAdapter(
+      { digest: 'b', branches: [branch(0, 'mlp_out', 2, 3, true)], gains: [], virtualTokens: null },
+      info,
+    )
     const bank = new Bank(info, 1e6)
     bank.pin(packed)
     const { down, up, bias } = bank.kind('mlp_out')!.rows(0, 0, 3)

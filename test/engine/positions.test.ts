@@ -5,11 +5,11 @@ const ROPE = { inverseFrequencies: new Array<number>(8).fill(1), attentionFactor
 const PLAIN = { positionOffset: null, longRope: null, ropes: [ROPE], maxContext: 100 }
 
 function rows(positions: Positions, spans: Parameters<Positions['feeds']>[0], tokens: number): number[] {
-  return Array.from(positions.feeds(spans, tokens)['position_ids']!.data as BigInt64Array, Number)
+  return Array.from(positions.feeds(spans, tokens, false)['position_ids']!.data as BigInt64Array, Number)
 }
 
 it('are not fed where attention counts by itself', () => {
-  expect(new Positions(PLAIN).feeds([{ end: 3, known: 3 }], 3)).toEqual({})
+  expect(new Positions(PLAIN).feeds([{ end: 3, known: 3 }], 3, false)).toEqual({})
 })
 
 it('of learned tables count from the cached tokens on, row by row', () => {

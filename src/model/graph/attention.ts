@@ -21,6 +21,8 @@ interface AttentionParts {
   readonly sites: BranchSites
   readonly weights: Weights
   readonly norms: Norms
+  /** Whether rows are told their positions although attention could count them. */
+  readonly positions: boolean
 }
 
 /** The rotation of one layer. */
@@ -46,7 +48,7 @@ export class Attention {
     const { graph, sites, weights } = this.#parts
     const rotation = this.#rotation(layer)
     const inside = rotation === null || rotatesApart(rotation.rope) ? [] : [rotation.cos, rotation.sin]
-    if (inside.length > 0 && longRope !== null) inside.push(lengths.positions!)
+    if (inside.length > 0 && (longRope !== null || this.#parts.positions)) inside.push(lengths.positions!)
     const parts = ['key', 'value'] as const
     const query = this.#query(layer, x, inside.length > 0 ? null : rotation, lengths)
     const past = parts.map((part) => graph.input(IO.past(layer, part), 'f32', ['batch', kvHeads, 'capacity', headDim]))
@@ -57,7 +59,8 @@ export class Attention {
       this.#attributes(layer, inside.length > 0),
       MICROSOFT,
     )
-    return sites.addLinear(layer, 'o_proj', attended!, weights.linear(`layers.${layer}.o`, attended!))
+    const read = sites.linearInput(layer, 'o_proj', attended!)
+    return sites.addLinear(layer, 'o_proj', read, weights.linear(`layers.${layer}.o`, read))
   }
 
   /** Queries, keys and values: packed in one tensor where nothing is done to them on the way. */
@@ -65,7 +68,7 @@ export class Attention {
     const { heads, kvHeads, headDim, names } = this.#architecture
     const { graph, sites, weights } = this.#parts
     const packed = weights.linear(`layers.${layer}.qkv`, x)
-    const adapted = (['q_proj', 'k_proj', 'v_proj'] as const).some((kind) => sites.has(kind))
+    const adapted = (['q_proj', 'k_proj', 'v_proj'] as const).some((kind) => sites.changes(kind))
     if (!adapted && names.qNorm === undefined && rotation === null) return [packed, null, null]
     const widths = [heads * headDim, kvHeads * headDim, kvHeads * headDim]
     const split = graph.nodes('Split', [packed, graph.constant('i64', [3], widths)], 3, { axis: -1 })

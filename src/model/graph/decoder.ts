@@ -23,6 +23,7 @@ export function buildDecoder(manifest: PreparedManifest, spec: GraphSpec): Uint8
 
 class Decoder {
   readonly #manifest: PreparedManifest
+  readonly #spec: GraphSpec
   readonly #graph = new GraphBuilder()
   readonly #sites: BranchSites
   readonly #norms: Norms
@@ -32,6 +33,7 @@ class Decoder {
   constructor(manifest: PreparedManifest, spec: GraphSpec) {
     const { info, architecture } = manifest
     this.#manifest = manifest
+    this.#spec = spec
     this.#sites = new BranchSites(this.#graph, info, spec)
     this.#weights = new Weights(this.#graph, manifest)
     this.#norms = new Norms(this.#graph, architecture.norm, this.#weights)
@@ -40,6 +42,7 @@ class Decoder {
       sites: this.#sites,
       weights: this.#weights,
       norms: this.#norms,
+      positions: spec.positions,
     })
   }
 
@@ -53,9 +56,12 @@ class Decoder {
     const lengths = {
       last: graph.input(IO.lastPosition, 'i32', ['batch']),
       total: graph.input(IO.totalLength, 'i32', []),
-      positions: needsPositions(architecture) ? graph.input(IO.positions, 'i64', ['batch', 'tokens']) : null,
+      positions:
+        this.#spec.positions || needsPositions(architecture)
+          ? graph.input(IO.positions, 'i64', ['batch', 'tokens'])
+          : null,
     }
-    let state: Stream = { stream: graph.node('Gather', [this.#weights.get('embed'), ids]), pending: null }
+    let state: Stream = { stream: this.#embed(ids), pending: null }
     if (architecture.positionOffset !== null) {
       state = { ...state, pending: graph.node('Gather', [this.#weights.get('positions'), lengths.positions]) }
     }
@@ -106,10 +112,23 @@ class Decoder {
     return this.#graph.node('Mul', [normed, this.#graph.constant('f32', [], [residualScale])])
   }
 
+  /** Tokens by the embedding, or by vectors of their own. */
+  #embed(ids: Value): Value {
+    const graph = this.#graph
+    const embedded = this.#sites.addEmbedding(ids, graph.node('Gather', [this.#weights.get('embed'), ids]))
+    if (!this.#spec.vectors) return embedded
+    // Dimensions of their own: one zero and one one stand for calls without vectors.
+    const keep = graph.input(IO.keep, 'f32', ['keep.batch', 'keep.tokens', 1])
+    const vectors = graph.input(IO.vectors, 'f32', ['vectors.batch', 'vectors.tokens', 'vectors.width'])
+    return graph.node('Add', [graph.node('Mul', [embedded, keep]), vectors])
+  }
+
   #logits(x: Value): Value {
     const { logitSoftcap } = this.#manifest.architecture
-    if (logitSoftcap === null) return this.#weights.linear('head', x, IO.logits)
     const graph = this.#graph
+    if (this.#sites.has('lm_head'))
+      return graph.nodes('Identity', [this.#sites.addHead(x, this.#weights.linear('head', x))], [IO.logits])[0]!
+    if (logitSoftcap === null) return this.#weights.linear('head', x, IO.logits)
     const cap = graph.constant('f32', [], [logitSoftcap])
     const bounded = graph.node('Tanh', [graph.node('Div', [this.#weights.linear('head', x), cap])])
     return graph.nodes('Mul', [bounded, cap], [IO.logits])[0]!
@@ -122,12 +141,20 @@ class Decoder {
     if (!this.#sites.has(kinds.in) && !this.#sites.has(kinds.out) && !this.#sites.has(kinds.after))
       return { stream, pending: result }
     const sum = graph.node('Add', [stream, result])
-    const deltas = [
-      this.#sites.residual(layer, kinds.in, stream),
-      this.#sites.residual(layer, kinds.out, result),
-      this.#sites.residual(layer, kinds.after, sum),
-    ].filter((delta) => delta !== null)
-    return { stream: sum, pending: deltas.length === 1 ? deltas[0]! : graph.node('Sum', deltas) }
+    let pending: Value | null = null
+    for (let level = 0; level < this.#spec.depth; level++) {
+      // A module further up the stack reads what those below it added; one beside the sublayer reads what the sublayer read.
+      const above = (x: Value): Value => (pending === null ? x : graph.node('Add', [x, pending]))
+      const deltas: (Value | null)[] = [
+        this.#sites.residual(layer, kinds.in, level, stream),
+        this.#sites.has(kinds.out) ? this.#sites.residual(layer, kinds.out, level, above(result)) : null,
+        this.#sites.has(kinds.after) ? this.#sites.residual(layer, kinds.after, level, above(sum)) : null,
+        pending,
+      ]
+      const present = deltas.filter((delta) => delta !== null)
+      pending = present.length === 1 ? present[0]! : graph.node('Sum', present)
+    }
+    return { stream: sum, pending }
   }
 
   #mlp(layer: number, x: Value): Value {
@@ -144,7 +171,8 @@ class Decoder {
       const up = this.#sites.addLinear(layer, 'up_proj', x, split[1]!)
       inner = graph.node('Mul', [activate(graph, activation, gate), up])
     }
-    return this.#sites.addLinear(layer, 'down_proj', inner, this.#weights.linear(`layers.${layer}.down`, inner))
+    const read = this.#sites.linearInput(layer, 'down_proj', inner)
+    return this.#sites.addLinear(layer, 'down_proj', read, this.#weights.linear(`layers.${layer}.down`, read))
   }
 
   #declareCaches(): void {
