@@ -111,11 +111,11 @@ export interface AdapterWeights {
   readonly bytes: number
 }
 
-/** Why a version cannot share a mix or be scaled; null = it can. Only sums of branches can be scaled and added. */
-export function aloneBecause({ gains, virtualTokens }: Pick<AdapterWeights, 'gains' | 'virtualTokens'>): string | null {
-  if (gains.length > 0) return 'it multiplies what layers return'
-  return virtualTokens === null ? null : 'it stands before the prompt'
-}
+/** Methods that run alone and at scale 1: they multiply what layers return, or stand before the prompt. Only branches can be scaled and added. */
+export const ALONE_METHODS: readonly Method[] = ['dora', 'ia3', 'prompt_tuning', 'prefix_tuning']
+
+/** Most bottleneck modules that can follow each other: every level costs every row of the batch as much as one module. */
+export const MAX_STACK = 4
 
 /** One member of a mix: which version, how strongly. */
 export interface MixEntry {

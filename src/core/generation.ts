@@ -39,7 +39,7 @@ export interface GenerationRequest {
   readonly tokens: Int32Array
   /** Every digest must be held by the engine (see `Engine.hold`); empty = base. */
   readonly mix: readonly MixEntry[]
-  /** Bottleneck modules of the mix follow each other in its order; without it all read the same and are added. */
+  /** Bottleneck modules of the mix follow each other in its order, at most `MAX_STACK`; without it all read the same and are added. */
   readonly stack?: boolean
   readonly sampling: Sampling
   /** 0 = only evaluate the prompt. */

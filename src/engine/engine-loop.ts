@@ -2,7 +2,7 @@ import type { AdapterWeights } from '../core/branch.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import type { BankResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { BASE_SPEC, MAX_DEPTH } from '../model/graph/spec.ts'
+import { BASE_SPEC } from '../model/graph/spec.ts'
 import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
@@ -149,9 +149,6 @@ export class EngineLoop {
     const missing = mix.find(({ digest }) => !adapters.has(digest))
     if (missing !== undefined)
       return `${missing.digest} is not held by the engine: ${this.#refused.get(missing.digest) ?? 'it was never offered'}`
-    const stacked = mix.filter(({ digest }) => adapters.get(digest)!.spec.residual.length > 0).length
-    if (sequence.request.stack && stacked > MAX_DEPTH)
-      return `${stacked} bottleneck adapters are stacked; at most ${MAX_DEPTH} can follow each other`
     const bytes = mix.reduce((sum, { digest }) => sum + adapters.get(digest)!.bytes, 0)
     if (bytes > bank.budget)
       return `the mix needs ${bytes} bytes of the bank, which has ${bank.budget}: raise bankBytes`

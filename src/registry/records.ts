@@ -109,6 +109,8 @@ export interface Target {
   readonly model?: string
   readonly task?: string
   readonly adapters?: readonly { readonly name: string; readonly version?: number; readonly scale?: number }[]
+  /** Bottleneck modules of the mix follow each other instead of being added. */
+  readonly stack?: boolean
   /** Requests with the same key take the same route of a task, as long as its weights stay. */
   readonly sticky?: string
 }
@@ -125,6 +127,8 @@ export interface ResolvedAdapter {
 export interface Resolution {
   readonly task: TaskRecord | null
   readonly adapters: readonly ResolvedAdapter[]
+  /** As in `Target`. */
+  readonly stack: boolean
   /** What the answer is to be compared with: the request is in the sample of its task's shadow. */
   readonly shadow: ResolvedAdapter | null
 }

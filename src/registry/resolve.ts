@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { ALONE_METHODS, MAX_STACK } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { adapterNotFound } from './catalogue.ts'
@@ -32,15 +33,17 @@ export interface ResolveSources {
  */
 export function resolveTarget(sources: ResolveSources, target: Target, tenant: string): Resolution {
   const subject = findSubject(sources, target, tenant)
+  const stack = target.stack ?? false
   const listed = target.adapters?.map((item) => resolveListed(sources.catalogue, item, tenant))
   if (subject.kind === 'task') {
     const { task } = subject
-    if (listed) return { task, adapters: checkMix(listed), shadow: null }
-    const adapters = routed(sources, task, target.sticky)
-    return { task, adapters, shadow: sampledShadow(sources, task, adapters) }
+    if (listed) return { task, adapters: checkMix(sources.catalogue, listed, stack), stack, shadow: null }
+    const adapters = checkMix(sources.catalogue, routed(sources, task, target.sticky), stack)
+    return { task, adapters, stack, shadow: sampledShadow(sources, task, adapters) }
   }
   const own = subject.kind === 'adapter' ? [resolved(subject.version, 1)] : []
-  return { task: null, adapters: checkMix([...own, ...(listed ?? [])]), shadow: null }
+  const adapters = checkMix(sources.catalogue, [...own, ...(listed ?? [])], stack)
+  return { task: null, adapters, stack, shadow: null }
 }
 
 type Subject =
@@ -154,7 +157,11 @@ function resolved(version: VersionRecord, scale: number): ResolvedAdapter {
   return { adapter: version.adapter, version: version.version, digest: version.digest, scale }
 }
 
-function checkMix(adapters: readonly ResolvedAdapter[]): readonly ResolvedAdapter[] {
+function checkMix(
+  catalogue: Catalogue,
+  adapters: readonly ResolvedAdapter[],
+  stack: boolean,
+): readonly ResolvedAdapter[] {
   if (adapters.length > MAX_MIX) {
     throw new TroupeError('invalid_request', `at most ${MAX_MIX} adapters can be mixed`, { param: 'adapters' })
   }
@@ -169,5 +176,23 @@ function checkMix(adapters: readonly ResolvedAdapter[]): readonly ResolvedAdapte
     }
     byDigest.set(adapter.digest, adapter)
   }
+  const versions = adapters.map(({ adapter, version }) => catalogue.byNumber(adapter, version)!)
+  for (const [index, { adapter, version, method }] of versions.entries()) {
+    if (!ALONE_METHODS.includes(method) || (adapters.length === 1 && adapters[index]!.scale === 1)) continue
+    const message = `adapters: ${adapter}@v${version} is of the method ${method}, which runs alone and at scale 1`
+    throw new TroupeError('invalid_request', message, { param: 'adapters' })
+  }
+  if (stack) checkStack(versions)
   return adapters
+}
+
+/** Modules beside a sublayer read what it read: nothing can come before them. */
+function checkStack(versions: readonly VersionRecord[]): void {
+  const stacked = versions.filter(({ method }) => method === 'bottleneck')
+  const beside = stacked.find(({ sites }) => sites.some((site) => site.endsWith('_in')))
+  const fault =
+    stacked.length < 2 || stacked.length > MAX_STACK
+      ? `composition: a stack is made of 2 to ${MAX_STACK} bottleneck adapters, here are ${stacked.length}`
+      : beside && `composition: ${beside.adapter}@v${beside.version} is a parallel adapter, which cannot be stacked`
+  if (fault) throw new TroupeError('invalid_request', fault, { param: 'composition' })
 }

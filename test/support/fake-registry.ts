@@ -79,18 +79,20 @@ export class FakeRegistry implements RegistryPort {
     const task = canSee(name, tenant) ? (this.tasks.get(name) ?? null) : null
     if (target.task !== undefined && !task) throw new TroupeError('task_not_found', `no task ${name}`)
     const listed = target.adapters?.map((item) => this.#pick(item.name, item.version, item.scale ?? 1, tenant))
+    const { stack = false } = target
     this.lastTarget = target
     if (task) {
       const [route] = task.routes
       const shadow = task.shadow && this.#pick(task.shadow.adapter, task.shadow.version, 1, '*')
-      return { task, adapters: listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : []), shadow }
+      const adapters = listed ?? (route ? [this.#pick(route.adapter, route.version, 1, '*')] : [])
+      return { task, adapters, stack, shadow }
     }
-    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [], shadow: null }
+    if (name === FAKE_INFO.name) return { task: null, adapters: listed ?? [], stack, shadow: null }
     const [adapter = '', version] = name.split('@v')
     if (!this.adapters.has(adapter) || !canSee(adapter, tenant))
       throw new TroupeError('model_not_found', `no model ${name}`, { param: 'model' })
     const own = this.#pick(adapter, version === undefined ? undefined : Number(version), 1, tenant)
-    return { task: null, adapters: [own, ...(listed ?? [])], shadow: null }
+    return { task: null, adapters: [own, ...(listed ?? [])], stack, shadow: null }
   }
 
   claim(): () => void {

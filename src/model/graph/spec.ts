@@ -22,9 +22,6 @@ export interface GraphSpec {
   readonly positions: boolean
 }
 
-/** Deepest stack of bottleneck modules: each level costs every row of the batch as much as one module. */
-export const MAX_DEPTH = 4
-
 export const BASE_SPEC: GraphSpec = {
   linear: [],
   residual: [],

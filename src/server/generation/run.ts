@@ -102,6 +102,7 @@ function sources(
       const request = {
         tokens: prompt.tokens,
         mix,
+        stack: plan.resolution.stack,
         sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
         maxTokens: prompt.maxTokens,
         stopTokens: plan.stopTokens,

@@ -12,9 +12,10 @@ export function resolveTarget(
   named: Pick<Target, 'model' | 'task'>,
   {
     adapters,
+    composition,
     sticky_key: key,
     user,
-  }: Pick<SamplingBody, 'adapters' | 'sticky_key'> & { readonly user?: string | null },
+  }: Pick<SamplingBody, 'adapters' | 'composition' | 'sticky_key'> & { readonly user?: string | null },
 ): Resolution {
   const view = viewOf(caller)
   const mix = adapters?.map(({ name, version, scale }) => ({
@@ -23,7 +24,9 @@ export function resolveTarget(
     ...(scale === undefined ? {} : { scale }),
   }))
   const sticky = key ?? user
-  return registry.resolve({ ...named, ...(mix ? { adapters: mix } : {}), ...(sticky ? { sticky } : {}) }, view)
+  const stack = composition === 'stack'
+  const target = { ...named, ...(mix && { adapters: mix }), ...(stack && { stack }), ...(sticky && { sticky }) }
+  return registry.resolve(target, view)
 }
 
 /** The number of the version a client means by `"v3"`, `"3"`, `3` or (the beginning of) a digest. Throws `version_not_found`. */

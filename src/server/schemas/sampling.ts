@@ -51,6 +51,13 @@ export const SamplingFields = {
   adapters: Maybe(
     Type.Array(AdapterRef, { maxItems: 16, description: 'The mix to run with, instead of or besides what is named.' }),
   ),
+  composition: Maybe(
+    Type.Enum(['sum', 'stack'], {
+      description:
+        'How the bottleneck adapters of a mix meet: all read the same and are added (`sum`, the default), or each reads what the one before it ' +
+        'gave (`stack`). Other methods are added in either case.',
+    }),
+  ),
 }
 
 export type SamplingBody = Static<TObject<typeof SamplingFields>>

@@ -83,7 +83,7 @@ export class ShadowRuns {
     await this.#quietMoment()
     const [prompt] = plan.prompts
     if (!prompt) throw new GaveWay('there is nothing to run')
-    const lease = await registry.acquire({ task: null, adapters: [shadow], shadow: null }, false)
+    const lease = await registry.acquire({ task: null, adapters: [shadow], stack: false, shadow: null }, false)
     const giveWay = new AbortController()
     const watch = setInterval(() => {
       if (!this.#deps.admission.hasFreePlace) giveWay.abort(new GaveWay('a request needs the place'))
