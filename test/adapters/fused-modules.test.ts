@@ -20,7 +20,10 @@ function fusedInfo(order: 'blocks' | 'interleaved'): ModelInfo {
   const options = { transposed: true, biased: true }
   const module =
     order === 'blocks' ? linearModule(path, kinds, SIZES, options) : interleavedModule(path, SIZES, options)
-  const names = { basePrefix: 'transformer.', otherModules: [{ path: 'transformer.wte', kind: 'embed_tokens' as const }] }
+  const names = {
+    basePrefix: 'transformer.',
+    otherModules: [{ path: 'transformer.wte', kind: 'embed_tokens' as const }],
+  }
   return tinyInfo({ kvHeads: 2, linear: LINEAR, modules: [module], ...names })
 }
 

@@ -207,7 +207,8 @@ describe('memory', () => {
     }
     // The first one has another rank in every layer: all its layers get the largest of its own.
     expect(grown[0]! / sizes[0]!).toBeLessThan(1.2)
-    expect(grown.slice(1)).toEqual(sizes.slice(1))
+    // A row of the bank holds its weights and one bias.
+    for (const i of [1, 2]) expect(grown[i]! / sizes[i]!).toBeLessThan(1.02)
   })
 
   it('counts adapter memory and refuses what can never fit (vLLM 14450, SGLang 22864)', async () => {
