@@ -4,11 +4,21 @@ import type { Lease, Resolution, VersionRecord } from './records.ts'
 import type { PinRequest } from './resident-weights.ts'
 import type { WeightsSource } from './weights-source.ts'
 
-/** A request's hold from the call of `acquire`: first while its weights are loaded, then as a lease. */
+/** A request's hold: from the call of `claim` or `acquire` on, first while it waits and its weights are loaded, then as a lease. */
 interface Hold {
   readonly resolution: Resolution
   readonly controller: AbortController
   lease: Lease | null
+}
+
+/** A request that was let in and may still wait for its turn: deleted meanwhile, its versions drain for it. */
+export interface Claim {
+  /** Aborts, with a TroupeError `version_deleted`, when a version was deleted and the time to finish is over. */
+  readonly signal: AbortSignal
+  /** The lease on what was claimed, to be taken once. @throws TroupeError as `Leases.acquire` */
+  acquire(): Promise<Lease>
+  /** Ends the claim and its lease. Idempotent. */
+  release(): void
 }
 
 type VersionId = Pick<VersionRecord, 'adapter' | 'version'>
@@ -34,12 +44,19 @@ export class Leases {
     return count
   }
 
-  /**
-   * Keeps the versions of a request that waits for a place: deleted meanwhile, they drain. Takes no memory, so that those who wait
-   * cannot keep it from those who run. Ends with the returned function, which is idempotent.
-   */
-  claim(resolution: Resolution): () => void {
-    return this.#tier.claim(resolution.adapters.map(({ digest }) => digest))
+  /** A request's claim takes no memory, so that those who wait cannot keep it from those who run. */
+  claim(resolution: Resolution): Claim {
+    const hold = this.#hold(resolution)
+    const unclaim = this.#tier.claim(resolution.adapters.map(({ digest }) => digest))
+    return {
+      signal: hold.controller.signal,
+      acquire: () => this.#lease(hold, true),
+      release: () => {
+        hold.lease?.release()
+        this.#holds.delete(hold)
+        unclaim()
+      },
+    }
   }
 
   /** Requests that have, or wait for, a version. The same bytes under another adapter's name do not count. */
@@ -67,31 +84,9 @@ export class Leases {
    * @param wait false = refuse with `overloaded` at once where others' memory would have to be waited for
    */
   async acquire(resolution: Resolution, wait = true): Promise<Lease> {
-    const from = performance.now()
-    const requests = resolution.adapters.map(({ adapter, version, digest }) => {
-      const request = this.pinRequest(digest)
-      if (!request) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
-      return request
-    })
-    const hold: Hold = { resolution, controller: new AbortController(), lease: null }
-    const { signal } = hold.controller
-    this.#holds.add(hold)
+    const hold = this.#hold(resolution)
     try {
-      const pin = await this.#tier.pin(requests, wait)
-      if (signal.aborted) pin.release()
-      signal.throwIfAborted()
-      const cold = [...pin.tiers.values()].includes('cold')
-      hold.lease = {
-        resolution,
-        tiers: pin.tiers,
-        loadMs: cold ? performance.now() - from : 0,
-        signal,
-        release: () => {
-          this.#holds.delete(hold)
-          pin.release()
-        },
-      }
-      return hold.lease
+      return await this.#lease(hold, wait)
     } catch (error) {
       this.#holds.delete(hold)
       throw error
@@ -108,6 +103,38 @@ export class Leases {
       if (this.#tier.uses(digest) < count) throw new Error(`${digest} has ${count} leases but fewer uses`)
       if (!this.#recordOf(digest)) throw new Error(`${digest} is leased but neither stored nor draining`)
     }
+  }
+
+  #hold(resolution: Resolution): Hold {
+    const hold: Hold = { resolution, controller: new AbortController(), lease: null }
+    this.#holds.add(hold)
+    return hold
+  }
+
+  async #lease(hold: Hold, wait: boolean): Promise<Lease> {
+    const { resolution, controller } = hold
+    const { signal } = controller
+    const from = performance.now()
+    const requests = resolution.adapters.map(({ adapter, version, digest }) => {
+      const request = this.pinRequest(digest)
+      if (!request) throw new TroupeError('version_not_found', `${adapter}@v${version} was deleted meanwhile`)
+      return request
+    })
+    const pin = await this.#tier.pin(requests, wait)
+    if (signal.aborted) pin.release()
+    signal.throwIfAborted()
+    const cold = [...pin.tiers.values()].includes('cold')
+    hold.lease = {
+      resolution,
+      tiers: pin.tiers,
+      loadMs: cold ? performance.now() - from : 0,
+      signal,
+      release: () => {
+        this.#holds.delete(hold)
+        pin.release()
+      },
+    }
+    return hold.lease
   }
 }
 

@@ -9,6 +9,7 @@ import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
 import type { VersionNotes } from './adapter-notes.ts'
+import type { Claim } from './leases.ts'
 import type { LoadPlan } from './load-plan.ts'
 import { planLoad } from './load-plan.ts'
 import type { NotesInput } from './notes-book.ts'
@@ -70,8 +71,8 @@ export class Registry {
     )
   }
 
-  /** Keeps the versions of a request until the returned function is called, also while it only waits. See `Leases.claim`. */
-  claim(resolution: Resolution): () => void {
+  /** Keeps the versions of a request until it is released, also while it only waits for its turn. */
+  claim(resolution: Resolution): Claim {
     return this.#parts.leases.claim(resolution)
   }
 

@@ -3,6 +3,7 @@ import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { AdapterPage, PageOptions } from '../registry/adapter-view.ts'
 import type { VersionNotes } from '../registry/adapter-notes.ts'
+import type { Claim } from '../registry/leases.ts'
 import type { LoadPlan } from '../registry/load-plan.ts'
 import type { NotesInput } from '../registry/notes-book.ts'
 import type { PendingUpload } from '../registry/pending-uploads.ts'
@@ -66,8 +67,8 @@ export interface TextPort {
 /** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */
 export interface RegistryPort {
   resolve(target: Target, tenant: string): Resolution
-  /** Keeps the versions from deletion until the returned function is called. */
-  claim(resolution: Resolution): () => void
+  /** Keeps the versions until it is released, also while the request only waits. */
+  claim(resolution: Resolution): Claim
   acquire(resolution: Resolution, wait?: boolean): Promise<Lease>
   plan(items: readonly { readonly name: string; readonly version?: number }[], tenant: string): Promise<LoadPlan>
   importFolder(name: string, path: string, within: string, by: string): Promise<{ readonly created: boolean }>

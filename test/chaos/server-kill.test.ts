@@ -6,4 +6,5 @@ it('serves after a kill -9 of the whole server what it acknowledged before', asy
   expect(violations).toEqual([])
   // Otherwise the test proves nothing.
   expect(figures.acknowledged).toBeGreaterThan(5)
+  expect(figures.duringUploads! + figures.duringActivations! + figures.duringDeletions!).toBeGreaterThan(0)
 }, 120_000)

@@ -115,6 +115,22 @@ describe('deletion', () => {
     registry.checkIntegrity()
   })
 
+  it('that drains is over for whoever opens the store then, and for other processes', async () => {
+    const { registry, storeDir } = await openRegistry()
+    const other = await openRegistry({ storeDir })
+    for (const effect of [1, 2]) await upload(registry, 'a', { effect })
+    await other.registry.scan()
+    const held = await lease(registry, 'a@v1')
+    expect(await registry.deleteVersion('a', 1)).toMatchObject({ status: 'draining' })
+    await other.registry.scan()
+    const after = await openRegistry({ storeDir })
+    for (const one of [other.registry, after.registry]) {
+      expect(one.getAdapter('a', 'x').versions.map(({ version }) => version)).toEqual([2])
+      expect(await codeOf(() => one.resolve({ model: 'a@v1' }, 'x'))).toBe('version_not_found')
+    }
+    held.release()
+  })
+
   it('does not break a request that is being loaded', async () => {
     const first = await openRegistry()
     await upload(first.registry, 'a', { effect: 1 })
@@ -202,6 +218,22 @@ describe('deletion', () => {
     for (const seconds of [-1, NaN, 1e9])
       expect(await codeOf(() => registry.deleteVersion('a', 1, seconds))).toBe('invalid_request')
     expect(await registry.deleteVersion('a', 1, 0)).toEqual({ status: 'deleted' })
+  })
+
+  it('counts requests that wait for their turn among the holders, and ends them at the deadline', async () => {
+    const { registry } = await openRegistry()
+    await upload(registry, 'a', { effect: 1 })
+    const resolve = () => registry.resolve({ model: 'a' }, 'x')
+    const [waiting, served] = [registry.claim(resolve()), registry.claim(resolve())]
+    const lease = await served.acquire()
+    expect(await messageOf(() => registry.deleteVersion('a', 1, 0))).toMatch(/2 requests use it/)
+    expect(await registry.deleteVersion('a', 1, 0.03)).toMatchObject({ status: 'draining', holders: 2 })
+    await vi.waitFor(() => expect([waiting.signal.aborted, lease.signal.aborted]).toEqual([true, true]))
+    expect(await codeOf(() => waiting.acquire())).toBe('version_deleted')
+    expect(registry.stats()).toMatchObject({ cutOff: 2, draining: 1 })
+    for (const claim of [waiting, served, served]) claim.release()
+    expect(registry.stats()).toMatchObject({ leases: 0, draining: 0, memory: { versions: 0 } })
+    registry.checkIntegrity()
   })
 
   it('is not undone by a load that ends after it, whoever still waits for that', async () => {

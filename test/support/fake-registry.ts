@@ -4,6 +4,7 @@ import type { AdapterPage, PageOptions } from '../../src/registry/adapter-view.t
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
 import type { LoadPlan } from '../../src/registry/load-plan.ts'
 import type { NotesInput } from '../../src/registry/notes-book.ts'
+import type { Claim } from '../../src/registry/leases.ts'
 import { PendingUploads } from '../../src/registry/pending-uploads.ts'
 import type { PendingUpload } from '../../src/registry/pending-uploads.ts'
 import { canSee } from '../../src/registry/names.ts'
@@ -95,9 +96,17 @@ export class FakeRegistry implements RegistryPort {
     return { task: null, adapters: [own, ...(listed ?? [])], stack, shadow: null }
   }
 
-  claim(): () => void {
+  claim(resolution: Resolution): Claim {
     this.claims += 1
-    return () => void (this.claims -= 1)
+    let lease: Lease | null = null
+    return {
+      signal: this.revocation.signal,
+      acquire: async () => (lease = await this.acquire(resolution)),
+      release: () => {
+        this.claims -= 1
+        lease?.release()
+      },
+    }
   }
 
   async acquire(resolution: Resolution, wait = true): Promise<Lease> {

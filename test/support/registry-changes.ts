@@ -22,18 +22,24 @@ export interface Told {
 }
 
 const EFFECTS = 12
-/** Version numbers grow by a few in the life of a process: guesses among these often meet one. */
-const NUMBERS = 16
-
-/** Changes without end; the same for a seed. */
-export function* changesOf(seed: number): Generator<Change, never, void> {
+const ENOUGH = 4
+/**
+ * Changes without end.
+ * @param versions numbers the adapter has at the moment: some changes are about one of them
+ */
+export function* changesOf(seed: number, versions: () => readonly number[]): Generator<Change, never, void> {
   const random = seededRandom(seed)
   const upTo = (count: number): number => 1 + Math.floor(random() * count)
+  const anyVersion = (): number => {
+    const known = versions()
+    return known[upTo(known.length) - 1] ?? 1
+  }
   for (;;) {
-    const point = random()
+    // Uploads take longest: with enough versions there, other changes take their place.
+    const point = versions().length < ENOUGH ? random() : 0.4 + 0.6 * random()
     if (point < 0.4) yield { type: 'upload', effect: upTo(EFFECTS) }
-    else if (point < 0.55) yield { type: 'deleteVersion', version: upTo(NUMBERS) }
-    else if (point < 0.75) yield { type: 'activate', version: upTo(NUMBERS) }
+    else if (point < 0.55) yield { type: 'deleteVersion', version: anyVersion() }
+    else if (point < 0.75) yield { type: 'activate', version: anyVersion() }
     else if (point < 0.85) yield { type: 'putTask' }
     else if (point < 0.92) yield { type: 'rollback' }
     else if (point < 0.96) yield { type: 'deleteTask' }

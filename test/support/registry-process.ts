@@ -50,7 +50,11 @@ async function client(registry: Registry, index: number): Promise<void> {
   const adapter = `owner-${index % 2}/adapter-${index}`
   const task = `owner-${index % 2}/task-${index}`
   let id = 0
-  for (const change of changesOf(Number(seed) * CLIENTS + index)) {
+  const versions = (): number[] => {
+    const record = registry.listAdapters('*').find(({ name }) => name === adapter)
+    return (record?.versions ?? []).filter(({ state }) => state === 'ready').map(({ version }) => version)
+  }
+  for (const change of changesOf(Number(seed) * CLIENTS + index, versions)) {
     const told = { client: index, id: id++, adapter, task, change }
     tell({ ...told, phase: 'begun', result: null })
     try {

@@ -40,7 +40,7 @@ export async function* runGeneration(
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
   const pass = enter(deps, plan)
-  const unclaim = deps.registry.claim(plan.resolution)
+  const claim = deps.registry.claim(plan.resolution)
   const tally = new Tally(plan, deps.metrics)
   const recorder = plan.resolution.shadow ? new AnswerRecorder() : null
   let lease: Lease | null = null
@@ -48,10 +48,10 @@ export async function* runGeneration(
   let failure: unknown = null
   try {
     if (pass.waits) deps.registry.prefetch(plan.resolution)
-    await pass.turn(0, signal)
-    lease = await deps.registry.acquire(plan.resolution)
+    const either = AbortSignal.any([signal, claim.signal])
+    await pass.turn(0, either)
+    lease = await claim.acquire()
     let open = sequenceCount(plan)
-    const either = AbortSignal.any([signal, lease.signal])
     for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
       if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
       else if (event.type === 'finish') {
@@ -70,8 +70,7 @@ export async function* runGeneration(
     }
     throw error
   } finally {
-    lease?.release()
-    unclaim()
+    claim.release()
     const queueMs = pass.queueMs + tally.engineQueueMs
     pass.leave()
     tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)

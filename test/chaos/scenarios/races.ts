@@ -186,10 +186,10 @@ async function generate(
   target: { model: string } | { task: string },
 ): Promise<void> {
   const resolution = registry.resolve(target, '*')
-  const unclaim = registry.claim(resolution)
+  const claim = registry.claim(resolution)
   try {
     await host.turn()
-    const lease = await registry.acquire(resolution).catch((error: unknown) => {
+    const lease = await claim.acquire().catch((error: unknown) => {
       throw new Error(`a request that was admitted got no lease: ${String(error)}`, { cause: error })
     })
     const mix = lease.resolution.adapters.map(({ digest, scale }) => ({ digest, scale }))
@@ -200,7 +200,7 @@ async function generate(
       lease.release()
     }
   } finally {
-    unclaim()
+    claim.release()
   }
 }
 

@@ -10,15 +10,28 @@ import { startServerProcess } from '../../support/server-process.ts'
 import type { Known } from './acknowledged.ts'
 import { compare, follow } from './acknowledged.ts'
 import { FAMILY, loraWithAlpha } from './adapters.ts'
-import { complete, PROMPTS } from './generation.ts'
+import { complete, greedy, PROMPTS } from './generation.ts'
 import type { Findings, Scale } from './scale.ts'
 import { Deadline, seededRandom, Verdict } from './scale.ts'
 
 const CLIENTS = 4
-const MOST_MS = 1_000
+/** What is deleted has holders, as requests of this length run all the time. */
+const LONG = 48
+const MOST_MS = 400
 /** The instant of the kill follows this many acknowledged changes, or this much patience on a busy machine. */
 const LEAST_ACKNOWLEDGED = 4
 const PATIENCE_MS = 20_000
+
+/** Kinds of changes, as the report counts those that a kill interrupted. */
+const KIND = {
+  upload: 'duringUploads',
+  deleteVersion: 'duringDeletions',
+  deleteAdapter: 'duringDeletions',
+  deleteTask: 'duringDeletions',
+  putTask: 'duringActivations',
+  activate: 'duringActivations',
+  rollback: 'duringActivations',
+} as const
 
 interface VersionBody {
   readonly version: string
@@ -47,27 +60,37 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
       pending: null,
     }
   })
-  const figures = { kills: 0, acknowledged: 0, versions: 0, restartMs: 0 }
+  const figures = {
+    kills: 0,
+    acknowledged: 0,
+    drained: 0,
+    duringUploads: 0,
+    duringActivations: 0,
+    duringDeletions: 0,
+    restartMs: 0,
+  }
   let server = await startServerProcess(modelDir(FAMILY), store)
   try {
     for (let round = 0; round < rounds && !deadline.isOver; round++) {
       const client = new Client(server.url)
       const told: Told[] = []
       const tell = (one: Told): void => void told.push(one)
-      const working = all.map((known, index) => change(client, known, round * CLIENTS + index, tell))
-      const generating = generateUntilGone(client)
+      const onDrained = (): void => void figures.drained++
+      const working = all.map((known, index) => change(client, known, round * CLIENTS + index, tell, onDrained))
+      const generating = all.map(({ adapter }) => generateUntilGone(client, adapter))
       const patience = new Deadline(PATIENCE_MS / 1000)
       while (!patience.isOver && told.filter(({ phase }) => phase === 'acknowledged').length < LEAST_ACKNOWLEDGED)
         await sleep(5)
       await sleep(random() * MOST_MS)
       await server.kill()
       figures.kills++
-      await Promise.all([...working, generating])
+      await Promise.all([...working, ...generating])
       for (const one of told) {
         if (one.phase === 'acknowledged') figures.acknowledged++
         const fault = follow(all[one.client]!, one)
         verdict.expect(fault === null, `kill ${round}: ${fault}`)
       }
+      for (const { pending } of all) if (pending) figures[KIND[pending.change.type]]++
       const from = performance.now()
       server = await startServerProcess(modelDir(FAMILY), store)
       figures.restartMs = Math.max(figures.restartMs, performance.now() - from)
@@ -75,11 +98,9 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
         const left = readdirSync(join(store, folder))
         verdict.expect(left.length === 0, `kill ${round}: ${folder} still has ${left.join(', ')}`)
       }
-      figures.versions = 0
       for (const known of all) {
         const faults = await examine(new Client(server.url), known)
         for (const fault of faults) verdict.expect(false, `kill ${round}: ${fault}`)
-        figures.versions += known.versions.size
       }
     }
   } finally {
@@ -90,33 +111,41 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
 }
 
 /** Changes its adapter and its task until the server is gone. */
-async function change(client: Client, known: Known, seed: number, tell: (told: Told) => void): Promise<void> {
+async function change(
+  client: Client,
+  known: Known,
+  seed: number,
+  tell: (told: Told) => void,
+  onDrained: () => void,
+): Promise<void> {
   let id = 0
-  for (const wanted of changesOf(seed)) {
+  const present = new Set(known.versions.keys())
+  for (const wanted of changesOf(seed, () => [...present])) {
     const told = { client: Number(known.adapter.split('-')[1]), id: id++, ...known, change: wanted }
     tell({ ...told, phase: 'begun', result: null })
     try {
-      tell({ ...told, ...(await apply(client, known, wanted)) })
+      const { status, body } = await send(client, known.adapter, known.task, wanted)
+      if (status === 202) onDrained()
+      const outcome = outcomeOf(wanted, status, body)
+      if (outcome.result && 'digest' in outcome.result) present.add(outcome.result.version)
+      if (wanted.type === 'deleteVersion') present.delete(wanted.version)
+      if (wanted.type === 'deleteAdapter') present.clear()
+      tell({ ...told, ...outcome })
     } catch {
       return
     }
   }
 }
 
-async function apply(
-  client: Client,
-  { adapter, task }: Known,
-  wanted: Change,
-): Promise<Pick<Told, 'phase' | 'result'>> {
-  const answer = await send(client, adapter, task, wanted)
-  if (answer.status >= 500) throw new Error(`${wanted.type}: ${JSON.stringify(answer.body)}`)
-  if (answer.status >= 400) return { phase: 'refused', result: null }
+function outcomeOf(wanted: Change, status: number, body: unknown): Pick<Told, 'phase' | 'result'> {
+  if (status >= 500) throw new Error(`${wanted.type}: ${JSON.stringify(body)}`)
+  if (status >= 400) return { phase: 'refused', result: null }
   if (wanted.type === 'upload') {
-    const { version, digest } = answer.body as VersionBody
+    const { version, digest } = body as VersionBody
     return { phase: 'acknowledged', result: { version: numberOf(version), digest } }
   }
   if (!['putTask', 'activate', 'rollback'].includes(wanted.type)) return { phase: 'acknowledged', result: null }
-  const { routes } = wanted.type === 'putTask' ? (answer.body as TaskBody) : (answer.body as { task: TaskBody }).task
+  const { routes } = wanted.type === 'putTask' ? (body as TaskBody) : (body as { task: TaskBody }).task
   const named = routes.map((route) => ({ adapter: route.adapter, version: numberOf(route.version) }))
   return { phase: 'acknowledged', result: { routes: named } }
 }
@@ -145,10 +174,12 @@ async function send(
   }
 }
 
-async function generateUntilGone(client: Client): Promise<void> {
+/** Long requests on the newest version, one after another; where there is none they are refused. */
+async function generateUntilGone(client: Client, model: string): Promise<void> {
   try {
-    for (let index = 0; ; index++) {
-      await client.post(`/v1/tasks/task-${index % CLIENTS}/generate`, { prompt: PROMPTS[0], max_tokens: 4 })
+    for (;;) {
+      const { status } = await client.post('/v1/completions', { model, ...greedy(PROMPTS[0], LONG) })
+      if (status !== 200) await sleep(5)
     }
   } catch {
     return
