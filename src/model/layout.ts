@@ -1,12 +1,12 @@
 import type { LinearKind } from '../core/branch.ts'
-import type { ModelInfo, Precision } from '../core/model-info.ts'
+import type { ModelInfo } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
+import type { BlockFormat } from './block-format.ts'
+import { QUANT_BLOCK, stepsTensor } from './block-format.ts'
 import { kindDims } from './families/modules.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { PreparedTensor } from './prepared.ts'
 
-/** Inputs that share one scale in an int4 block. */
-export const QUANT_BLOCK = 32
 const ALIGNMENT = 64
 
 /** Linear layers of one transformer layer, as they are fused in a prepared model: outputs side by side. */
@@ -39,8 +39,12 @@ export function ropeTensor(index: number, part: 'cos' | 'sin'): string {
   return index === 0 ? `rope.${part}` : `rope.${index}.${part}`
 }
 
-/** Lays out the tensors documented in `prepared.ts`, in the order in which they are prepared. */
-export function planLayout(architecture: Architecture, precision: Precision): Layout {
+/**
+ * Lays out the tensors documented in `prepared.ts`, in the order in which they are prepared.
+ *
+ * @param formatOf how a linear block is written
+ */
+export function planLayout(architecture: Architecture, formatOf: (block: string) => BlockFormat): Layout {
   const { hidden, vocab, layers, maxContext, ropes, longRope, modules } = architecture
   const tensors: Record<string, PreparedTensor> = {}
   let end = 0
@@ -51,11 +55,12 @@ export function planLayout(architecture: Architecture, precision: Precision): La
     end = offset + bytes
   }
   const addBlock = (block: string, inDim: number, outDim: number, biased: boolean): void => {
-    if (precision === 'f32') {
+    const format = formatOf(block)
+    if (format.kind === 'f32') {
       add(`${block}.weight`, 'f32', [inDim, outDim])
     } else {
       const groups = Math.ceil(inDim / QUANT_BLOCK)
-      add(`${block}.q4`, 'u8', [outDim, groups, QUANT_BLOCK / 2])
+      add(stepsTensor(block, format.bits), 'u8', [outDim, groups, (QUANT_BLOCK * format.bits) / 8])
       add(`${block}.scales`, 'f32', [outDim, groups])
     }
     if (biased) add(`${block}.bias`, 'f32', [outDim])

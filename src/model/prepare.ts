@@ -5,6 +5,8 @@ import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
+import type { BlockFormat } from './block-format.ts'
+import { formatOf } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { checkCoverage } from './coverage.ts'
@@ -15,9 +17,6 @@ import type { PreparedManifest, PreparedModel } from './prepared.ts'
 import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
 
-export const PRECISION_CHOICES = ['auto', 'f32', 'int4'] as const
-export type PrecisionChoice = (typeof PRECISION_CHOICES)[number]
-
 /** `auto` keeps f32 up to this many bytes of prepared weights. */
 const AUTO_F32_BYTES = 2 ** 30
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes. */
@@ -26,7 +25,7 @@ const PREPARATION = 2
 export interface PrepareOptions {
   /** Hugging Face model folder. */
   readonly modelDir: string
-  readonly precision: PrecisionChoice
+  readonly precision: Precision | 'auto'
   readonly cacheDir: string
   /** What clients call the model; default: the name of its folder. */
   readonly name?: string
@@ -40,9 +39,9 @@ export function defaultCacheDir(env: Readonly<Record<string, string | undefined>
 }
 
 /** The precision that `auto` means for this model: f32 while its prepared weights are at most 1 GiB. */
-function pickPrecision(choice: PrecisionChoice, architecture: Architecture): Precision {
+function pickPrecision(choice: Precision | 'auto', architecture: Architecture): Precision {
   if (choice !== 'auto') return choice
-  return planLayout(architecture, 'f32').bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
+  return planLayout(architecture, () => formatOf('f32')).bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
 }
 
 /**
@@ -64,7 +63,8 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const architecture = readArchitecture(checkpoint.config)
   checkCoverage(checkpoint, architecture)
   const precision = pickPrecision(options.precision, architecture)
-  const layout = planLayout(architecture, precision)
+  const format = (): BlockFormat => formatOf(precision)
+  const layout = planLayout(architecture, format)
 
   const remembered = new FingerprintCache(options.cacheDir, checkpoint)
   const known = await remembered.read()
@@ -84,7 +84,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
     if (known === null) await remembered.write(fingerprint)
     if (!(await findPrepared(dir, manifest, layout.bytes))) {
       await publishPrepared(dir, manifest, layout.bytes, (file) =>
-        new WeightsWriter(checkpoint, architecture, layout, file, advance).writeAll(),
+        new WeightsWriter(checkpoint, architecture, layout, format, file, advance).writeAll(),
       )
     }
   } catch (cause) {

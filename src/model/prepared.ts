@@ -26,9 +26,10 @@ export interface PreparedTensor {
  * `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side; `layers.{i}.up` in a plain MLP), `layers.{i}.down`, `head` (times `logitScale`):
  *
  *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
- *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two values a byte, low nibble first, zero point 8
- *            <block>.scales  f32 [out, ceil(in / 32)]
- *     both:  <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
+ *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two steps a byte, low nibble first, zero point 8
+ *     int8:  <block>.q8      u8  [out, ceil(in / 32), 32]   zero point 128
+ *     both:  <block>.scales  f32 [out, ceil(in / 32)]
+ *     all:   <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
  */
 export interface PreparedManifest {
   readonly format: 2

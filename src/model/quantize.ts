@@ -1,29 +1,34 @@
-import { QUANT_BLOCK } from './layout.ts'
+import type { StepBits } from './block-format.ts'
+import { QUANT_BLOCK } from './block-format.ts'
 
 /**
- * Steps that the largest weight of a block may be mapped to. -8 uses the whole range -8…7; beyond it the
+ * Steps that the largest weight of a block may be mapped to. At 4 bits -8 uses the whole range -8…7; beyond it the
  * largest weights are clipped and all others get finer steps. A few more would lower the error by half a per cent.
  */
-const ANCHORS = [-8, -8.7, 7.2, 7.9]
+const ANCHORS: Readonly<Record<StepBits, readonly number[]>> = { 4: [-8, -8.7, 7.2, 7.9], 8: [-128, 127] }
 
 /**
- * Quantises rows to 4 bits, symmetric with zero point 8, one scale per 32 inputs: the layout of ONNX Runtime's MatMulNBits
- * (weight ≈ (nibble - 8) · scale, low nibble first). Of a few ways to round a block the one with the least squared error is kept,
- * with the scale that is optimal for it: for steps q and weights w that is Σqw / Σq², and the error is Σw² - (Σqw)² / Σq².
+ * Quantises rows, symmetric with the zero point in the middle, one scale per 32 inputs: the layout of ONNX Runtime's MatMulNBits
+ * (weight ≈ (step - zero) · scale; two steps a byte at 4 bits, low nibble first). Of a few ways to round a block the one with the
+ * least squared error is kept, with the scale that is optimal for it: for steps q and weights w that is Σqw / Σq², and the error is
+ * Σw² - (Σqw)² / Σq².
  *
  * @param weights `[rows, cols]` row-major
- * @param q4 receives `[rows, ceil(cols / 32), 16]`
+ * @param steps receives `[rows, ceil(cols / 32), 32 · bits / 8]`
  * @param scales receives `[rows, ceil(cols / 32)]`
  */
 export function quantizeRows(
   weights: Float32Array,
   rows: number,
   cols: number,
-  q4: Uint8Array,
+  bits: StepBits,
+  steps: Uint8Array,
   scales: Float32Array,
 ): void {
   const groups = Math.ceil(cols / QUANT_BLOCK)
   const block = new Float32Array(QUANT_BLOCK)
+  const rounded = new Uint8Array(QUANT_BLOCK)
+  const bytes = (QUANT_BLOCK * bits) / 8
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
       const start = row * cols + group * QUANT_BLOCK
@@ -31,26 +36,35 @@ export function quantizeRows(
       for (let i = 0; i < length; i++) block[i] = weights[start + i]!
       block.fill(0, length)
       const target = row * groups + group
-      scales[target] = quantizeBlock(block, q4, target * (QUANT_BLOCK / 2))
+      scales[target] = quantizeBlock(block, bits, rounded)
+      packSteps(rounded, bits, steps, target * bytes)
     }
   }
 }
 
-/** Writes the 16 bytes of one block and returns its scale. */
-function quantizeBlock(block: Float32Array, q4: Uint8Array, at: number): number {
+/** Writes steps as bytes, at 4 bits two to each. */
+export function packSteps(steps: Uint8Array, bits: StepBits, into: Uint8Array, at: number): void {
+  if (bits === 8) into.set(steps, at)
+  else for (let i = 0; i < steps.length / 2; i++) into[at + i] = steps[2 * i]! | (steps[2 * i + 1]! << 4)
+}
+
+/** Rounds one block to steps and returns its scale. */
+function quantizeBlock(block: Float32Array, bits: StepBits, rounded: Uint8Array): number {
+  const zero = 2 ** (bits - 1)
+  const anchors = ANCHORS[bits]
   let largest = 0
   for (let i = 0; i < QUANT_BLOCK; i++) if (Math.abs(block[i]!) > Math.abs(largest)) largest = block[i]!
   let inverse = 0
   let scale = 0
   let best = 0
   if (largest !== 0) {
-    for (let k = 0; k < ANCHORS.length; k++) {
-      const candidate = ANCHORS[k]! / largest
+    for (let k = 0; k < anchors.length; k++) {
+      const candidate = anchors[k]! / largest
       let sumQW = 0
       let sumQQ = 0
       for (let i = 0; i < QUANT_BLOCK; i++) {
         const w = block[i]!
-        const q = step(w * candidate) - 8
+        const q = step(w * candidate, zero) - zero
         sumQW += q * w
         sumQQ += q * q
       }
@@ -62,16 +76,12 @@ function quantizeBlock(block: Float32Array, q4: Uint8Array, at: number): number 
       }
     }
   }
-  for (let i = 0; i < QUANT_BLOCK / 2; i++) {
-    const low = step(block[2 * i]! * inverse)
-    const high = step(block[2 * i + 1]! * inverse)
-    q4[at + i] = low | (high << 4)
-  }
+  for (let i = 0; i < QUANT_BLOCK; i++) rounded[i] = step(block[i]! * inverse, zero)
   return scale
 }
 
-/** Nearest of the steps 0…15 to `value + 8`. */
-function step(value: number): number {
-  const q = (value + 8.5) | 0
-  return q < 0 ? 0 : q > 15 ? 15 : q
+/** Nearest of the steps 0…2 · zero − 1 to `value + zero`. */
+function step(value: number, zero: number): number {
+  const q = (value + zero + 0.5) | 0
+  return q < 0 ? 0 : q >= 2 * zero ? 2 * zero - 1 : q
 }

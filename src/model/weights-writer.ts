@@ -4,8 +4,10 @@ import { TroupeError } from '../core/errors.ts'
 import type { Architecture, Rope } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
+import type { BlockFormat, StepBits } from './block-format.ts'
+import { QUANT_BLOCK, stepsTensor } from './block-format.ts'
 import type { Layout } from './layout.ts'
-import { QUANT_BLOCK, fusedBlocks, ropeTensor } from './layout.ts'
+import { fusedBlocks, ropeTensor } from './layout.ts'
 import type { PlainTensor } from './plain-tensors.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { LinearPart } from './linear-rows.ts'
@@ -22,6 +24,7 @@ export class WeightsWriter {
   readonly #checkpoint: Checkpoint
   readonly #architecture: Architecture
   readonly #layout: Layout
+  readonly #formatOf: (block: string) => BlockFormat
   readonly #file: FileHandle
   readonly #onBytes: (bytes: number, what: string) => void
   readonly #scratch: Float32Array
@@ -32,12 +35,14 @@ export class WeightsWriter {
     checkpoint: Checkpoint,
     architecture: Architecture,
     layout: Layout,
+    formatOf: (block: string) => BlockFormat,
     file: FileHandle,
     onBytes: (bytes: number, what: string) => void,
   ) {
     this.#checkpoint = checkpoint
     this.#architecture = architecture
     this.#layout = layout
+    this.#formatOf = formatOf
     this.#file = file
     this.#onBytes = onBytes
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
@@ -63,8 +68,9 @@ export class WeightsWriter {
   }
 
   async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    if (`${block}.weight` in this.#layout.tensors) await this.#transposed(`${block}.weight`, parts, inDim)
-    else await this.#quantized(block, parts, inDim)
+    const format = this.#formatOf(block)
+    if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
+    else await this.#rounded(block, format.bits, parts, inDim)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
     let start = 0
@@ -89,15 +95,16 @@ export class WeightsWriter {
     await this.#write(target, whole, 0)
   }
 
-  async #quantized(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
+  async #rounded(block: string, bits: StepBits, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const groups = Math.ceil(inDim / QUANT_BLOCK)
+    const rowBytes = (groups * QUANT_BLOCK * bits) / 8
     let row = 0
     for (const part of parts) {
       for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const q4 = new Uint8Array((rows * groups * QUANT_BLOCK) / 2)
+        const steps = new Uint8Array(rows * rowBytes)
         const scales = new Float32Array(rows * groups)
-        quantizeRows(values, rows, inDim, q4, scales)
-        await this.#write(`${block}.q4`, q4, (row * groups * QUANT_BLOCK) / 2)
+        quantizeRows(values, rows, inDim, bits, steps, scales)
+        await this.#write(stepsTensor(block, bits), steps, row * rowBytes)
         await this.#write(`${block}.scales`, scales, row * groups * 4)
         row += rows
       }

@@ -48,7 +48,7 @@ describe('loadSettings', () => {
   it.each([
     [{ TROUPE_PORT: '70000' }, /port in the environment \(TROUPE_PORT\) must be a whole number from 0 to 65535/],
     [{ TROUPE_PORT: '80a' }, /TROUPE_PORT/],
-    [{ TROUPE_PRECISION: 'fp16' }, /"auto" or "f32" or "int4", not "fp16"/],
+    [{ TROUPE_PRECISION: 'fp16' }, /"auto" or "f32" or "int8" or "int4", not "fp16"/],
     [{ TROUPE_LOG_PROMPTS: 'maybe' }, /true or false/],
     [{ TROUPE_BANK_BYTES: 'lots' }, /bankBytes .* KiB, MiB/],
     [{ TROUPE_PROT: '1' }, /TROUPE_PROT is no setting; there are TROUPE_MODEL/],

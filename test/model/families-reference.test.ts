@@ -6,6 +6,7 @@ import { readAdapter } from '../../src/adapters/read.ts'
 import { GREEDY } from '../../src/core/generation.ts'
 import type { TokenLogprob } from '../../src/core/generation.ts'
 import { Engine } from '../../src/engine/engine.ts'
+import type { Precision } from '../../src/core/model-info.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
@@ -41,7 +42,7 @@ function casesOf(family: string): Case[] {
   return (JSON.parse(text) as { cases: Case[] }).cases
 }
 
-async function start(family: string, precision: 'f32' | 'int4'): Promise<Engine> {
+async function start(family: string, precision: Precision): Promise<Engine> {
   const modelDir = join(FIXTURES, family, 'model')
   const { dir } = await prepareModel({ modelDir, precision, cacheDir })
   // Chunks are shorter than most prompts, and than the sliding windows of some.
@@ -115,8 +116,8 @@ describe.each(FAMILIES)('%s', (family) => {
     }
   })
 
-  it('runs in int4', async () => {
-    const engine = await start(family, 'int4')
+  it.each(['int8', 'int4'] as const)('runs in %s', async (precision) => {
+    const engine = await start(family, precision)
     try {
       const { tokens } = casesOf(family)[0]!.prompts.at(-1)!
       const answer = await generate(engine, tokens, [], 8)
@@ -127,15 +128,19 @@ describe.each(FAMILIES)('%s', (family) => {
     }
   })
 
-  // Models of random weights turn the rounding of 4 bits into quite other answers, so the weights themselves are compared.
-  it('has the same linear layers in int4 as in f32, but for the rounding', async () => {
+  // Models of random weights turn the rounding into quite other answers, so the weights themselves are compared.
+  it.each([
+    { precision: 'int8', bits: 8, tolerance: 0.007 },
+    { precision: 'int4', bits: 4, tolerance: 0.12 },
+  ] as const)('has the same linear layers in $precision as in f32, but for the rounding', async (setting) => {
+    const { precision, bits, tolerance } = setting
     const modelDir = join(FIXTURES, family, 'model')
     const f32 = await prepareModel({ modelDir, precision: 'f32', cacheDir })
-    const int4 = await prepareModel({ modelDir, precision: 'int4', cacheDir })
-    const blocks = Object.keys(int4.manifest.tensors).filter((name) => name.endsWith('.q4'))
-    expect(blocks.length).toBe(4 * int4.manifest.info.layers + 1)
-    for (const block of blocks.map((name) => name.replace('.q4', ''))) {
-      expect(relativeError(f32, int4, block), block).toBeLessThan(0.12)
+    const rounded = await prepareModel({ modelDir, precision, cacheDir })
+    const blocks = Object.keys(rounded.manifest.tensors).filter((name) => name.endsWith(`.q${bits}`))
+    expect(blocks.length).toBe(4 * rounded.manifest.info.layers + 1)
+    for (const block of blocks.map((name) => name.replace(/\.q.$/, ''))) {
+      expect(relativeError(f32, rounded, block, bits), block).toBeLessThan(tolerance)
     }
   })
 })
@@ -145,21 +150,22 @@ function tensorBytes({ dir, manifest }: PreparedModel, name: string): Uint8Array
   return Uint8Array.from(readFileSync(join(dir, WEIGHTS_FILE)).subarray(offset, offset + bytes))
 }
 
-/** √(Σ(int4 − f32)² / Σf32²) of a linear block. */
-function relativeError(f32: PreparedModel, int4: PreparedModel, block: string): number {
+/** √(Σ(rounded − f32)² / Σf32²) of a linear block. */
+function relativeError(f32: PreparedModel, rounded: PreparedModel, block: string, bits: 4 | 8): number {
   const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
   const weights = new Float32Array(tensorBytes(f32, `${block}.weight`).buffer)
-  const q4 = tensorBytes(int4, `${block}.q4`)
-  const scales = new Float32Array(tensorBytes(int4, `${block}.scales`).buffer)
+  const steps = tensorBytes(rounded, `${block}.q${bits}`)
+  const scales = new Float32Array(tensorBytes(rounded, `${block}.scales`).buffer)
   const groups = Math.ceil(inDim / 32)
   let error = 0
   let size = 0
   for (let out = 0; out < outDim; out++) {
     for (let i = 0; i < inDim; i++) {
       const group = out * groups + Math.floor(i / 32)
-      const nibble = (q4[group * 16 + ((i % 32) >> 1)]! >> (4 * (i % 2))) & 15
+      const byte = steps[group * 4 * bits + (((i % 32) * bits) >> 3)]!
+      const step = bits === 8 ? byte : (byte >> (4 * (i % 2))) & 15
       const weight = weights[i * outDim + out]!
-      error += ((nibble - 8) * scales[group]! - weight) ** 2
+      error += ((step - 2 ** (bits - 1)) * scales[group]! - weight) ** 2
       size += weight ** 2
     }
   }

@@ -1,11 +1,12 @@
-import { QUANT_BLOCK } from '../layout.ts'
+import type { StepBits } from '../block-format.ts'
+import { stepsTensor } from '../block-format.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
 import { WEIGHTS_FILE } from '../prepared.ts'
 
-const QUANTISED_BITS = 4
-/** int8 activations per block: the level with the fast kernel on CPUs. */
+const STEP_BITS: readonly StepBits[] = [4, 8]
+/** int8 activations per block: the level with the fast kernel on CPUs, for 8 bits the only one. */
 const QUANTISED_ACCURACY = 4
 
 /** The prepared model's tensors in a graph; their bytes stay in `weights.bin`. */
@@ -25,21 +26,19 @@ export class Weights {
     const { tensors } = this.#manifest
     const biased = `${block}.bias` in tensors
     const outputs = output !== undefined && !biased ? [output] : 1
-    const quantised = tensors[`${block}.q4`]
+    const bits = STEP_BITS.find((count) => stepsTensor(block, count) in tensors)
     let y: Value
-    if (quantised !== undefined) {
-      const [width, blocks] = quantised.shape
-      const scales = tensors[`${block}.scales`]
-      if (width === undefined || blocks === undefined || scales === undefined)
-        throw new Error(`incomplete block ${block}`)
+    if (bits !== undefined) {
+      const steps = stepsTensor(block, bits)
+      const [width, , bytes] = tensors[steps]!.shape
       const attributes = {
         K: this.#inputWidth(block),
-        N: width,
-        bits: QUANTISED_BITS,
-        block_size: QUANT_BLOCK,
+        N: width!,
+        bits,
+        block_size: (bytes! * 8) / bits,
         accuracy_level: QUANTISED_ACCURACY,
       }
-      const inputs = [x, this.get(`${block}.q4`), this.get(`${block}.scales`)]
+      const inputs = [x, this.get(steps), this.get(`${block}.scales`)]
       y = graph.nodes('MatMulNBits', inputs, outputs, attributes, MICROSOFT)[0]!
     } else y = graph.nodes('MatMul', [x, this.get(`${block}.weight`)], outputs)[0]!
     if (!biased) return y
