@@ -4,10 +4,12 @@ import { arch, cpus, platform, totalmem } from 'node:os'
 /** One promise or figure. `target` and `met` are null where nothing was promised. */
 export interface Row {
   readonly name: string
-  readonly value: number
+  /** Null when it could not be measured; `note` says why. */
+  readonly value: number | null
   readonly unit: string
   readonly target: string | null
   readonly met: boolean | null
+  readonly note?: string
 }
 
 /** What the figures were measured on. */
@@ -20,11 +22,10 @@ export function machine(): string {
 /** Prints the table for people and, when a file is given, writes the convention's JSON (CONTRIBUTING.md, "Measuring"). */
 export function report(command: string, rows: readonly Row[], file: string | undefined): void {
   const width = Math.max(...rows.map(({ name }) => name.length))
-  for (const { name, value, unit, target, met } of rows) {
-    const verdict = met === null ? '' : met ? 'met' : 'NOT MET'
-    console.log(
-      `${name.padEnd(width)}  ${value.toFixed(2).padStart(9)} ${unit.padEnd(8)} ${(target ?? '').padEnd(8)} ${verdict}`,
-    )
+  for (const { name, value, unit, target, met, note } of rows) {
+    const figure = value === null ? '–' : value.toFixed(2)
+    const verdict = note ?? (met === null ? '' : met ? 'met' : 'NOT MET')
+    console.log(`${name.padEnd(width)}  ${figure.padStart(9)} ${unit.padEnd(8)} ${(target ?? '').padEnd(8)} ${verdict}`)
   }
   console.log(machine())
   if (file !== undefined) writeFileSync(file, `${JSON.stringify({ command, machine: machine(), rows }, null, 2)}\n`)

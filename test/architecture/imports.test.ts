@@ -13,13 +13,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   text: ['core'],
   config: ['core'],
   telemetry: ['core'],
+  bench: ['core'],
   model: LEAVES,
   adapters: LEAVES,
   engine: ['model', 'adapters', ...LEAVES],
   registry: ['engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
   server: ['registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
-  cli: ['server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  cli: ['bench', 'server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 
 interface Import {

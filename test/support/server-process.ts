@@ -12,9 +12,13 @@ export interface ServerProcess {
 }
 
 /** Starts `troupe serve` from the build on a free loopback port. */
-export async function startServerProcess(model: string, store: string): Promise<ServerProcess> {
-  const args = ['serve', '--model', model, '--store', store, '--port', '0', '--precision', 'f32', '--threads', '1']
-  const child = spawn(process.execPath, [COMMAND, ...args, '--log-level', 'silent'], {
+export async function startServerProcess(
+  model: string,
+  store: string,
+  flags: readonly string[] = ['--precision', 'f32', '--threads', '1'],
+): Promise<ServerProcess> {
+  const args = ['serve', '--model', model, '--store', store, '--port', '0', '--log-level', 'silent']
+  const child = spawn(process.execPath, [COMMAND, ...args, ...flags], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   const closed = once(child, 'close')

@@ -1,0 +1,87 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Client } from '../test/support/client.ts'
+import { startServerProcess } from '../test/support/server-process.ts'
+import type { ServerProcess } from '../test/support/server-process.ts'
+import type { AdapterKind } from './synthetic/adapters.ts'
+import { adapterName, writeAdapter } from './synthetic/adapters.ts'
+import { writeModel } from './synthetic/model.ts'
+
+/** Raised when the generator gives other bytes for the same names. */
+const GENERATION = 1
+/** Name of the base model: its folder's. */
+export const BASE = 'model'
+/** ONNX Runtime's and llama.cpp's threads. */
+export const THREADS = 2
+export const ROWS = 16
+
+export interface BenchOptions {
+  readonly dir: string
+  readonly rounds: number
+  readonly warmUps: number
+  readonly promptTokens: number
+  readonly newTokens: number
+  readonly quick: boolean
+}
+
+/** What the rows share: the synthetic model and adapters on disk, and one server with room for everything. */
+export class BenchContext {
+  readonly options: BenchOptions
+  readonly #folder: string
+  readonly #processes: ServerProcess[] = []
+  #shared: Promise<ServerProcess> | null = null
+
+  constructor(options: BenchOptions) {
+    this.options = options
+    this.#folder = join(options.dir, `generation-${GENERATION}`)
+  }
+
+  path(...parts: string[]): string {
+    return join(this.#folder, ...parts)
+  }
+
+  /** Folder of the synthetic base model, written when it is missing. */
+  model(): string {
+    const dir = this.path(BASE)
+    writeModel(dir)
+    return dir
+  }
+
+  /** Folder of one adapter's files, written when they are missing. */
+  adapter(kind: AdapterKind, index: number): string {
+    return writeAdapter(this.path('adapters'), kind, index)
+  }
+
+  /** The server most rows are measured on. */
+  async server(): Promise<ServerProcess> {
+    // 64 adapters are 1.2 GB: room for all, in memory and in the bank.
+    this.#shared ??= this.start(this.path('store'), ['--memory-bytes', '3GiB', '--bank-bytes', '3GiB'])
+    return this.#shared
+  }
+
+  /** Starts another server on the synthetic model; it ends with the benchmark at the latest. */
+  async start(store: string, flags: readonly string[]): Promise<ServerProcess> {
+    const fixed = ['--precision', 'int4', '--threads', `${THREADS}`, '--max-batch', `${ROWS}`, '--max-context', '1024']
+    const cache = ['--cache-dir', this.path('prepared')]
+    const server = await startServerProcess(this.model(), store, [...fixed, ...cache, ...flags])
+    this.#processes.push(server)
+    return server
+  }
+
+  /** Names of `count` adapters of a family; those that the server's store lacks are uploaded. */
+  async adapters(server: ServerProcess, kind: AdapterKind, count: number): Promise<string[]> {
+    const client = new Client(server.url)
+    const names = Array.from({ length: count }, (_, index) => adapterName(kind, index))
+    for (const [index, name] of names.entries()) {
+      if ((await client.get(`/v1/adapters/${name}`)).status === 200) continue
+      const { status, body } = await client.uploadFolder(name, this.adapter(kind, index))
+      if (status !== 201) throw new Error(`${name} was refused: ${JSON.stringify(body)}`)
+    }
+    return names
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#processes.map((server) => server.kill()))
+    rmSync(this.path('scratch'), { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,25 @@
+import type { BenchContext } from './context.ts'
+import type { Row } from './report.ts'
+
+/** Rows that are measured together because they alternate with each other. */
+export interface Group {
+  /** Names that `--rows` takes; the first one is the whole group's. */
+  readonly name: string
+  readonly rows: readonly string[]
+  /** Measures those of its rows. */
+  readonly run: (context: BenchContext, rows: ReadonlySet<string>, progress: Progress) => Promise<Row[]>
+}
+
+export type Progress = (done: number, total: number, what: string) => void
+
+/** A row with a target to reach from below, or from above. */
+export function promise(name: string, value: number, unit: string, target: { least?: number; most?: number }): Row {
+  const { least, most } = target
+  const text = least !== undefined ? `≥ ${least}` : `≤ ${most}`
+  return { name, value, unit, target: text, met: value >= (least ?? -Infinity) && value <= (most ?? Infinity) }
+}
+
+/** A figure without a target. */
+export function figure(name: string, value: number, unit: string): Row {
+  return { name, value, unit, target: null, met: null }
+}

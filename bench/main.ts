@@ -1,0 +1,61 @@
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { BenchContext } from './context.ts'
+import type { Group } from './groups.ts'
+import type { Row } from './report.ts'
+import { report } from './report.ts'
+import { DECODE } from './rows/decode.ts'
+
+const GROUPS: readonly Group[] = [DECODE]
+const REPOSITORY = join(import.meta.dirname, '..')
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rows: { type: 'string' },
+    rounds: { type: 'string' },
+    dir: { type: 'string', default: join(REPOSITORY, '.cache/bench') },
+    json: { type: 'string' },
+  },
+})
+
+/** The rows asked for by their own names or their groups'; all without. */
+function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> {
+  const chosen = new Map<Group, ReadonlySet<string>>()
+  const known = GROUPS.flatMap(({ name, rows }) => [name, ...rows])
+  const wanted = names?.split(',') ?? GROUPS.map(({ name }) => name)
+  const unknown = wanted.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new Error(`--rows knows no "${unknown}"; there are ${known.join(', ')}`)
+  for (const group of GROUPS) {
+    const rows = group.rows.filter((row) => wanted.includes(row) || wanted.includes(group.name))
+    if (rows.length > 0) chosen.set(group, new Set(rows))
+  }
+  return chosen
+}
+
+function count(flag: string, value: string | undefined, standard: number): number {
+  const number = Number(value ?? standard)
+  if (Number.isInteger(number) && number > 0) return number
+  throw new Error(`--${flag} takes a whole number above 0, not ${value}`)
+}
+
+function showProgress(group: string): (done: number, total: number, what: string) => void {
+  return (done, total, what) => {
+    const line = `${group}: ${done} of ${total} runs, ${what}`
+    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${line}${done === total ? '\n' : ''}`)
+    else if (done === total) process.stderr.write(`${line}\n`)
+  }
+}
+
+const { quick } = options
+const groups = chosenRows(options.rows)
+const rounds = count('rounds', options.rounds, quick ? 3 : 5)
+const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
+const context = new BenchContext({ dir: resolve(options.dir), rounds, quick, ...sizes })
+const rows: Row[] = []
+try {
+  for (const [group, names] of groups) rows.push(...(await group.run(context, names, showProgress(group.name))))
+} finally {
+  await context.close()
+}
+report(['npm run bench --', ...process.argv.slice(2)].join(' '), rows, options.json)

@@ -1,0 +1,50 @@
+import type { StreamedCompletion, Target } from '../../src/bench/completion-stream.ts'
+import { streamCompletion } from '../../src/bench/completion-stream.ts'
+import { freshPrompt } from './prompts.ts'
+
+/** What one batch of requests gave. */
+export interface BatchFigures {
+  /** Tokens per second from the first request sent to the last token, prompts included. */
+  readonly perSecond: number
+  /** Tokens per second while every row was decoding. */
+  readonly decodePerSecond: number
+  /** Of the first request, from sending it. */
+  readonly firstTokenMs: number
+}
+
+/** Sends one request for each model name at once and waits for all of them. */
+export async function runBatch(
+  target: Target,
+  models: readonly string[],
+  { promptTokens, newTokens }: { readonly promptTokens: number; readonly newTokens: number },
+): Promise<BatchFigures> {
+  const bodies = models.map((model) => completionBody(model, freshPrompt(promptTokens), newTokens))
+  return batchFigures(await Promise.all(bodies.map((body) => streamCompletion(target, body))), newTokens)
+}
+
+/** A greedy completion of exactly this many tokens. */
+export function completionBody(model: string, prompt: readonly number[], newTokens: number): object {
+  return { model, prompt, max_tokens: newTokens, temperature: 0, ignore_eos: true, return_token_ids: true }
+}
+
+function batchFigures(rows: readonly StreamedCompletion[], newTokens: number): BatchFigures {
+  for (const { arrivals, completionTokens } of rows) {
+    if (arrivals.length === newTokens && completionTokens === newTokens) continue
+    throw new Error(`asked for ${newTokens} tokens, ${arrivals.length} came and ${completionTokens} were counted`)
+  }
+  const startedAt = Math.min(...rows.map((row) => row.startedAt))
+  const firsts = rows.map(({ arrivals }) => arrivals[0]!)
+  const lasts = rows.map(({ arrivals }) => arrivals.at(-1)!)
+  // All rows decode between the last first token and the first last token.
+  const [from, to] = [Math.max(...firsts), Math.min(...lasts)]
+  const within = rows.flatMap(({ arrivals }) => arrivals.filter((at) => at > from && at <= to))
+  return {
+    perSecond: perSecond(rows.length * newTokens, Math.max(...lasts) - startedAt),
+    decodePerSecond: perSecond(within.length, to - from),
+    firstTokenMs: Math.min(...firsts) - startedAt,
+  }
+}
+
+function perSecond(tokens: number, ms: number): number {
+  return ms > 0 ? (tokens / ms) * 1000 : NaN
+}
