@@ -4,6 +4,9 @@ import type { Tokenizer } from './tokenizer.ts'
 /**
  * Text of one sequence as its tokens come: what `push` and `flush` return, joined, equals `decode` of all tokens. Bytes of an
  * incomplete character are held back. The cost of a token does not depend on how many came before.
+ *
+ * One difference, with byte fallback: where a run of byte tokens is no UTF-8, `decode` gives up all of the run, as the library does;
+ * here the characters that were complete have been sent already and stay.
  */
 export class Detokenizer {
   readonly #tokenizer: Tokenizer
@@ -17,7 +20,7 @@ export class Detokenizer {
   constructor(tokenizer: Tokenizer, options: { readonly skipSpecialTokens?: boolean } = {}) {
     this.#tokenizer = tokenizer
     this.#skipSpecialTokens = options.skipSpecialTokens ?? true
-    this.#bytes = new TextDecoder('utf-8', { ignoreBOM: tokenizer.byteStyle === 'byte-level' })
+    this.#bytes = new TextDecoder('utf-8', { ignoreBOM: true })
   }
 
   /** Takes the next token; returns the text that became final with it, often one word, sometimes nothing. */
@@ -41,7 +44,8 @@ export class Detokenizer {
     this.#inBytes = true
     const text = this.#bytes.decode(bytes, { stream: true })
     // A decoder that drops the first space of a text also drops it when it comes as a byte.
-    return this.#previous === null && text === ' ' ? this.#wordText(id) : text
+    const first = this.#previous === null && this.#tokenizer.byteStyle === 'byte-fallback'
+    return first && text === ' ' ? this.#wordText(id) : text
   }
 
   #wordText(id: number): string {

@@ -3,25 +3,10 @@
  * refuses, so that everything in them would be untyped.
  */
 declare module '@huggingface/tokenizers' {
-  export interface AddedToken {
-    readonly id: number
-    readonly content: string
-    readonly special: boolean
-  }
-
-  export class Tokenizer {
-    /** Contents of `tokenizer.json` and `tokenizer_config.json`. */
-    constructor(definition: object, config: object)
-    /** An id is undefined where neither the vocabulary nor an unknown token covers a piece. */
-    encode(text: string, options?: { add_special_tokens?: boolean }): { readonly ids: readonly (number | undefined)[] }
-    decode(
-      ids: number[],
-      options?: { skip_special_tokens?: boolean; clean_up_tokenization_spaces?: boolean | null },
-    ): string
-    token_to_id(token: string): number | undefined
-    id_to_token(id: number): string | undefined
-    get_added_tokens_decoder(): Map<number, AddedToken>
-    get_vocab(): Map<string, number>
+  /** Used for what it makes of an expression of Oniguruma. */
+  export class SplitPreTokenizer {
+    constructor(config: { type: 'Split'; pattern: { Regex: string }; invert: boolean })
+    readonly pattern: RegExp | null
   }
 }
 

@@ -1,18 +1,15 @@
-import { Tokenizer as Tokenization } from '@huggingface/tokenizers'
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
-import { isJsonObject } from '../core/json.ts'
-import { byteLevelBytes, fallbackByte } from './byte-level.ts'
 import { readModelJson, requireModelJson, tokenContent } from './model-files.ts'
+import { byteLevelBytes, fallbackByte } from './pipeline/byte-level.ts'
+import type { ByteStyle } from './pipeline/decoder.ts'
+import { TokenPipeline } from './pipeline/pipeline.ts'
 
 /** What one token adds to the text: whole text, or bytes that may be a part of a character. */
 export type TokenPiece =
   { readonly kind: 'text' } | { readonly kind: 'bytes'; readonly bytes: Uint8Array } | { readonly kind: 'nothing' }
 
-/** How the vocabulary writes bytes: every token is bytes, or single bytes stand in for what is missing (SentencePiece). */
-export type ByteStyle = 'byte-level' | 'byte-fallback' | 'none'
-
-/** Tokens and text of one model: `tokenizer.json` and its companions. Stateless but for the library's bounded cache. */
+/** Tokens and text of one model: `tokenizer.json` and its companions. Stateless but for a bounded cache of words. */
 export class Tokenizer {
   /** Ids are below this; the model's logits may be wider. */
   readonly vocabSize: number
@@ -23,21 +20,13 @@ export class Tokenizer {
   readonly eosIds: readonly number[]
   readonly byteStyle: ByteStyle
 
-  readonly #library: Tokenization
-  readonly #added: ReadonlySet<number>
+  readonly #pipeline: TokenPipeline
 
-  private constructor(
-    library: Tokenization,
-    byteStyle: ByteStyle,
-    config: JsonObject,
-    eosIds: readonly number[] | null,
-  ) {
-    this.#library = library
-    this.byteStyle = byteStyle
-    const added = library.get_added_tokens_decoder()
-    this.#added = new Set(added.keys())
-    this.specialIds = new Set([...added].filter(([, token]) => token.special).map(([id]) => id))
-    this.vocabSize = [...library.get_vocab().values()].reduce((most, id) => Math.max(most, id + 1), 0)
+  private constructor(pipeline: TokenPipeline, config: JsonObject, eosIds: readonly number[] | null) {
+    this.#pipeline = pipeline
+    this.byteStyle = pipeline.byteStyle
+    this.specialIds = new Set(pipeline.added.filter(({ special }) => special).map(({ id }) => id))
+    this.vocabSize = pipeline.size
     this.bosId = this.#idOf(config.bos_token)
     const eosId = this.#idOf(config.eos_token)
     this.eosIds = eosIds ?? (eosId === null ? [] : [eosId])
@@ -55,10 +44,7 @@ export class Tokenizer {
     const eosIds =
       tokenIds(generation?.eos_token_id, 'generation_config.json') ?? tokenIds(model?.eos_token_id, 'config.json')
     try {
-      // Parts may be left out of the file; the library wants them named.
-      const parts = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, added_tokens: [] }
-      const library = new Tokenization({ ...parts, ...definition }, config)
-      return new Tokenizer(library, byteStyleOf(definition.decoder), config, eosIds)
+      return new Tokenizer(new TokenPipeline(definition), config, eosIds)
     } catch (cause) {
       const detail = cause instanceof Error ? cause.message : String(cause)
       throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${detail}`, {
@@ -70,20 +56,17 @@ export class Tokenizer {
 
   /** Token ids of a text. Special tokens written in the text count as such; `addSpecialTokens` adds the model's frame (BOS). */
   encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): number[] {
-    const { ids } = this.#library.encode(text, { add_special_tokens: options.addSpecialTokens ?? true })
-    return ids.filter((id) => id !== undefined)
+    return this.#pipeline.encode(text, options.addSpecialTokens ?? true)
   }
 
   /** The text of tokens, incomplete characters as U+FFFD. Ids outside the vocabulary add nothing. */
   decode(ids: Iterable<number>, options: { readonly skipSpecialTokens?: boolean } = {}): string {
     const skip = options.skipSpecialTokens ?? true
-    const known = [...ids].filter((id) => this.has(id) && !(skip && this.specialIds.has(id)))
-    if (known.length === 0) return ''
-    return this.#library.decode(known, { skip_special_tokens: false, clean_up_tokenization_spaces: false })
+    return this.#pipeline.decode([...ids].filter((id) => !(skip && this.specialIds.has(id))))
   }
 
   has(id: number): boolean {
-    return this.#library.id_to_token(id) !== undefined
+    return this.#pipeline.tokenOf(id) !== null
   }
 
   /** The text of one token in the middle of a text, special tokens shown, incomplete characters as U+FFFD. */
@@ -100,32 +83,22 @@ export class Tokenizer {
   }
 
   piece(id: number): TokenPiece {
-    const token = this.#library.id_to_token(id)
-    if (token === undefined) return { kind: 'nothing' }
-    if (this.byteStyle === 'byte-level' && !this.#added.has(id)) return { kind: 'bytes', bytes: byteLevelBytes(token) }
+    const token = this.#pipeline.tokenOf(id)
+    if (token === null) return { kind: 'nothing' }
+    if (this.byteStyle === 'byte-level') return { kind: 'bytes', bytes: byteLevelBytes(token) }
     const byte = this.byteStyle === 'byte-fallback' ? fallbackByte(token) : null
     return byte === null ? { kind: 'text' } : { kind: 'bytes', bytes: Uint8Array.of(byte) }
   }
 
   #idOf(token: unknown): number | null {
     const content = tokenContent(token)
-    return content === null ? null : (this.#library.token_to_id(content) ?? null)
+    return content === null ? null : this.#pipeline.idOf(content)
   }
 }
 
 /** A text longer than this cannot fit into the context (real tokens average 3 to 5 characters) and is not worth encoding. */
 export function maxTextLength(maxContext: number): number {
   return maxContext * 32
-}
-
-function byteStyleOf(decoder: unknown): ByteStyle {
-  if (!isJsonObject(decoder)) return 'none'
-  if (decoder.type === 'ByteLevel') return 'byte-level'
-  const steps = Array.isArray(decoder.decoders) ? decoder.decoders.filter(isJsonObject) : []
-  if (steps.some((step) => step.type === 'ByteLevel')) return 'byte-level'
-  return decoder.type === 'ByteFallback' || steps.some((step) => step.type === 'ByteFallback')
-    ? 'byte-fallback'
-    : 'none'
 }
 
 function tokenIds(value: unknown, file: string): readonly number[] | null {
