@@ -1,15 +1,16 @@
 import { LRUCache } from 'lru-cache'
 import { Tensor } from 'onnxruntime-node'
-import type { ResidualKind, SiteKind } from '../core/branch.ts'
-import { RESIDUAL_KINDS } from '../core/branch.ts'
+import type { SiteKind } from '../core/branch.ts'
+import { isEdgeKind } from '../core/branch.ts'
 import type { GenerationRequest } from '../core/generation.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { siteCount, siteDims } from '../core/model-info.ts'
 import type { GainKind, GraphSpec } from '../model/graph/spec.ts'
-import { BASE_SPEC, IO, hasBias, specKey, specKinds, specUnion } from '../model/graph/spec.ts'
+import { BASE_SPEC, IO, specKey, specKinds, specUnion } from '../model/graph/spec.ts'
 import type { Bank } from './bank.ts'
-import type { Segment } from './bank-kind.ts'
+import { addDense, addGrouped, chooseForm } from './branch-feeds.ts'
 import type { GraphSession, GraphSessions } from './graph-sessions.ts'
+import type { Use } from './kind-uses.ts'
+import { KindUses } from './kind-uses.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
 import { gainChannels } from './packed-adapter.ts'
 
@@ -71,43 +72,34 @@ export class AdapterFeeder {
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
     const needed = rows.reduce((spec, row) => specUnion(spec, this.specOf(row)), least)
-    const graph = this.#graphs.covering(needed)
+    const uses = new Map(specKinds(needed).map((kind) => [kind, this.#usesOf(kind, rows)]))
+    const graph = this.#graphs.covering(needed, chooseForm(rows.length, uses.values()))
     const feeds: Feeds = graph.spec.vectors ? { ...NO_VECTORS } : {}
-    for (const kind of specKinds(graph.spec)) this.#addKind(feeds, graph.spec, kind, rows)
+    for (const kind of specKinds(graph.spec)) {
+      const used = uses.get(kind) ?? this.#usesOf(kind, rows)
+      const parts = { info: this.#info, spec: graph.spec, rows: rows.length }
+      if (graph.form === 'grouped' && !isEdgeKind(kind)) addGrouped(feeds, { ...parts, kind }, used)
+      else addDense(feeds, { ...parts, kind }, used)
+    }
     for (const kind of graph.spec.gains) this.#addGain(feeds, kind, rows)
     const answer = { graph, feeds }
     this.#kept.set(key, answer)
     return answer
   }
 
-  /** Weights and masks of one site kind, over the range of the stack that this batch uses: none at all is a range of zero rows. */
-  #addKind(feeds: Feeds, spec: GraphSpec, kind: SiteKind, rows: readonly RowMix[]): void {
+  /** Which rows of the batch use which rows of a stack. */
+  #usesOf(kind: SiteKind, rows: readonly RowMix[]): KindUses {
     const stack = this.#bank.kind(kind)
-    const digests = new Set(rows.flatMap(({ mix }) => mix.map(({ digest }) => digest)))
-    const used = stack?.segments().filter(({ digest }) => digests.has(digest)) ?? []
-    const start = used[0]?.start ?? 0
-    const last = used[used.length - 1]
-    const end = last === undefined ? start : last.start + last.rows
-    const rank = end - start
-    const [inDim, outDim] = siteDims(this.#info, kind)
-    const empty = new Float32Array(0)
-    for (let layer = 0; layer < siteCount(this.#info, kind); layer++) {
-      const weights = rank > 0 ? stack!.rows(layer, start, end) : { down: empty, up: empty, bias: empty }
-      feeds[IO.down(layer, kind)] = new Tensor('float32', weights.down, [rank, inDim])
-      feeds[IO.up(layer, kind)] = new Tensor('float32', weights.up, [rank, outDim])
-      if (hasBias(spec, kind)) feeds[IO.bias(layer, kind)] = new Tensor('float32', weights.bias, [rank])
-    }
-    const mask = (wanted: Wanted): Tensor =>
-      new Tensor('float32', this.#maskOf(rows, used, start, rank, wanted), [rows.length, 1, rank])
-    if (!isResidual(kind)) {
-      feeds[IO.mask(kind)] = mask(() => true)
-      return
-    }
-    for (const phi of spec.activations)
-      for (let level = 0; level < spec.depth; level++)
-        feeds[IO.activationMask(kind, phi, level)] = mask(
-          (segment, row, at) => at === level && segment.activations[row] === phi,
-        )
+    const uses = rows.flatMap(({ mix, stack: stacked }, row) => {
+      let level = 0
+      return mix.flatMap(({ digest, scale }): Use[] => {
+        const segment = stack?.segment(digest)
+        const use = { row, scale, level }
+        if (stacked && isStackable(this.#adapters.get(digest)!)) level++
+        return segment === undefined ? [] : [{ ...use, segment }]
+      })
+    })
+    return new KindUses(stack, uses)
   }
 
   #addGain(feeds: Feeds, kind: GainKind, rows: readonly RowMix[]): void {
@@ -119,36 +111,6 @@ export class AdapterFeeder {
     const chosen = rows.map(({ mix }) => mix.map(({ digest }) => table?.row(digest) ?? 0).find((row) => row > 0) ?? 0)
     feeds[IO.gainRow(kind)] = new Tensor('int64', BigInt64Array.from(chosen, BigInt), [rows.length, 1])
   }
-
-  /** `[rows, rank]`: the scale of every stack row in every batch row that uses it. */
-  #maskOf(
-    rows: readonly RowMix[],
-    used: readonly Segment[],
-    start: number,
-    rank: number,
-    wanted: Wanted,
-  ): Float32Array {
-    const mask = new Float32Array(rows.length * rank)
-    for (const [batchRow, { mix, stack }] of rows.entries()) {
-      let level = 0
-      for (const { digest, scale } of mix) {
-        const segment = used.find((candidate) => candidate.digest === digest)
-        if (segment !== undefined) {
-          const offset = batchRow * rank + segment.start - start
-          for (let row = 0; row < segment.rows; row++) if (wanted(segment, row, level)) mask[offset + row] = scale
-        }
-        if (stack && isStackable(this.#adapters.get(digest)!)) level++
-      }
-    }
-    return mask
-  }
-}
-
-/** Whether a stack row counts in a mask, for a module on that level of its mix's stack. */
-type Wanted = (segment: Segment, row: number, level: number) => boolean
-
-function isResidual(kind: SiteKind): kind is ResidualKind {
-  return (RESIDUAL_KINDS as readonly SiteKind[]).includes(kind)
 }
 
 /** Whether a version takes a level of its own in a stack. */

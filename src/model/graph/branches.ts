@@ -1,28 +1,36 @@
 import type { Activation, EdgeKind, LinearKind, ResidualKind, SiteKind } from '../../core/branch.ts'
+import { isEdgeKind } from '../../core/branch.ts'
 import type { ModelInfo } from '../../core/model-info.ts'
 import { siteDims } from '../../core/model-info.ts'
 import type { GraphBuilder, Shape, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import { activate } from './activation.ts'
-import type { GainKind, GraphSpec } from './spec.ts'
+import type { Form, GainKind, GraphSpec } from './spec.ts'
 import { IO, hasBias, specKinds } from './spec.ts'
 
 type Masks = readonly (readonly [Activation, Value])[]
 
 /**
- * The adapters' part of the graph: at every site of the spec
+ * The adapters' part of the graph: at every site of the spec, in the dense form over the ranks of all adapters in the batch, stacked,
  *
  *     xa    = X · downᵀ (+ a)            [batch, tokens, rank]
  *     xm    = Σφ φ(xa) ∘ maskφ           the mask carries the row's scale, 0 where the row does not use the column
  *     delta = xm · up                    [batch, tokens, outDim]
  *
- * over the ranks of all adapters in the batch, stacked. Linear sites have φ = identity. Gains multiply what a linear layer reads or returns
- * by one row of a table, the first of which is all ones.
+ * and in the grouped form, for decode steps, over equal units of the stack, each with the rows that use it,
+ *
+ *     xa    = X[members] · downᵀ (+ a)   [units, members, unit]
+ *     xm    = Σφ φ(xa) ∘ maskφ
+ *     delta = combine · (xm · up)        [batch, 1, outDim], the scale of every member in its row
+ *
+ * Linear sites have φ = identity. The edges are dense in both. Gains multiply what a linear layer reads or returns by one row of a table,
+ * the first of which is all ones.
  */
 export class BranchSites {
   readonly #graph: GraphBuilder
   readonly #info: ModelInfo
   readonly #spec: GraphSpec
+  readonly #form: Form
   readonly #kinds: ReadonlySet<SiteKind>
   readonly #masks = new Map<LinearKind | EdgeKind, Value>()
   /** By kind, then by level of the stack. */
@@ -30,16 +38,21 @@ export class BranchSites {
   readonly #gainRows = new Map<GainKind, Value>()
   readonly #inputs = new Map<string, Value>()
 
-  constructor(graph: GraphBuilder, info: ModelInfo, spec: GraphSpec) {
+  constructor(graph: GraphBuilder, info: ModelInfo, spec: GraphSpec, form: Form) {
     this.#graph = graph
     this.#info = info
     this.#spec = spec
+    this.#form = form
     this.#kinds = new Set(specKinds(spec))
-    const mask = (name: string, kind: SiteKind): Value => graph.input(name, 'f32', ['batch', 1, rankOf(kind)])
-    for (const kind of [...spec.linear, ...spec.edges]) this.#masks.set(kind, mask(IO.mask(kind), kind))
+    const grouped = form === 'grouped'
+    const masked = grouped ? spec.edges : [...spec.linear, ...spec.edges]
+    for (const kind of masked) this.#masks.set(kind, graph.input(IO.mask(kind), 'f32', ['batch', 1, rankOf(kind)]))
     for (const kind of spec.residual) {
+      const shape = grouped ? [unitsOf(kind), 1, rankOf(kind)] : ['batch', 1, rankOf(kind)]
       const level = (_: unknown, index: number): Masks =>
-        spec.activations.map((phi) => [phi, mask(IO.activationMask(kind, phi, index), kind)] as const)
+        spec.activations.map(
+          (phi) => [phi, this.#input(IO.activationMask(kind, phi, grouped ? 0 : index), shape)] as const,
+        )
       this.#activationMasks.set(kind, Array.from({ length: spec.depth }, level))
     }
     for (const kind of spec.gains) this.#gainRows.set(kind, graph.input(IO.gainRow(kind), 'i64', ['batch', 1]))
@@ -62,10 +75,11 @@ export class BranchSites {
   /** What a linear layer that gave `y` for `x` returns, after gain and branches. */
   addLinear(layer: number, kind: LinearKind, x: Value, y: Value): Value {
     const gained = this.#multiply(layer, `${kind}.out`, y, siteDims(this.#info, kind)[1])
-    const mask = this.#masks.get(kind)
-    if (mask === undefined) return gained
+    if (!this.has(kind)) return gained
     const xa = this.#reduce(layer, kind, x)
-    return this.#graph.node('Add', [gained, this.#expand(layer, kind, this.#graph.node('Mul', [xa, mask]))])
+    const mask = this.#masks.get(kind)
+    const xm = mask === undefined ? xa : this.#graph.node('Mul', [xa, mask])
+    return this.#graph.node('Add', [gained, this.#expand(layer, kind, xm)])
   }
 
   /** Delta of a residual site that reads `x`, of the modules on one level of the stacks; null when the spec does not have the site. */
@@ -75,7 +89,7 @@ export class BranchSites {
     const graph = this.#graph
     const xa = this.#reduce(layer, kind, x)
     const parts = masks.map(([phi, mask]) => graph.node('Mul', [activate(graph, phi, xa), mask]))
-    return this.#expand(layer, kind, parts.length === 1 ? parts[0]! : graph.node('Sum', parts))
+    return this.#expand(layer, kind, parts.length === 1 ? parts[0]! : graph.node('Sum', parts), level)
   }
 
   /** The embedded tokens `y [batch, tokens, hidden]`, plus the delta of a branch on the embedding: its `down` is looked up, not multiplied. */
@@ -103,24 +117,43 @@ export class BranchSites {
 
   #reduce(layer: number, kind: SiteKind, x: Value): Value {
     const graph = this.#graph
-    const xa = graph.node('FusedMatMul', [x, this.#down(layer, kind)], { transB: 1 }, MICROSOFT)
+    const read = this.#isGrouped(kind) ? graph.node('GatherND', [x, this.#members(kind)]) : x
+    const xa = graph.node('FusedMatMul', [read, this.#down(layer, kind)], { transB: 1 }, MICROSOFT)
     if (!hasBias(this.#spec, kind)) return xa
-    return graph.node('Add', [xa, this.#input(IO.bias(layer, kind), [rankOf(kind)])])
+    const shape = this.#isGrouped(kind) ? [unitsOf(kind), 1, rankOf(kind)] : [rankOf(kind)]
+    return graph.node('Add', [xa, this.#input(IO.bias(layer, kind), shape)])
   }
 
-  #expand(layer: number, kind: SiteKind, xm: Value): Value {
-    const up = this.#input(IO.up(layer, kind), [rankOf(kind), siteDims(this.#info, kind)[1]])
-    return this.#graph.node('MatMul', [xm, up])
+  #expand(layer: number, kind: SiteKind, xm: Value, level = 0): Value {
+    const graph = this.#graph
+    const outDim = siteDims(this.#info, kind)[1]
+    const delta = graph.node('MatMul', [xm, this.#weights(IO.up(layer, kind), kind, outDim)])
+    if (!this.#isGrouped(kind)) return delta
+    const flat = graph.node('Reshape', [delta, graph.constant('i64', [2], [-1, outDim])])
+    const combine = this.#input(IO.combine(kind, level), ['batch', 1, `shares.${kind}`])
+    return graph.node('MatMul', [combine, flat])
   }
 
   #down(layer: number, kind: SiteKind): Value {
-    return this.#input(IO.down(layer, kind), [rankOf(kind), siteDims(this.#info, kind)[0]])
+    return this.#weights(IO.down(layer, kind), kind, siteDims(this.#info, kind)[0])
   }
 
-  /** Weights of a branch; all levels of a stack read the same. */
-  #input(name: string, shape: Shape): Value {
+  #weights(name: string, kind: SiteKind, width: number): Value {
+    return this.#input(name, this.#isGrouped(kind) ? [unitsOf(kind), rankOf(kind), width] : [rankOf(kind), width])
+  }
+
+  #isGrouped(kind: SiteKind): kind is LinearKind | ResidualKind {
+    return this.#form === 'grouped' && !isEdgeKind(kind)
+  }
+
+  #members(kind: LinearKind | ResidualKind): Value {
+    return this.#input(IO.members(kind), [unitsOf(kind), `members.${kind}`, 2], 'i64')
+  }
+
+  /** An input that several nodes read: all levels of a stack, all layers. */
+  #input(name: string, shape: Shape, type: 'f32' | 'i64' = 'f32'): Value {
     let value = this.#inputs.get(name)
-    if (value === undefined) this.#inputs.set(name, (value = this.#graph.input(name, 'f32', shape)))
+    if (value === undefined) this.#inputs.set(name, (value = this.#graph.input(name, type, shape)))
     return value
   }
 
@@ -134,4 +167,8 @@ export class BranchSites {
 
 function rankOf(kind: string): string {
   return `rank.${kind}`
+}
+
+function unitsOf(kind: string): string {
+  return `units.${kind}`
 }

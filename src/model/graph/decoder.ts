@@ -8,17 +8,17 @@ import { Attention } from './attention.ts'
 import { BranchSites } from './branches.ts'
 import type { Stream } from './norms.ts'
 import { Norms } from './norms.ts'
-import type { GraphSpec } from './spec.ts'
+import type { Form, GraphSpec } from './spec.ts'
 import { IO } from './spec.ts'
 import { Weights } from './weights.ts'
 
 /**
  * The ONNX model of a prepared decoder-only transformer with the adapter sites of `spec`.
- * One graph serves prefill (`batch = 1`) and decode (`tokens = 1`); weights stay in `weights.bin`.
+ * One graph serves prefill (`batch = 1`) and decode (`tokens = 1`), in the grouped form decode only; weights stay in `weights.bin`.
  * Output 0 is an empty sequence, so that nothing need be copied out (docs/engine.md, "Writing in place").
  */
-export function buildDecoder(manifest: PreparedManifest, spec: GraphSpec): Uint8Array<ArrayBuffer> {
-  return new Decoder(manifest, spec).build()
+export function buildDecoder(manifest: PreparedManifest, spec: GraphSpec, form: Form): Uint8Array<ArrayBuffer> {
+  return new Decoder(manifest, spec, form).build()
 }
 
 class Decoder {
@@ -30,11 +30,11 @@ class Decoder {
   readonly #weights: Weights
   readonly #attention: Attention
 
-  constructor(manifest: PreparedManifest, spec: GraphSpec) {
+  constructor(manifest: PreparedManifest, spec: GraphSpec, form: Form) {
     const { info, architecture } = manifest
     this.#manifest = manifest
     this.#spec = spec
-    this.#sites = new BranchSites(this.#graph, info, spec)
+    this.#sites = new BranchSites(this.#graph, info, spec, form)
     this.#weights = new Weights(this.#graph, manifest)
     this.#norms = new Norms(this.#graph, architecture.norm, this.#weights)
     this.#attention = new Attention(architecture, {

@@ -4,6 +4,12 @@ import { ACTIVATIONS, EDGE_KINDS, LINEAR_KINDS, RESIDUAL_KINDS, isLinearKind } f
 /** Gains of all layers at one side of one kind of linear layer: `down_proj.in`. */
 export type GainKind = `${LinearKind}.${Gain['side']}`
 
+/**
+ * How a graph applies branches. `dense`: every row meets the stacked ranks of all adapters of the batch and masks out what it does not use.
+ * `grouped`: every adapter's ranks meet only the rows that use it.
+ */
+export type Form = 'dense' | 'grouped'
+
 /** Which sites a graph has inputs for. A site that is not compiled in costs nothing. */
 export interface GraphSpec {
   readonly linear: readonly LinearKind[]
@@ -57,14 +63,24 @@ export const IO = {
   vectors: 'vectors',
   past: (layer: number, part: 'key' | 'value') => `past.${layer}.${part}`,
   present: (layer: number, part: 'key' | 'value') => `present.${layer}.${part}`,
-  /** f32 `[rank, inDim]`, `[rank, outDim]`, `[rank]`: the branches' weights, stacked over the adapters of the batch. */
+  /**
+   * The branches' weights, stacked over the adapters of the batch: f32 `[rank, inDim]`, `[rank, outDim]`, `[rank]`;
+   * in the grouped form `[units, unit, inDim]`, `[units, unit, outDim]`, `[units, 1, unit]`.
+   */
   down: (layer: number, kind: SiteKind) => `down.${layer}.${kind}`,
   up: (layer: number, kind: SiteKind) => `up.${layer}.${kind}`,
   bias: (layer: number, kind: SiteKind) => `bias.${layer}.${kind}`,
   /** f32 `[batch, 1, rank]`: scale of every column in every row; 0 = the row does not use the column. */
   mask: (kind: LinearKind | EdgeKind) => `mask.${kind}`,
-  /** The same for a residual site: non-zero only in the mask of the column's own φ, on the level of its module in a stack. */
+  /**
+   * The same for a residual site: non-zero only in the mask of the column's own φ, on the level of its module in a stack.
+   * In the grouped form `[units, 1, unit]`, ones and zeros, on level 0 for all.
+   */
   activationMask: (kind: ResidualKind, activation: Activation, level: number) => `mask.${kind}.${activation}.${level}`,
+  /** i64 `[units, members, 2]`, grouped form: index `[row, 0]` of the rows that use a unit of the stack. */
+  members: (kind: LinearKind | ResidualKind) => `members.${kind}`,
+  /** f32 `[batch, 1, units · members]`, grouped form: how strongly a row takes what a unit gave for a member. */
+  combine: (kind: LinearKind | ResidualKind, level: number) => `combine.${kind}.${level}`,
   /** f32 `[gains, channels]`, the first all ones, and i64 `[batch, 1]`: which of them each row multiplies by. */
   gain: (layer: number, kind: GainKind) => `gain.${layer}.${kind}`,
   gainRow: (kind: GainKind) => `gain_row.${kind}`,
