@@ -50,6 +50,7 @@ async function writeStore(): Promise<void> {
       sites,
       parameters: 1_000_000,
       bytes: 4_000_000,
+      deviceBytes: 4_100_000,
       probe: { maxDifference: 1.25, kl: 0.125 },
       base: { name: info.name, fingerprint },
     }

@@ -100,13 +100,14 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const prefetch = new Prefetch(tier, leases, log)
   const wanted = (): readonly string[] => pinnedDigests(catalogue, tasks, notes)
   const pins = new Pins({ tier, leases, host, log, wanted })
-  const uploads = new PendingUploads()
+  const uploads = new PendingUploads({ store, changes, log })
   const deadlines = new DrainDeadlines(leases)
   const follower = new StoreFollower({
     store,
     catalogue,
     tasks,
     notes,
+    uploads,
     changes,
     log,
     onGone,

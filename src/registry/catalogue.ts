@@ -157,6 +157,7 @@ export class Catalogue {
       sites: document.sites,
       parameters: document.parameters,
       bytes: document.bytes,
+      deviceBytes: document.deviceBytes,
       probe: document.probe,
     }
     if (description === undefined && labels === undefined) return record

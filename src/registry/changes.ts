@@ -1,7 +1,7 @@
 import { Serial } from './serial.ts'
 
-/** What a change is about: `adapter <name>` or `task <name>`. */
-export type ChangeSubject = `adapter ${string}` | `task ${string}`
+/** What a change is about: `adapter <name>`, `task <name>` or the refused uploads. */
+export type ChangeSubject = `adapter ${string}` | `task ${string}` | 'rejections'
 
 /**
  * Changes of store and memory by this process, one at a time: a version cannot be deleted while a task is being pointed at it.

@@ -1,5 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import { packAdapter } from '../engine/packed-adapter.ts'
 import type { VersionNotes } from './adapter-notes.ts'
 import { checkNotes } from './adapter-notes.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -105,6 +106,7 @@ export class Intake {
       sites,
       parameters,
       bytes: weights.bytes,
+      deviceBytes: packAdapter(weights, host.info).bytes,
       probe: result,
       base: { name: host.info.name, fingerprint: host.info.fingerprint },
       ...origin.notes,

@@ -23,6 +23,7 @@ export interface LoadPlan {
   readonly adapters: readonly (NamedVersion & {
     readonly digest: string
     readonly bytes: number
+    readonly deviceBytes: number
     /** Where it is now. */
     readonly tier: Tier
     /** Estimate for a first request, in milliseconds. */
@@ -46,7 +47,6 @@ export interface LoadPlanParts {
 
 /**
  * What it would take to have these versions ready at once: where they are, what would leave, what a first request would pay.
- * In the bank a version is taken to be as large as in memory; there it may be larger, where its ranks differ between layers.
  * @throws TroupeError as for a request that names them
  */
 export async function planLoad(
@@ -61,11 +61,11 @@ export async function planLoad(
   const hot = new Set(bank?.residents.map(({ digest }) => digest))
   const warm = new Set(memory.residents.map(({ digest }) => digest))
 
-  const adapters = wanted.map(({ adapter, version, digest, bytes }) => {
+  const adapters = wanted.map(({ adapter, version, digest, bytes, deviceBytes }) => {
     const where: Tier = hot.has(digest) ? 'hot' : warm.has(digest) ? 'warm' : 'cold'
     const fromStore = warm.has(digest) ? 0 : rate.estimate(bytes)
-    const intoBank = hot.has(digest) ? 0 : bytes / bankRate(bank)
-    return { adapter, version, digest, bytes, tier: where, loadMs: fromStore + intoBank }
+    const intoBank = hot.has(digest) ? 0 : deviceBytes / bankRate(bank)
+    return { adapter, version, digest, bytes, deviceBytes, tier: where, loadMs: fromStore + intoBank }
   })
   const named = ({ evicts, ...plan }: EvictionPlan): PlannedTier => ({
     ...plan,
@@ -74,10 +74,11 @@ export async function planLoad(
       return record ? [{ adapter: record.adapter, version: record.version }] : []
     }),
   })
+  const onDevice = wanted.map(({ digest, deviceBytes }) => ({ digest, bytes: deviceBytes }))
   return {
     adapters,
     memory: named(planEviction(memory, wanted)),
-    device: bank && named(planEviction(bank, wanted)),
+    device: bank && named(planEviction(bank, onDevice)),
     loadMs: adapters.reduce((sum, { loadMs }) => sum + loadMs, 0),
   }
 }

@@ -35,6 +35,8 @@ export interface VersionRecord {
   readonly parameters: number
   /** Bytes in the memory tier. */
   readonly bytes: number
+  /** Bytes in the bank: there every layer has the largest rank of any layer, and every rank a bias. */
+  readonly deviceBytes: number
   readonly probe: ProbeResult | null
   readonly description?: string
   readonly labels?: Labels
@@ -80,6 +82,8 @@ export interface TaskDefaults {
 }
 
 export interface Activation {
+  /** Revision of the task that ended these routes; grows from entry to entry. */
+  readonly revision: number
   readonly at: string
   readonly by: string
   readonly routes: readonly Route[]

@@ -5,7 +5,6 @@ import { bringIn, changeNotes, deletedVersion, retryVersion, versionOf } from '.
 import { adapterNotFound } from './catalogue.ts'
 import type { AdapterPage, PageOptions } from './adapter-view.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
-import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
 import { canSee } from './names.ts'
 import type { VersionNotes } from './adapter-notes.ts'
@@ -26,16 +25,19 @@ import type { TaskChange } from './task-book.ts'
 import { taskNotFound } from './task-book.ts'
 import { changeStamp } from './task-changes.ts'
 import type { TaskInput } from './task-changes.ts'
+import { Uploads } from './uploads.ts'
 
 /** Adapters, their immutable versions, the tasks that route to them, and the leases of running requests. */
 export class Registry {
   readonly #parts: RegistryParts
+  readonly #uploads: Uploads
   readonly #random: () => number
-  readonly #counts = { uploads: 0, refusedUploads: 0, activations: 0, rollbacks: 0, deletions: 0 }
+  readonly #counts = { activations: 0, rollbacks: 0, deletions: 0 }
   #closing: Promise<void> | null = null
 
   private constructor(parts: RegistryParts, random: () => number) {
     this.#parts = parts
+    this.#uploads = new Uploads(parts, () => this.#refuseIfClosing())
     this.#random = random
   }
 
@@ -87,13 +89,12 @@ export class Registry {
 
   /** A folder for the files of an upload; pass it to `addVersion` or discard it. */
   async stageUpload(): Promise<Staging> {
-    this.#refuseIfClosing()
-    return this.#parts.store.stage()
+    return this.#uploads.stage()
   }
 
   /** Shows an upload among the adapter's versions, from its first byte on. */
   beginUpload(adapter: string, notes: VersionNotes = {}): PendingUpload {
-    return this.#parts.uploads.begin(adapter, notes)
+    return this.#uploads.begin(adapter, notes)
   }
 
   /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */
@@ -128,9 +129,7 @@ export class Registry {
    * @throws TroupeError `invalid_request` for a path outside, `not_found`, and as `addVersion`
    */
   async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
-    const folder = await folderWithin(this.#parts.storeDir, path, within)
-    const staging = await this.#parts.store.stageFolder(folder)
-    return this.addVersion(name, staging, { source: 'folder', by })
+    return this.#uploads.importFolder(name, path, within, by)
   }
 
   /** A version that was deleted lately. */
@@ -148,18 +147,7 @@ export class Registry {
    * @throws TroupeError as `Intake.add`
    */
   async addVersion(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
-    try {
-      this.#refuseIfClosing()
-      const added = await this.#parts.intake.add(name, staging, origin)
-      this.#counts.uploads++
-      this.#parts.uploads.forget(name)
-      this.#parts.pins.follow()
-      return added
-    } catch (error) {
-      this.#counts.refusedUploads++
-      await staging.discard()
-      throw error
-    }
+    return this.#uploads.add(name, staging, origin)
   }
 
   /** A part of the listing, by name. */
@@ -180,10 +168,10 @@ export class Registry {
 
   /** @throws TroupeError as `deleteAdapter` in removal.ts */
   async deleteAdapter(name: string, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
-    return this.#count(
-      'deletions',
-      this.#changeAdapter(name, () => deleteAdapter(this.#parts, name, drainSeconds)),
-    )
+    const deletion = await this.#changeAdapter(name, () => deleteAdapter(this.#parts, name, drainSeconds))
+    this.#counts.deletions++
+    await this.#parts.uploads.forget(name)
+    return deletion
   }
 
   /** @throws TroupeError as `deleteVersion` in removal.ts */
@@ -265,7 +253,7 @@ export class Registry {
   }
 
   stats(): RegistryStats {
-    return collectStats(this.#parts, this.#counts)
+    return collectStats(this.#parts, { ...this.#counts, ...this.#uploads.counts })
   }
 
   /** Throws if the books of memory, leases and catalogue do not agree. */

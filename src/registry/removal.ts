@@ -61,14 +61,19 @@ export async function deleteVersion(
  * @throws TroupeError as `deleteVersion`
  */
 export async function deleteAdapter(parts: RemovalParts, name: string, drainSeconds: number): Promise<Deletion> {
-  const { store, catalogue, tasks } = parts
+  const { store, catalogue, tasks, uploads } = parts
   checkName(name, 'adapter')
   // An owner's folder is no adapter, whatever lies in it.
   if (catalogue.isOwner(name)) throw adapterNotFound(name)
   refuseRouted(name, tasks.routingTo(name, null))
   const versions = catalogue.get(name)?.versions ?? []
   refuseHeld(parts, name, versions, drainSeconds)
-  const trashed = await store.deleteAdapter(name)
+  const trashed = await store.deleteAdapter(name).catch((error: unknown) => {
+    // All there is of it are refused uploads: those are forgotten by whoever called.
+    if (error instanceof TroupeError && error.code === 'adapter_not_found' && uploads.hasRejected(name)) return null
+    throw error
+  })
+  if (!trashed) return { status: 'deleted' }
   catalogue.removeAdapter(name)
   return letGo(parts, versions, trashed, drainSeconds)
 }

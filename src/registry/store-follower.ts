@@ -3,6 +3,7 @@ import type { Changes } from './changes.ts'
 import type { Log } from './log.ts'
 import type { VersionRecord } from './records.ts'
 import type { NotesBook } from './notes-book.ts'
+import type { PendingUploads } from './pending-uploads.ts'
 import type { DamagedEntry, RegistryStore, StoreListing } from './store/port.ts'
 import type { TaskBook } from './task-book.ts'
 
@@ -11,6 +12,7 @@ export interface StoreFollowerParts {
   readonly catalogue: Catalogue
   readonly tasks: TaskBook
   readonly notes: NotesBook
+  readonly uploads: Pick<PendingUploads, 'follow'>
   readonly changes: Changes
   readonly log: Log
   /** Called for a version whose bytes the store no longer has. */
@@ -45,8 +47,9 @@ export class StoreFollower {
       const listing = await this.#parts.store.list()
       this.#followAdapters(listing)
       this.#followTasks(listing)
-      const { changes, notes } = this.#parts
+      const { changes, notes, uploads } = this.#parts
       notes.follow(listing.notes, (adapter) => changes.isRecent(`adapter ${adapter}`))
+      uploads.follow(listing.rejections)
       this.#reportDamage(listing.damaged)
       if (this.#error !== null) this.#parts.log.info({}, 'the store can be read again')
       this.#error = null

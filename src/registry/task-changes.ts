@@ -117,7 +117,7 @@ function newTask(name: string, stamp: ChangeStamp): TaskRecord {
 }
 
 function remembered(task: TaskRecord, stamp: ChangeStamp): readonly Activation[] {
-  return [...task.history, { ...stamp, routes: task.routes }].slice(-MAX_HISTORY)
+  return [...task.history, { revision: task.revision + 1, ...stamp, routes: task.routes }].slice(-MAX_HISTORY)
 }
 
 function sameRoutes(a: readonly Route[], b: readonly Route[]): boolean {

@@ -116,11 +116,16 @@ function flagOf(json: JsonObject, key: string): boolean {
 function historyOf(value: unknown): readonly Activation[] {
   if (value === undefined) return []
   if (!Array.isArray(value)) throw wrong('history', 'must be a list')
-  return value.map((item: unknown): Activation => {
+  return value.map((item: unknown, index): Activation => {
     if (!isJsonObject(item) || typeof item.at !== 'string' || typeof item.by !== 'string') {
       throw wrong('history', 'needs at, by and routes in every entry')
     }
-    return { at: item.at, by: item.by, routes: routesOf(item.routes, 'history') }
+    // People need not count: their entries get the numbers of their places.
+    const revision = item.revision ?? index + 1
+    if (typeof revision !== 'number' || !Number.isSafeInteger(revision) || revision < 1) {
+      throw wrong('history', 'has a revision that is no positive integer')
+    }
+    return { revision, at: item.at, by: item.by, routes: routesOf(item.routes, 'history') }
   })
 }
 

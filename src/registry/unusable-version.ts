@@ -16,6 +16,7 @@ export function unusableVersion(adapter: string, digest: string, reason: string,
     sites: [],
     parameters: 0,
     bytes: 0,
+    deviceBytes: 0,
     probe: null,
   }
 }

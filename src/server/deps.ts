@@ -96,6 +96,7 @@ export interface RegistryPort {
     by: string,
   ): Promise<{ readonly task: TaskRecord; readonly previous: readonly Route[] }>
   rollback(task: string, by: string): Promise<{ readonly task: TaskRecord; readonly previous: readonly Route[] }>
+  /** By name. */
   listTasks(tenant: string): readonly TaskRecord[]
   getTask(name: string, tenant: string): TaskRecord
   deleteTask(name: string): Promise<void>

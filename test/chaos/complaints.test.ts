@@ -17,6 +17,7 @@ interface Version {
   readonly version: string
   readonly digest: string
   readonly bytes: number
+  readonly device_bytes: number
   readonly parameters: number
 }
 
@@ -195,20 +196,21 @@ describe('memory', () => {
     onTestFinished(() => alone.close())
     const other = new Client(alone.url)
     const grown: number[] = []
-    const sizes: number[] = []
+    const said: number[][] = []
     let bytes = 0
     for (const adapter of ['lora-r16', 'lora-r4', 'lora-r8'] as const) {
       const { body } = await other.upload<Version>(adapter, referenceFiles(adapter))
+      const plan = await other.post<{ adapters: { device_bytes: number }[] }>('/v1/adapters/plan', {
+        adapters: [{ name: adapter }],
+      })
       await complete(other, adapter, PROMPT, 1)
       const now = (await scrape(other)).get('troupe_tier_bytes{tier="device"}') ?? 0
       grown.push(now - bytes)
-      sizes.push(body.bytes)
+      said.push([body.device_bytes, plan.body.adapters[0]!.device_bytes])
       bytes = now
     }
-    // The first one has another rank in every layer: all its layers get the largest of its own.
-    expect(grown[0]! / sizes[0]!).toBeLessThan(1.2)
-    // A row of the bank holds its weights and one bias.
-    for (const i of [1, 2]) expect(grown[i]! / sizes[i]!).toBeLessThan(1.02)
+    // What the version and the plan say is what the bank takes, to the byte.
+    expect(said).toEqual(grown.map((bytes) => [bytes, bytes]))
   })
 
   it('counts adapter memory and refuses what can never fit (vLLM 14450, SGLang 22864)', async () => {

@@ -1,4 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { dropFake, fakeFile, stageFake } from '../support/fake-adapter.ts'
@@ -87,14 +87,40 @@ describe('uploads on their way', () => {
     expect(states()).toEqual([[0, 'uploading', null]])
     pending.validating()
     expect(states()).toEqual([[0, 'validating', null]])
-    pending.reject('invalid_adapter: no')
+    await pending.reject('invalid_adapter: no')
     expect(states()).toEqual([[0, 'rejected', 'invalid_adapter: no']])
+    const again = await openRegistry({ storeDir })
+    expect(again.registry.getAdapter('a', 'x').versions).toMatchObject([
+      { version: 0, state: 'rejected', reason: 'invalid_adapter: no', source: 'upload', description: 'd' },
+    ])
+    for (let n = 0; n < 3; n++) await again.registry.scan()
+    expect(again.registry.stats()).toMatchObject({ uploads: 0, imports: 0, refusedUploads: 0 })
     expect(await readdir(join(storeDir, 'adapters'))).toEqual([])
     expect(await codeOf(() => registry.resolve({ model: 'a' }, 'x'))).toBe('model_not_found')
     await upload(registry, 'a', { effect: 1 })
     expect(states()).toEqual([[1, 'ready', null]])
-    for (let n = 0; n < 150; n++) registry.beginUpload('a').reject(`${n}`)
+    await again.registry.scan()
+    expect(again.registry.getAdapter('a', 'x').versions).toMatchObject([{ version: 1, state: 'ready' }])
+    for (let n = 0; n < 120; n++) await registry.beginUpload('a').reject(`${n}`)
     expect(states()).toHaveLength(101)
+    expect(states()[0]).toEqual([0, 'rejected', '20'])
+  })
+
+  it('that were refused go with the adapter, also where there is nothing else', async () => {
+    const { registry, storeDir } = await openRegistry()
+    await registry.beginUpload('a').reject('invalid_adapter: no')
+    expect(await registry.deleteAdapter('a')).toEqual({ status: 'deleted' })
+    expect(await codeOf(() => registry.deleteAdapter('a'))).toBe('adapter_not_found')
+    await registry.close()
+    expect((await openRegistry({ storeDir })).registry.listAdapters('*')).toEqual([])
+  })
+
+  it('are answered also where the store cannot remember the refusal', async () => {
+    const { registry, storeDir, log } = await openRegistry()
+    await mkdir(join(storeDir, '.rejected.json'))
+    await registry.beginUpload('a').reject('invalid_adapter: no')
+    expect(registry.getAdapter('a', 'x').versions).toMatchObject([{ state: 'rejected' }])
+    expect(log.lines.filter((line) => line.startsWith('error: the store could not take note'))).toHaveLength(1)
   })
 
   it('are forgotten when they end', async () => {

@@ -55,12 +55,13 @@ describe('plan', () => {
     const before = registry.stats().memory
     const plan = await registry.plan([{ name: 'a' }, { name: 'c', version: 1 }], 'x')
     expect(plan.adapters).toMatchObject([
-      { adapter: 'a', version: 1, bytes: 100, tier: 'hot', loadMs: 0 },
+      { adapter: 'a', version: 1, bytes: 100, deviceBytes: 136, tier: 'hot', loadMs: 0 },
       { adapter: 'c', version: 1, tier: 'cold' },
     ])
     expect(plan.adapters[1]!.loadMs).toBeGreaterThan(1)
     expect(plan.memory).toMatchObject({ fits: true, neededBytes: 100, freeBytes: 50, evicts: [{ adapter: 'b' }] })
-    expect(plan.device).toMatchObject({ fits: false, neededBytes: 100, freeBytes: 50, evicts: [] })
+    // One rank row of q_proj in both layers: 8 values in, 8 out and a bias, of 4 bytes.
+    expect(plan.device).toMatchObject({ fits: false, neededBytes: 136, freeBytes: 50, evicts: [] })
     expect(registry.stats().memory).toEqual(before)
     expect(await codeOf(() => registry.plan([{ name: 'acme/d' }], 'x'))).toBe('adapter_not_found')
     expect(await codeOf(() => registry.plan([{ name: 'a', version: 2 }], 'x'))).toBe('version_not_found')

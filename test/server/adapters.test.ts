@@ -31,6 +31,26 @@ async function as(key: string, method: 'GET' | 'DELETE', path = '') {
 
 const FILES = { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'weights' }
 
+describe('versions', () => {
+  it('are listed by pages, and by state', async () => {
+    fake.registry.addAdapter('acme/many', 'aaaa', 'bbbb', 'cccc')
+    const versions = fake.registry.adapters.get('acme/many')!
+    versions[1] = { ...versions[1]!, state: 'draining' }
+    const list = async (query: string) =>
+      (await as('k', 'GET', `/acme/many/versions${query}`)).json<{ data: { version: string }[]; next: string | null }>()
+    const names = (body: { data: { version: string }[] }): string[] => body.data.map(({ version }) => version)
+    const first = await list('?limit=1&state=ready')
+    expect([names(first), typeof first.next]).toEqual([['v1'], 'string'])
+    const second = await list(`?limit=1&state=ready&after=${encodeURIComponent(first.next ?? '')}`)
+    expect([names(second), second.next]).toEqual([['v3'], null])
+    expect(names(await list('?state=draining'))).toEqual(['v2'])
+    const { data, next } = await list('')
+    expect([data.length, next]).toEqual([versions.length, null])
+    expect((await as('k', 'GET', '/acme/many/versions?state=lost')).statusCode).toBe(400)
+    expect((await as('k', 'GET', '/acme/none/versions')).statusCode).toBe(404)
+  })
+})
+
 describe('uploads', () => {
   it('stages every file and answers with the new version, or the one these bytes are already', async () => {
     const first = await upload('acme%2Fnew', FILES)

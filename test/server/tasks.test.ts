@@ -23,6 +23,35 @@ async function as(who: string, method: Method, path: string, payload?: object) {
   return fake.call({ method, url: `/v1/${path}`, headers, ...(payload ? { payload } : {}) })
 }
 
+interface History {
+  readonly data: { by: string; routes: { version: string }[] }[]
+  readonly next: string | null
+}
+
+describe('listings', () => {
+  it('have pages of tasks, and of a task’s history from its end', async () => {
+    for (const name of ['acme/b', 'acme/a', 'acme/c']) await as('acme', 'PUT', `tasks/${name}`, {})
+    const page = async (query: string) =>
+      (await as('acme', 'GET', `tasks${query}`)).json<{ data: { task: string }[]; next: string | null }>()
+    const names = (body: { data: { task: string }[] }): string[] => body.data.map(({ task }) => task)
+    const first = await page('?prefix=acme/&limit=2')
+    expect([names(first), first.next]).toEqual([['acme/a', 'acme/b'], 'acme/b'])
+    const rest = await page('?prefix=acme/&limit=2&after=acme/b')
+    expect([names(rest), rest.next]).toEqual([['acme/c'], null])
+    for (const version of ['v1', 'v2', 'v1']) {
+      await as('acme', 'POST', 'tasks/acme/a/activate', { adapter: 'acme/a', version })
+    }
+    const history = async (query: string) => (await as('acme', 'GET', `tasks/acme/a/history${query}`)).json<History>()
+    const newest = await history('?limit=2')
+    expect(newest.data.map(({ routes }) => routes[0]?.version)).toEqual(['v2', 'v1'])
+    expect(newest.data[0]).toMatchObject({ by: 'acme' })
+    const oldest = await history(`?limit=2&after=${newest.next}`)
+    expect([oldest.data.map(({ routes }) => routes), oldest.next]).toEqual([[[]], null])
+    expect((await as('zeta', 'GET', 'tasks/acme/a/history')).statusCode).toBe(404)
+    expect((await as('acme', 'GET', 'tasks?limit=0')).statusCode).toBe(400)
+  })
+})
+
 describe('/v1/tasks', () => {
   it('creates, changes, shows and deletes a task', async () => {
     const created = await as('acme', 'PUT', 'tasks/acme%2Ft', {

@@ -4,6 +4,7 @@ import type { AdapterPage, PageOptions } from '../../src/registry/adapter-view.t
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
 import type { LoadPlan } from '../../src/registry/load-plan.ts'
 import type { NotesInput } from '../../src/registry/notes-book.ts'
+import { Changes } from '../../src/registry/changes.ts'
 import type { Claim } from '../../src/registry/leases.ts'
 import { PendingUploads } from '../../src/registry/pending-uploads.ts'
 import type { PendingUpload } from '../../src/registry/pending-uploads.ts'
@@ -41,6 +42,7 @@ export function fakeVersion(adapter: string, version: number, digestStart: strin
     sites: ['layers.0.q_proj'],
     parameters: 128,
     bytes: 512,
+    deviceBytes: 640,
     probe: { maxDifference: 0.5, kl: 0.1 },
   }
 }
@@ -52,7 +54,11 @@ export class FakeRegistry implements RegistryPort {
   readonly uploads: Map<string, Buffer>[] = []
   /** Claims not given back. */
   claims = 0
-  readonly pending = new PendingUploads()
+  readonly pending = new PendingUploads({
+    store: { addRejection: () => Promise.resolve(), clearRejections: () => Promise.resolve() },
+    changes: new Changes(),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  })
   readonly imports: [string, string, string][] = []
   readonly prefetched: string[] = []
   leases = 0
@@ -132,7 +138,15 @@ export class FakeRegistry implements RegistryPort {
   ): Promise<LoadPlan> {
     const adapters = items.map(({ name, version }) => {
       const { digest, version: number } = this.#pick(name, version, 1, tenant)
-      return { adapter: name, version: number, digest, bytes: 512, tier: 'cold' as const, loadMs: 1.005 }
+      return {
+        adapter: name,
+        version: number,
+        digest,
+        bytes: 512,
+        deviceBytes: 640,
+        tier: 'cold' as const,
+        loadMs: 1.005,
+      }
     })
     const tier = { fits: true, neededBytes: 512, freeBytes: 0, budgetBytes: 1_000 }
     const evicts = [
@@ -281,7 +295,7 @@ export class FakeRegistry implements RegistryPort {
   ): Promise<{ task: TaskRecord; previous: readonly Route[] }> {
     const before = this.getTask(name, '*')
     const { task } = await this.putTask(name, { routes: [route] })
-    const history = [...before.history, { at: AT, by, routes: before.routes }]
+    const history = [...before.history, { revision: task.revision, at: AT, by, routes: before.routes }]
     const after = { ...task, history }
     this.tasks.set(name, after)
     return { task: after, previous: before.routes }
@@ -297,7 +311,9 @@ export class FakeRegistry implements RegistryPort {
   }
 
   listTasks(tenant: string): TaskRecord[] {
-    return [...this.tasks.values()].filter(({ name }) => canSee(name, tenant))
+    return [...this.tasks.values()]
+      .filter(({ name }) => canSee(name, tenant))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   getTask(name: string, tenant: string): TaskRecord {

@@ -5,7 +5,6 @@ import type { AdapterNotes } from '../adapter-notes.ts'
 import { mapConcurrent } from '../serial.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import type { DirectoryEntries } from './directory-cache.ts'
-import { blockingDisk, waitingDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { isDigestFolder, parseVersion, VERSION_FILE } from './documents.ts'
 import { errnoOf } from './durable.ts'
@@ -25,6 +24,7 @@ interface KnownAdapter {
 }
 
 interface Found {
+  readonly disk: Disk
   readonly known: Map<string, KnownAdapter>
   readonly notes: Map<string, AdapterNotes>
   readonly dropped: DroppedFolder[]
@@ -40,7 +40,6 @@ export class AdapterListing {
   readonly #root: string
   readonly #directories = new DirectoryCache()
   readonly #notesFiles = new NotesFiles()
-  #disk: Disk = blockingDisk
   #known = new Map<string, KnownAdapter>()
   #notes = new Map<string, AdapterNotes>()
 
@@ -48,11 +47,11 @@ export class AdapterListing {
     this.#root = root
   }
 
-  async list(): Promise<Omit<StoreListing, 'tasks'>> {
+  async list(disk: Disk): Promise<Omit<StoreListing, 'tasks' | 'rejections'>> {
     this.#directories.beginRound()
-    const top = await this.#directories.read(this.#root, '', this.#disk)
+    const top = await this.#directories.read(this.#root, '', disk)
     if (!top) throw Object.assign(new Error(`${this.#root} is missing`), { code: 'ENOENT' })
-    const found: Found = { known: new Map(), notes: new Map(), dropped: [], failed: [] }
+    const found: Found = { disk, known: new Map(), notes: new Map(), dropped: [], failed: [] }
     const { known, dropped, failed } = found
     const visit = async (name: string): Promise<void> => {
       try {
@@ -71,7 +70,6 @@ export class AdapterListing {
     }
     await mapConcurrent(top.folders.filter(isNamePart), CONCURRENCY, visit)
     this.#directories.endRound()
-    this.#disk = waitingDisk
     this.#known = known
     const adapters = new Map<string, readonly VersionDocument[]>()
     for (const [name, { versions, damaged }] of known) {
@@ -83,7 +81,7 @@ export class AdapterListing {
   }
 
   async #visit(name: string, found: Found): Promise<void> {
-    const entries = await this.#directories.read(join(this.#root, name), name, this.#disk)
+    const entries = await this.#directories.read(join(this.#root, name), name, found.disk)
     if (!entries) return
     if (entries.folders.some(isDigestFolder)) {
       await this.#visitAdapter(name, entries, found)
@@ -91,7 +89,7 @@ export class AdapterListing {
     }
     const inner = new Map<string, DirectoryEntries>()
     for (const part of entries.folders.filter(isNamePart)) {
-      const children = await this.#directories.read(join(this.#root, name, part), `${name}/${part}`, this.#disk)
+      const children = await this.#directories.read(join(this.#root, name, part), `${name}/${part}`, found.disk)
       if (children) inner.set(part, children)
     }
     if (entries.files.includes(ADAPTER_CONFIG)) {
@@ -113,7 +111,7 @@ export class AdapterListing {
     const isPlain = entries.folders.every(isDigestFolder)
     const folders = isPlain ? entries.folders : entries.folders.filter(isDigestFolder)
     const unchanged = former && (former.folders === folders || former.folders.join() === folders.join())
-    known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former))
+    known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former, found.disk))
     if (entries.files.includes(NOTES_FILE)) await this.#readNotes(adapter, dir, found)
     if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, dropped)
     for (const sub of entries.folders) {
@@ -137,6 +135,7 @@ export class AdapterListing {
     adapter: string,
     folders: readonly string[],
     former: KnownAdapter | undefined,
+    disk: Disk,
   ): Promise<KnownAdapter> {
     const formerByDigest = new Map(former?.versions.map((version) => [version.digest, version]))
     const versions: VersionDocument[] = []
@@ -145,7 +144,7 @@ export class AdapterListing {
       const digest = `sha256:${folder}`
       const path = join(this.#root, adapter, folder, VERSION_FILE)
       try {
-        versions.push(formerByDigest.get(digest) ?? parseVersion(await this.#disk.text(path), adapter, folder))
+        versions.push(formerByDigest.get(digest) ?? parseVersion(await disk.text(path), adapter, folder))
       } catch (error) {
         damaged.push({ kind: 'version', name: adapter, digest, path, message: messageOf(error) })
       }

@@ -44,6 +44,7 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
     sites: sharedSites(json.sites),
     parameters: count(json, 'parameters'),
     bytes: count(json, 'bytes'),
+    deviceBytes: deviceBytesOf(json),
     probe: probeOf(json.probe),
     base: sharedBase(stringOf(base, 'name'), stringOf(base, 'fingerprint')),
     ...readNotes(json),
@@ -103,6 +104,13 @@ function stringOf(json: JsonObject, key: string): string {
 function count(json: JsonObject, key: string): number {
   const value = json[key]
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) throw wrong(key, 'a positive integer')
+  return value
+}
+
+/** Documents written before there was this field: as in memory, which is close. */
+function deviceBytesOf(json: JsonObject): number {
+  const value = json.deviceBytes ?? json.bytes
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw wrong('deviceBytes', 'an integer')
   return value
 }
 

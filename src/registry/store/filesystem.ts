@@ -1,14 +1,18 @@
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 import type { AdapterNotes } from '../adapter-notes.ts'
-import { checkName, ownerOf } from '../names.ts'
+import { checkName } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
+import type { Rejection } from '../rejections.ts'
+import { withoutRejections, withRejection } from '../rejections.ts'
+import { makeAdapterFolder, removeEmptyFolders } from './adapter-folders.ts'
 import { AdapterListing } from './adapter-listing.ts'
 import { DirectoryCache } from './directory-cache.ts'
+import { blockingDisk, waitingDisk } from './disk.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
-import { errnoOf, replaceFile, storageError, flush, writeNewFile } from './durable.ts'
+import { errnoOf, storageError, flush, writeNewFile } from './durable.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { withLock } from './lock.ts'
 import type {
@@ -23,8 +27,10 @@ import type {
 import { NotesFiles } from './notes-files.ts'
 import { childrenOf, refuseOwnerClash } from './owner-clash.ts'
 import { newTag } from './process-tag.ts'
+import { RejectionsFile } from './rejections-file.ts'
 import { StagingFolder } from './staging.ts'
 import { TaskFiles } from './task-files.ts'
+import { takeNumber } from './version-numbers.ts'
 
 const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'] as const
 
@@ -34,6 +40,7 @@ const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'
  *     adapters/<name>/.notes.json what people say about the adapter and its versions
  *     adapters/<name>/<digest>/   one version: its files and version.json; comes by one rename, never changes
  *     tasks/<name>.json           one task; replaced by one rename
+ *     .rejected.json              refused uploads, the newest ones
  *     .staging/                   uploads in progress
  *     .trash/                     deleted folders on their way out
  *     .numbers/<name>             the last version number given to an adapter, also a deleted one
@@ -44,11 +51,14 @@ export class FilesystemStore implements RegistryStore {
   readonly #adapters: AdapterListing
   readonly #tasks: TaskFiles
   readonly #notes = new NotesFiles()
+  readonly #rejections: RejectionsFile
+  #listed = false
 
   private constructor(root: string) {
     this.#root = root
     this.#adapters = new AdapterListing(join(root, 'adapters'))
     this.#tasks = new TaskFiles(join(root, 'tasks'))
+    this.#rejections = new RejectionsFile(root)
   }
 
   /** Makes missing folders and removes what an earlier process left half done. */
@@ -78,7 +88,12 @@ export class FilesystemStore implements RegistryStore {
       const existing = stored.find(({ digest }) => digest === version.digest)
       if (existing) return { document: existing, created: false }
       await refuseOwnerClash(join(this.#root, 'adapters'), version.adapter)
-      const document = { ...version, version: await this.#nextNumber(version.adapter, stored) }
+      const number = await takeNumber(
+        join(this.#root, '.numbers', flat(version.adapter)),
+        stored.map((known) => known.version),
+        this.#temporary(),
+      )
+      const document = { ...version, version: number }
       await this.#publish(staging, document)
       return { document, created: true }
     })
@@ -106,7 +121,7 @@ export class FilesystemStore implements RegistryStore {
       // The last version gone, the name is free; anything else that lies in the folder keeps it.
       if (!(await childrenOf(this.#adapterFolder(adapter))).some(isDigestFolder))
         await this.#notes.delete(this.#adapterFolder(adapter))
-      await this.#removeEmpty(adapter)
+      await removeEmptyFolders(join(this.#root, 'adapters'), adapter)
       return { folderOf: () => trash, remove: () => removeTree(trash) }
     })
   }
@@ -117,7 +132,7 @@ export class FilesystemStore implements RegistryStore {
       const trash = await this.#moveToTrash(folder, () => {
         return new TroupeError('adapter_not_found', `there is no adapter "${adapter}"`)
       })
-      await this.#removeEmpty(adapter)
+      await removeEmptyFolders(join(this.#root, 'adapters'), adapter)
       return { folderOf: (digest) => join(trash, digestFolder(digest)), remove: () => removeTree(trash) }
     })
   }
@@ -137,7 +152,7 @@ export class FilesystemStore implements RegistryStore {
       if (!(await childrenOf(this.#adapterFolder(adapter))).some(isDigestFolder)) {
         throw new TroupeError('adapter_not_found', `there is no adapter "${adapter}"`)
       }
-      await this.#notes.put(folder, notes, join(this.#root, '.staging', newTag()))
+      await this.#notes.put(folder, notes, this.#temporary())
     })
   }
 
@@ -154,7 +169,7 @@ export class FilesystemStore implements RegistryStore {
         const found = revision === null ? 'it does not exist' : `it is at revision ${revision}`
         throw new TroupeError('conflict', `task "${task.name}" changed meanwhile: ${found}; read it again and repeat`)
       }
-      await this.#tasks.put(task, join(this.#root, '.staging', newTag()))
+      await this.#tasks.put(task, this.#temporary())
     })
   }
 
@@ -165,8 +180,16 @@ export class FilesystemStore implements RegistryStore {
 
   async list(): Promise<StoreListing> {
     try {
-      const [adapters, tasks] = [await this.#adapters.list(), await this.#tasks.list()]
-      return { ...adapters, tasks: tasks.tasks, damaged: [...adapters.damaged, ...tasks.damaged] }
+      const disk = this.#listed ? waitingDisk : blockingDisk
+      const [adapters, tasks] = [await this.#adapters.list(disk), await this.#tasks.list(disk)]
+      const { rejections, damaged } = await this.#rejections.list(disk)
+      this.#listed = true
+      return {
+        ...adapters,
+        tasks: tasks.tasks,
+        rejections,
+        damaged: [...adapters.damaged, ...tasks.damaged, ...damaged],
+      }
     } catch (error) {
       throw storageError('read the store', this.#root, error)
     }
@@ -186,12 +209,35 @@ export class FilesystemStore implements RegistryStore {
     await clearDropped(folder, this.#adapterFolder(folder.adapter))
   }
 
+  async addRejection(rejection: Rejection): Promise<void> {
+    await this.#changeRejections((rejections) => withRejection(rejections, rejection))
+  }
+
+  async clearRejections(adapter: string): Promise<void> {
+    await this.#changeRejections((rejections) => withoutRejections(rejections, adapter))
+  }
+
+  async #changeRejections(change: Parameters<RejectionsFile['change']>[0]): Promise<void> {
+    const job = (): Promise<void> => this.#rejections.change(change, this.#temporary())
+    await this.#locked('rejections', 'all', this.#rejections.path, job)
+  }
+
+  /** Where a text is written before it takes its place. */
+  #temporary(): string {
+    return join(this.#root, '.staging', newTag())
+  }
+
   #adapterFolder(adapter: string): string {
     checkName(adapter, 'adapter')
     return join(this.#root, 'adapters', adapter)
   }
 
-  async #locked<T>(kind: 'adapter' | 'task', name: string, path: string, job: () => Promise<T>): Promise<T> {
+  async #locked<T>(
+    kind: 'adapter' | 'task' | 'rejections',
+    name: string,
+    path: string,
+    job: () => Promise<T>,
+  ): Promise<T> {
     try {
       return await withLock(join(this.#root, '.locks', `${kind}.${flat(name)}`), job)
     } catch (error) {
@@ -203,7 +249,7 @@ export class FilesystemStore implements RegistryStore {
   async #publish(staging: StagingFolder, document: VersionDocument): Promise<void> {
     const target = this.versionFolder(document.adapter, document.digest)
     await writeNewFile(join(staging.dir, VERSION_FILE), renderVersion(document))
-    await this.#makeAdapterFolder(document.adapter)
+    await makeAdapterFolder(join(this.#root, 'adapters'), document.adapter)
     const trash = (await exists(target)) ? join(this.#root, '.trash', newTag()) : null
     if (trash !== null) await rename(target, trash)
     await staging.publish(target)
@@ -224,32 +270,6 @@ export class FilesystemStore implements RegistryStore {
     return (await Promise.allSettled(read)).flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   }
 
-  async #nextNumber(adapter: string, stored: readonly VersionDocument[]): Promise<number> {
-    const path = join(this.#root, '.numbers', flat(adapter))
-    const last = await readFile(path, 'utf8').catch((error: unknown) => {
-      if (errnoOf(error) === 'ENOENT') return '0'
-      throw error
-    })
-    const next = Math.max(Number.parseInt(last, 10) || 0, ...stored.map(({ version }) => version)) + 1
-    await replaceFile(path, `${next}\n`, join(this.#root, '.staging', newTag()))
-    return next
-  }
-
-  /** Never makes `adapters/` itself: if that is gone, the store is. */
-  async #makeAdapterFolder(adapter: string): Promise<void> {
-    let parent = join(this.#root, 'adapters')
-    for (const part of adapter.split('/')) {
-      const dir = join(parent, part)
-      try {
-        await mkdir(dir)
-        await flush(parent)
-      } catch (error) {
-        if (errnoOf(error) !== 'EEXIST') throw error
-      }
-      parent = dir
-    }
-  }
-
   async #moveToTrash(folder: string, notFound: () => TroupeError): Promise<string> {
     const trash = join(this.#root, '.trash', newTag())
     try {
@@ -261,15 +281,6 @@ export class FilesystemStore implements RegistryStore {
       throw error
     }
     return trash
-  }
-
-  async #removeEmpty(adapter: string): Promise<void> {
-    for (let name: string | null = adapter; name !== null; name = ownerOf(name)) {
-      await rmdir(join(this.#root, 'adapters', name)).catch((error: unknown) => {
-        const code = errnoOf(error)
-        if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error
-      })
-    }
   }
 }
 

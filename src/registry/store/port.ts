@@ -1,5 +1,6 @@
 import type { AdapterNotes } from '../adapter-notes.ts'
 import type { TaskRecord, VersionRecord } from '../records.ts'
+import type { Rejection } from '../rejections.ts'
 
 /** What the store keeps beside the files of a version: written once, never changed. */
 export interface VersionDocument extends Omit<VersionRecord, 'state' | 'reason'> {
@@ -40,7 +41,7 @@ export interface DroppedFolder {
 
 /** An entry of the store that cannot be used, and why. */
 export interface DamagedEntry {
-  readonly kind: 'adapter' | 'version' | 'task'
+  readonly kind: 'adapter' | 'version' | 'task' | 'rejections'
   readonly name: string
   readonly digest: string | null
   readonly path: string
@@ -54,6 +55,8 @@ export interface StoreListing {
   readonly tasks: ReadonlyMap<string, TaskRecord>
   /** Notes by adapter, where there are any. */
   readonly notes: ReadonlyMap<string, AdapterNotes>
+  /** Refused uploads, oldest first; bounded. */
+  readonly rejections: readonly Rejection[]
   readonly dropped: readonly DroppedFolder[]
   readonly damaged: readonly DamagedEntry[]
 }
@@ -95,6 +98,10 @@ export interface RegistryStore {
   putTask(task: TaskRecord, expected: number | null): Promise<void>
   /** @throws TroupeError `task_not_found` */
   deleteTask(name: string): Promise<void>
+  /** Keeps a refused upload in mind, durably; only the newest ones are. */
+  addRejection(rejection: Rejection): Promise<void>
+  /** Forgets what was refused of an adapter. */
+  clearRejections(adapter: string): Promise<void>
   /** Cheap when little changed: it is called every second. */
   list(): Promise<StoreListing>
   /** Stages the files of a dropped folder, which stays as it is. @throws TroupeError `pickle_refused` */

@@ -1,13 +1,16 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 import { isName, isNamePart, ownerOf } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
 import { parseTask, renderTask } from '../task-document.ts'
+import { mapConcurrent } from '../serial.ts'
+import { waitingDisk } from './disk.ts'
+import type { Disk } from './disk.ts'
 import { errnoOf, replaceFile, storageError, flush } from './durable.ts'
 import type { DamagedEntry } from './port.ts'
-import { visitInSlices } from './time-slices.ts'
+
+const CONCURRENCY = 64
 
 interface KnownTask {
   readonly mtimeMs: number
@@ -32,7 +35,7 @@ export class TaskFiles {
 
   async get(name: string): Promise<TaskRecord | null> {
     try {
-      return this.#read(name)
+      return await this.#read(name, waitingDisk)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return null
       const message = error instanceof Error ? error.message : String(error)
@@ -64,18 +67,18 @@ export class TaskFiles {
   }
 
   /** All tasks; a file that did not change gives the same object as before. */
-  async list(): Promise<{
+  async list(disk: Disk): Promise<{
     readonly tasks: ReadonlyMap<string, TaskRecord>
     readonly damaged: readonly DamagedEntry[]
   }> {
-    const names = this.#names()
+    const names = await this.#names(disk)
     const known = new Map<string, KnownTask>()
-    await visitInSlices(names, (name) => {
+    await mapConcurrent(names, CONCURRENCY, async (name) => {
       try {
-        const { mtimeMs, size, ino } = statSync(this.path(name))
+        const { mtimeMs, size, ino } = await disk.stat(this.path(name))
         const former = this.#known.get(name)
         const unchanged = former?.mtimeMs === mtimeMs && former.size === size && former.ino === ino
-        known.set(name, unchanged ? former : { mtimeMs, size, ino, ...this.#examine(name) })
+        known.set(name, unchanged ? former : { mtimeMs, size, ino, ...(await this.#examine(name, disk)) })
       } catch (error) {
         if (errnoOf(error) !== 'ENOENT') throw error
       }
@@ -83,16 +86,18 @@ export class TaskFiles {
     this.#known = known
     const tasks = new Map<string, TaskRecord>()
     const damaged: DamagedEntry[] = []
-    for (const [name, entry] of known) {
+    for (const name of names) {
+      const entry = known.get(name)
+      if (!entry) continue
       if (entry.task) tasks.set(name, entry.task)
       if (entry.damaged) damaged.push(entry.damaged)
     }
     return { tasks, damaged }
   }
 
-  #examine(name: string): Pick<KnownTask, 'task' | 'damaged'> {
+  async #examine(name: string, disk: Disk): Promise<Pick<KnownTask, 'task' | 'damaged'>> {
     try {
-      return { task: this.#read(name), damaged: null }
+      return { task: await this.#read(name, disk), damaged: null }
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') throw error
       const message = error instanceof Error ? error.message : String(error)
@@ -100,17 +105,18 @@ export class TaskFiles {
     }
   }
 
-  #read(name: string): TaskRecord {
+  async #read(name: string, disk: Disk): Promise<TaskRecord> {
     const path = this.path(name)
-    return parseTask(readFileSync(path, 'utf8'), name, statSync(path).mtime.toISOString())
+    const text = await disk.text(path)
+    return parseTask(text, name, (await disk.stat(path)).mtime.toISOString())
   }
 
-  #names(): string[] {
+  async #names(disk: Disk): Promise<string[]> {
     const names: string[] = []
-    for (const entry of readdirSync(this.#root, { withFileTypes: true })) {
+    for (const entry of await disk.entries(this.#root)) {
       if (entry.isFile()) names.push(entry.name)
       if (!entry.isDirectory() || !isNamePart(entry.name)) continue
-      names.push(...this.#namesOfOwner(entry.name).map((file) => `${entry.name}/${file}`))
+      names.push(...(await this.#namesOfOwner(entry.name, disk)).map((file) => `${entry.name}/${file}`))
     }
     return names
       .filter((name) => name.endsWith('.json'))
@@ -119,9 +125,9 @@ export class TaskFiles {
       .sort()
   }
 
-  #namesOfOwner(owner: string): string[] {
+  async #namesOfOwner(owner: string, disk: Disk): Promise<string[]> {
     try {
-      return readdirSync(join(this.#root, owner))
+      return (await disk.entries(join(this.#root, owner))).map(({ name }) => name)
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return []
       throw error

@@ -65,7 +65,7 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
     } catch (error) {
       const { code, message, status } = toTroupeError(error)
       // Only what was looked at and found wrong is a rejected version.
-      if (status === 400 && code !== 'invalid_request') pending.reject(`${code}: ${message}`)
+      if (status === 400 && code !== 'invalid_request') await pending.reject(`${code}: ${message}`)
       else pending.finish()
       metrics.uploadEnded(code)
       await staging.discard()

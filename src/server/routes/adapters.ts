@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../registry/drain-deadlines.ts'
+import { VERSION_STATES } from '../../registry/records.ts'
+import type { VersionRecord } from '../../registry/records.ts'
 import type { Deletion } from '../../registry/removal.ts'
 import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
@@ -15,10 +17,8 @@ import {
   adapterBody,
   versionBody,
 } from '../schemas/adapters.ts'
+import { NextSchema, numberKey, pageBounds, pageOf, pageQuery } from '../paging.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../schemas/common.ts'
-
-const DEFAULT_PAGE = 100
-const MAX_PAGE = 1000
 
 const byName = Strict({ name: Name })
 const byVersion = Strict({ name: Name, version: VersionRef })
@@ -41,12 +41,11 @@ const schemas = {
     summary: 'List adapters by name',
     querystring: Strict({
       prefix: Type.Optional(Type.String({ description: 'Only names that begin with this.' })),
-      after: Type.Optional(Type.String({ description: 'Only names after this one: `next` of the page before.' })),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE, description: `Default ${DEFAULT_PAGE}.` })),
+      ...pageQuery,
     }),
     response: {
       200: Strict(
-        { data: Type.Array(AdapterSchema), next: Type.Union([Type.String(), Type.Null()]) },
+        { data: Type.Array(AdapterSchema), next: NextSchema },
         { title: 'AdapterList', description: 'One page; `next` is null on the last one.' },
       ),
       ...errorResponses(400, 401),
@@ -58,6 +57,23 @@ const schemas = {
     summary: 'One adapter with its versions',
     params: byName,
     response: { 200: AdapterSchema, ...errorResponses(400, 401, 404) },
+  },
+  listVersions: {
+    operationId: 'listAdapterVersions',
+    tags,
+    summary: 'List an adapter’s versions by number',
+    params: byName,
+    querystring: Strict({
+      state: Type.Optional(Type.Enum([...VERSION_STATES], { description: 'Only versions in this state.' })),
+      ...pageQuery,
+    }),
+    response: {
+      200: Strict(
+        { data: Type.Array(VersionSchema()), next: NextSchema },
+        { title: 'VersionList', description: 'One page; `next` is null on the last one.' },
+      ),
+      ...errorResponses(400, 401, 404),
+    },
   },
   getVersion: {
     operationId: 'getAdapterVersion',
@@ -110,13 +126,22 @@ const schemas = {
 /** `/v1/adapters …` but for the upload. */
 export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   app.get('/v1/adapters', { schema: schemas.list }, async ({ caller, query }) => {
-    const { records, next } = registry.pageAdapters(viewOf(caller), { limit: DEFAULT_PAGE, ...query })
+    const { records, next } = registry.pageAdapters(viewOf(caller), { ...query, ...pageBounds(query) })
     return { data: records.map(adapterBody), next }
   })
 
   app.get('/v1/adapters/:name', { schema: schemas.get }, async ({ caller, params }) =>
     adapterBody(registry.getAdapter(params.name, viewOf(caller))),
   )
+
+  app.get('/v1/adapters/:name/versions', { schema: schemas.listVersions }, async ({ caller, params, query }) => {
+    const { versions } = registry.getAdapter(params.name, viewOf(caller))
+    const wanted = versions.filter(({ state }) => query.state === undefined || state === query.state)
+    // What never became a version has the number 0.
+    const keyOf = (one: VersionRecord): string => `${numberKey(one.version)} ${one.createdAt}`
+    const { data, next } = pageOf(wanted, keyOf, query)
+    return { data: data.map(versionBody), next }
+  })
 
   app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
     const named = Number(String(params.version).replace(/^v/, ''))

@@ -46,7 +46,8 @@ const schema = {
             name: Type.String(),
             version: Type.String(),
             digest: Type.String(),
-            bytes: Type.Integer(),
+            bytes: Type.Integer({ description: 'In memory.' }),
+            device_bytes: Type.Integer({ description: 'On the device.' }),
             tier: Type.Enum(['hot', 'warm', 'cold'], { description: 'Where it is: device, memory, store.' }),
             load_ms: Type.Number({ description: 'From loads measured by this process.' }),
           }),
@@ -72,8 +73,9 @@ export function planRoutes(app: App, { registry }: ServerDeps): void {
     return {
       fits: memory.fits && (device?.fits ?? true),
       load_ms: rounded(loadMs),
-      adapters: adapters.map(({ adapter, version, digest, bytes, tier, loadMs: ms }) => ({
-        ...{ name: adapter, version: versionName(version), digest, bytes, tier, load_ms: rounded(ms) },
+      adapters: adapters.map(({ adapter, version, digest, bytes, deviceBytes, tier, loadMs: ms }) => ({
+        ...{ name: adapter, version: versionName(version), digest, bytes, device_bytes: deviceBytes },
+        ...{ tier, load_ms: rounded(ms) },
       })),
       memory: tierBody(memory, view),
       device: device && tierBody(device, view),

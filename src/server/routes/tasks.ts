@@ -1,17 +1,21 @@
 import { Type } from 'typebox'
 import { TroupeError } from '../../core/errors.ts'
+import type { Activation } from '../../registry/records.ts'
 import type { TaskInput } from '../../registry/task-changes.ts'
 import { assertMayAlter, viewOf } from '../../tenancy/access.ts'
 import type { Caller } from '../../tenancy/keys.ts'
 import type { App } from '../app.ts'
 import type { RegistryPort, ServerDeps } from '../deps.ts'
 import { versionNumber } from '../generation/target.ts'
+import { NextSchema, numberKey, pageOf, pageQuery } from '../paging.ts'
 import { Name, Strict, errorResponses } from '../schemas/common.ts'
 import {
   ActivateBodySchema,
+  ActivationSchema,
   SwitchedSchema,
   TaskBodySchema,
   TaskSchema,
+  activationBody,
   routesBody,
   taskBody,
 } from '../schemas/tasks.ts'
@@ -36,13 +40,17 @@ const schemas = {
   list: {
     operationId: 'listTasks',
     tags,
-    summary: 'List tasks',
+    summary: 'List tasks by name',
+    querystring: Strict({
+      prefix: Type.Optional(Type.String({ description: 'Only names that begin with this.' })),
+      ...pageQuery,
+    }),
     response: {
       200: Strict(
-        { data: Type.Array(TaskSchema()) },
-        { title: 'TaskList', description: 'All this key can see, by name.' },
+        { data: Type.Array(TaskSchema()), next: NextSchema },
+        { title: 'TaskList', description: 'One page; `next` is null on the last one.' },
       ),
-      ...errorResponses(401),
+      ...errorResponses(400, 401),
     },
   },
   get: {
@@ -51,6 +59,20 @@ const schemas = {
     summary: 'One task',
     params: byTask,
     response: { 200: TaskSchema(), ...errorResponses(400, 401, 404) },
+  },
+  history: {
+    operationId: 'listTaskHistory',
+    tags,
+    summary: 'Where a task’s requests went before, the last first',
+    params: byTask,
+    querystring: Strict(pageQuery),
+    response: {
+      200: Strict(
+        { data: Type.Array(ActivationSchema), next: NextSchema },
+        { title: 'TaskHistory', description: 'One page; `next` is null on the last one.' },
+      ),
+      ...errorResponses(400, 401, 404),
+    },
   },
   delete: {
     operationId: 'deleteTask',
@@ -87,13 +109,22 @@ export function taskRoutes(app: App, { registry }: ServerDeps): void {
     return reply.code(created ? 201 : 200).send(taskBody(task))
   })
 
-  app.get('/v1/tasks', { schema: schemas.list }, async ({ caller }) => ({
-    data: [...registry.listTasks(viewOf(caller))].sort((a, b) => (a.name < b.name ? -1 : 1)).map(taskBody),
-  }))
+  app.get('/v1/tasks', { schema: schemas.list }, async ({ caller, query }) => {
+    const named = registry.listTasks(viewOf(caller)).filter(({ name }) => name.startsWith(query.prefix ?? ''))
+    const { data, next } = pageOf(named, ({ name }) => name, query)
+    return { data: data.map(taskBody), next }
+  })
 
   app.get('/v1/tasks/:task', { schema: schemas.get }, async ({ caller, params }) =>
     taskBody(registry.getTask(params.task, viewOf(caller))),
   )
+
+  app.get('/v1/tasks/:task/history', { schema: schemas.history }, async ({ caller, params, query }) => {
+    const { history } = registry.getTask(params.task, viewOf(caller))
+    const keyOf = ({ revision }: Activation): string => numberKey(Number.MAX_SAFE_INTEGER - revision)
+    const { data, next } = pageOf([...history].reverse(), keyOf, query)
+    return { data: data.map(activationBody), next }
+  })
 
   app.delete('/v1/tasks/:task', { schema: schemas.delete }, async ({ caller, params }, reply) => {
     assertMayAlter(caller, params.task)

@@ -19,6 +19,7 @@ const VersionProperties = {
   rank: Type.Integer({ description: 'Largest rank of any site.' }),
   sites: Type.Array(Type.String()),
   bytes: Type.Integer({ description: 'In memory.' }),
+  device_bytes: Type.Integer({ description: 'On the device.' }),
   parameters: Type.Integer(),
   probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
     description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
@@ -87,6 +88,7 @@ export function versionBody(record: VersionRecord): VersionBody {
     rank,
     sites: [...sites],
     bytes,
+    device_bytes: record.deviceBytes,
     parameters,
     probe: probe && { max_difference: probe.maxDifference, kl: probe.kl },
     source: record.source,

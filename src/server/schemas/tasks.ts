@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { Route, TaskRecord } from '../../registry/records.ts'
+import type { Activation, Route, TaskRecord } from '../../registry/records.ts'
 import { versionName } from '../generation/target.ts'
 import { Name, Strict, VersionRef } from './common.ts'
 
@@ -75,6 +75,16 @@ const RouteSchema = Strict(
   { title: 'Route', description: 'Always pinned to one version.' },
 )
 
+export const ActivationSchema = Strict(
+  {
+    revision: Type.Integer({ description: 'Revision of the task that ended these routes.' }),
+    at: Type.String(),
+    by: Type.String(),
+    routes: Type.Array(RouteSchema),
+  },
+  { title: 'Activation', description: 'Former routes: who ended them, and when.' },
+)
+
 /** One schema per description it is used under. */
 export function TaskSchema(description = 'The task.') {
   return Strict(
@@ -90,7 +100,7 @@ export function TaskSchema(description = 'The task.') {
       prompt: Type.Union([Type.String(), Type.Null()]),
       system: Type.Union([Type.String(), Type.Null()]),
       defaults: TaskDefaultsSchema,
-      history: Type.Array(Strict({ at: Type.String(), by: Type.String(), routes: Type.Array(RouteSchema) }), {
+      history: Type.Array(ActivationSchema, {
         description: 'Former routes, oldest first; `rollback` returns to the last.',
       }),
       revision: Type.Integer(),
@@ -123,11 +133,16 @@ export function taskBody(record: TaskRecord): TaskBody {
     prompt: record.prompt,
     system: record.system,
     defaults: { ...numbers, ...(stop ? { stop: [...stop] } : {}) },
-    history: record.history.map(({ at, by, routes }) => ({ at, by, routes: routesBody(routes) })),
+    history: record.history.map(activationBody),
     revision: record.revision,
     created_at: record.createdAt,
     updated_at: record.updatedAt,
   }
+}
+
+/** An entry of the history as it is written on the wire. */
+export function activationBody({ revision, at, by, routes }: Activation): Static<typeof ActivationSchema> {
+  return { revision, at, by, routes: routesBody(routes) }
 }
 
 /** Routes as they are written on the wire. */

@@ -8,6 +8,7 @@ import type { Findings, Scale } from './scale.ts'
 import { Deadline, pick, quantile, runConcurrently, seededRandom, Verdict } from './scale.ts'
 
 const CONCURRENCY = 32
+const TURNS = 4
 const FLIP_MS = 50
 /** Flips that may be under way at once, where one takes longer than the time between them. */
 const MOST_OPEN_FLIPS = 4
@@ -25,11 +26,22 @@ interface Version {
 
 interface LoadResult {
   readonly latencies: readonly number[]
-  readonly answeredBy: ReadonlyMap<string, number>
+  readonly answeredBy: ReadonlySet<string>
+}
+
+/** The loads of all turns together. */
+class Latencies {
+  readonly all: number[] = []
+  readonly answeredBy = new Set<string>()
+
+  add({ latencies, answeredBy }: LoadResult): void {
+    this.all.push(...latencies)
+    for (const digest of answeredBy) this.answeredBy.add(digest)
+  }
 }
 
 /**
- * The same load twice, in peace and while a task's version changes every 50 ms by activations and rollbacks and versions come and go.
+ * The same load by turns, in peace and while a task's version changes every 50 ms by activations and rollbacks and versions come and go.
  * Every answer must be that of the version it names.
  */
 export async function runFlip(client: Client, scale: Scale): Promise<Findings> {
@@ -41,19 +53,25 @@ export async function runFlip(client: Client, scale: Scale): Promise<Findings> {
   }
   await expectOk(client.put(`/v1/tasks/${TASK}`, { adapter: ADAPTER }))
 
-  // Loads of the same length: the calm one takes half of the time.
-  const calm = await load(client, references, scale.requests, new Deadline(scale.seconds / 2), verdict)
-  const requests = calm.latencies.length
+  // By turns, so that whatever else the machine does disturbs both alike. A calm part takes half of its turn's time.
   const flips = new Flips(client, references, steady, verdict)
-  const from = performance.now()
-  const flipping = flips.run()
-  const flipped = await load(client, references, requests, new Deadline(Infinity), verdict)
-  flips.stop()
-  await flipping
-  const flipsMs = performance.now() - from
+  const [calm, flipped] = [new Latencies(), new Latencies()]
+  let flipsMs = 0
+  for (let turn = 0; turn < TURNS; turn++) {
+    const calmTime = new Deadline(scale.seconds / TURNS / 2)
+    const part = await load(client, references, Math.ceil(scale.requests / TURNS), calmTime, verdict)
+    calm.add(part)
+    const from = performance.now()
+    const flipping = flips.run()
+    flipped.add(await load(client, references, part.latencies.length, new Deadline(Infinity), verdict))
+    flips.stop()
+    await flipping
+    flipsMs += performance.now() - from
+  }
+  const requests = flipped.all.length
   verdict.expect(references.allDiffer(), 'two versions answer alike: mixing them up would not show')
 
-  const [p99, calmP99] = [quantile(flipped.latencies, 0.99), quantile(calm.latencies, 0.99)]
+  const [p99, calmP99] = [quantile(flipped.all, 0.99), quantile(calm.all, 0.99)]
   const figures = {
     requests,
     ...flips.counts,
@@ -74,7 +92,7 @@ async function load(
   verdict: Verdict,
 ): Promise<LoadResult> {
   const latencies: number[] = []
-  const answeredBy = new Map<string, number>()
+  const answeredBy = new Set<string>()
   await runConcurrently(requests, CONCURRENCY, deadline, async (index) => {
     const promptIndex = index % PROMPTS.length
     const from = performance.now()
@@ -83,8 +101,7 @@ async function load(
       const answer = await runTask(client, TASK, PROMPTS[promptIndex]!, MAX_TOKENS, streamed)
       const fault = references.fault(promptIndex, answer)
       verdict.expect(fault === null, `request ${index}: ${fault}`)
-      const by = answer.digests.join()
-      answeredBy.set(by, (answeredBy.get(by) ?? 0) + 1)
+      answeredBy.add(answer.digests.join())
     } catch (error) {
       verdict.expect(false, `request ${index}: ${error instanceof Error ? error.message : String(error)}`)
     }
@@ -113,6 +130,7 @@ class Flips {
   }
 
   async run(): Promise<void> {
+    this.#stopped = false
     await Promise.all([this.#flip(), this.#comeAndGo()])
   }
 

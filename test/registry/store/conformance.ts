@@ -20,6 +20,7 @@ export function newVersion(adapter: string, effect: number): NewVersion {
     sites: ['layers.0.q_proj'],
     parameters: 128,
     bytes: 512,
+    deviceBytes: 640,
     probe: { maxDifference: 0.5, kl: 0.01 },
     base: { name: 'base', fingerprint: 'sha256:0' },
   }
@@ -35,7 +36,7 @@ export function newTask(name: string, revision: number): TaskRecord {
     prompt: 'Q: {input}\nA:',
     system: null,
     defaults: { max_tokens: 5, stop: ['\n'] },
-    history: [{ at: '2026-01-01T00:00:00.000Z', by: 'x', routes: [] }],
+    history: [{ revision: 1, at: '2026-01-01T00:00:00.000Z', by: 'x', routes: [] }],
     revision,
     createdAt: '2026-01-01T00:00:00.000Z',
     updatedAt: '2026-01-01T00:00:00.000Z',
@@ -110,6 +111,23 @@ export function describeStore(name: string, start: () => Promise<() => Promise<R
       expect(outcomes.sort()).toEqual(['conflict', 'none'])
       await (await store.deleteVersion('a', document.digest)).remove()
       expect(await again.getNotes('a')).toBeNull()
+    })
+
+    it('remembers refused uploads, the newest hundred, until their adapter has none', async () => {
+      const open = await start()
+      const store = await open()
+      const refused = (adapter: string, reason: string) => {
+        return { adapter, reason, createdAt: '2026-01-02T03:04:05.000Z', description: 'd', labels: { a: 'b' } }
+      }
+      expect((await store.list()).rejections).toEqual([])
+      await store.addRejection(refused('acme/a', 'first'))
+      await (await open()).addRejection(refused('b', 'second'))
+      expect((await store.list()).rejections).toEqual([refused('acme/a', 'first'), refused('b', 'second')])
+      await store.clearRejections('acme/a')
+      expect((await (await open()).list()).rejections).toEqual([refused('b', 'second')])
+      for (let n = 0; n < 100; n++) await store.addRejection(refused('c', `${n}`))
+      const { rejections, damaged } = await store.list()
+      expect([rejections.length, rejections[0]?.reason, damaged]).toEqual([100, '0', []])
     })
 
     it('gives different numbers to writers at the same time', async () => {

@@ -1,0 +1,50 @@
+import type { VersionNotes } from './adapter-notes.ts'
+import type { RegistryParts } from './assembly.ts'
+import { folderWithin } from './import-folder.ts'
+import type { AddedVersion, Origin } from './intake.ts'
+import type { PendingUpload } from './pending-uploads.ts'
+import type { Staging } from './store/port.ts'
+
+type UploadParts = Pick<RegistryParts, 'store' | 'storeDir' | 'intake' | 'uploads' | 'pins'>
+
+/** The way in for files: staged, then read, checked, probed and published. */
+export class Uploads {
+  readonly counts = { uploads: 0, refusedUploads: 0 }
+  readonly #parts: UploadParts
+  readonly #refuseIfClosing: () => void
+
+  constructor(parts: UploadParts, refuseIfClosing: () => void) {
+    this.#parts = parts
+    this.#refuseIfClosing = refuseIfClosing
+  }
+
+  async stage(): Promise<Staging> {
+    this.#refuseIfClosing()
+    return this.#parts.store.stage()
+  }
+
+  begin(adapter: string, notes: VersionNotes): PendingUpload {
+    return this.#parts.uploads.begin(adapter, notes)
+  }
+
+  async add(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
+    try {
+      this.#refuseIfClosing()
+      const added = await this.#parts.intake.add(name, staging, origin)
+      this.counts.uploads++
+      await this.#parts.uploads.forget(name)
+      this.#parts.pins.follow()
+      return added
+    } catch (error) {
+      this.counts.refusedUploads++
+      await staging.discard()
+      throw error
+    }
+  }
+
+  async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
+    const { store, storeDir } = this.#parts
+    const staging = await store.stageFolder(await folderWithin(storeDir, path, within))
+    return this.add(name, staging, { source: 'folder', by })
+  }
+}
