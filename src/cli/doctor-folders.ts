@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
+import { packedWeights } from '../model/packed/packed-weights.ts'
 import { readArchitecture } from '../model/families/families.ts'
 import { ChatTemplate } from '../text/chat-template.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
@@ -26,7 +27,7 @@ export function checkModel(model: string): Finding {
     const checkpoint = openCheckpoint(model)
     try {
       const architecture = readArchitecture(checkpoint.config)
-      checkCoverage(checkpoint, architecture)
+      checkCoverage(checkpoint, architecture, packedWeights(checkpoint, architecture.modules))
       const { family, layers, hidden, maxContext } = architecture
       const shape = `${family}, ${layers} layers of ${hidden}, context ${maxContext}`
       return { ok: true, what: 'model', detail: `${model} (${shape})` }

@@ -67,6 +67,15 @@ export class Checkpoint {
     return home.file.readF32(home.name, into, start)
   }
 
+  /** A whole tensor of 32-bit integers. */
+  readI32(name: string): Int32Array {
+    const { dtype, bytes } = this.entry(name)
+    if (dtype !== 'I32' && dtype !== 'U32') throw refusal(name, `${this.dir}: tensor "${name}" is ${dtype}, not I32`)
+    const values = new Int32Array(bytes / 4)
+    this.readBytes(name, new Uint8Array(values.buffer))
+    return values
+  }
+
   /** See `SafetensorsFile.readBytes`. */
   readBytes(name: string, target: Uint8Array, start = 0): void {
     const home = this.#find(name)

@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { Architecture } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
+import type { PackedWeights } from './packed/packed-weights.ts'
 import { layerTensor, layerTensors, modelTensors } from './plain-tensors.ts'
 
 /** Bytes compared at a time. */
@@ -11,9 +12,9 @@ const PIECE_BYTES = 1 << 24
  *
  * @throws TroupeError `invalid_model` naming the first tensor that is missing, unknown or of another shape
  */
-export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture): void {
+export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture, packed: PackedWeights | null): void {
   nameLikeWhole(checkpoint, architecture)
-  const expected = expectedTensors(architecture)
+  const expected = expectedTensors(architecture, packed)
   for (const [name, shape] of expected) {
     if (!checkpoint.has(name)) {
       if (name === architecture.names.head && architecture.tiedHead) continue
@@ -27,6 +28,7 @@ export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture
     }
   }
   const derived = derivedTensors(architecture)
+  for (const name of idleBiases(checkpoint, architecture, packed)) derived.add(name)
   const unknown = checkpoint.tensorNames.find((name) => !expected.has(name) && !derived.has(name))
   if (unknown !== undefined) {
     throw refusal(
@@ -61,17 +63,22 @@ function checkTiedHead(checkpoint: Checkpoint, { names, tiedHead }: Architecture
   throw refusal(names.head, `${checkpoint.dir}: ${text}`)
 }
 
-function expectedTensors(architecture: Architecture): Map<string, readonly number[]> {
+function expectedTensors(architecture: Architecture, packed: PackedWeights | null): Map<string, readonly number[]> {
   const { hidden, vocab, layers, names, modules } = architecture
-  const expected = new Map<string, readonly number[]>([[names.head, [vocab, hidden]]])
+  const head = names.head.replace(/\.weight$/, '')
+  const expected = new Map<string, readonly number[]>(
+    packed?.has(head) ? packed.tensors(head, { inDim: hidden, outDim: vocab }) : [[names.head, [vocab, hidden]]],
+  )
   for (const { source, shape, skipRows } of modelTensors(architecture)) {
     expected.set(source, [shape[0]! + skipRows, ...shape.slice(1)])
   }
   for (let layer = 0; layer < layers; layer++) {
     for (const { source, shape } of layerTensors(architecture, layer)) expected.set(source, shape)
-    for (const { path, inDim, outDim, transposed, biased } of modules) {
+    for (const module of modules) {
+      const { path, inDim, outDim, transposed, biased } = module
       const stem = layerTensor(path, layer)
-      expected.set(`${stem}.weight`, transposed ? [inDim, outDim] : [outDim, inDim])
+      if (packed?.has(stem)) for (const [name, shape] of packed.tensors(stem, module)) expected.set(name, shape)
+      else expected.set(`${stem}.weight`, transposed ? [inDim, outDim] : [outDim, inDim])
       if (biased) expected.set(`${stem}.bias`, [outDim])
     }
   }
@@ -84,6 +91,18 @@ function derivedTensors({ names, layers }: Architecture): Set<string> {
     (names.derived ?? []).map((name) => layerTensor(name, layer)),
   )
   return new Set(perLayer.flat())
+}
+
+/** Biases of zeros, which some programs save with packed modules that have none. */
+function idleBiases(checkpoint: Checkpoint, { layers, modules }: Architecture, packed: PackedWeights | null): string[] {
+  if (packed === null) return []
+  const stems = modules.flatMap(({ path, biased }) =>
+    biased ? [] : Array.from({ length: layers }, (_, layer) => layerTensor(path, layer)),
+  )
+  return stems
+    .filter((stem) => packed.has(stem))
+    .map((stem) => `${stem}.bias`)
+    .filter((name) => checkpoint.has(name) && checkpoint.readF32(name).every((value) => value === 0))
 }
 
 function refusal(param: string, message: string): TroupeError {

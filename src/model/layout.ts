@@ -1,25 +1,15 @@
-import type { LinearKind } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
 import type { BlockFormat } from './block-format.ts'
-import { QUANT_BLOCK, stepsTensor } from './block-format.ts'
+import { stepsTensor } from './block-format.ts'
+import { fusedBlocks } from './fused-blocks.ts'
+import { QUANT_BLOCK } from './quantize.ts'
 import { kindDims } from './families/modules.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { PreparedTensor } from './prepared.ts'
 
 const ALIGNMENT = 64
-
-/** Linear layers of one transformer layer, as they are fused in a prepared model: outputs side by side. */
-export function fusedBlocks({
-  mlpKind,
-}: Pick<Architecture, 'mlpKind'>): Readonly<Record<string, readonly LinearKind[]>> {
-  return {
-    qkv: ['q_proj', 'k_proj', 'v_proj'],
-    o: ['o_proj'],
-    ...(mlpKind === 'gated' ? { gate_up: ['gate_proj', 'up_proj'] } : { up: ['up_proj'] }),
-    down: ['down_proj'],
-  }
-}
+const ELEMENT_BYTES = { u8: 1, f32: 4, i64: 8 }
 
 /** Where every tensor of a prepared model lies in `weights.bin`. */
 export interface Layout {
@@ -49,7 +39,7 @@ export function planLayout(architecture: Architecture, formatOf: (block: string)
   const tensors: Record<string, PreparedTensor> = {}
   let end = 0
   const add = (name: string, dtype: PreparedTensor['dtype'], shape: readonly number[]): void => {
-    const bytes = shape.reduce((product, size) => product * size, dtype === 'f32' ? 4 : 1)
+    const bytes = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype])
     const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT
     tensors[name] = { dtype, shape, offset, bytes }
     end = offset + bytes
@@ -59,9 +49,14 @@ export function planLayout(architecture: Architecture, formatOf: (block: string)
     if (format.kind === 'f32') {
       add(`${block}.weight`, 'f32', [inDim, outDim])
     } else {
-      const groups = Math.ceil(inDim / QUANT_BLOCK)
-      add(stepsTensor(block, format.bits), 'u8', [outDim, groups, (QUANT_BLOCK * format.bits) / 8])
-      add(`${block}.scales`, 'f32', [outDim, groups])
+      const size = format.kind === 'packed' ? format.size : QUANT_BLOCK
+      const count = Math.ceil(inDim / size)
+      add(stepsTensor(block, format.bits), 'u8', [outDim, count, (size * format.bits) / 8])
+      add(`${block}.scales`, 'f32', [outDim, count])
+      if (format.kind === 'packed' && format.zeros) {
+        add(`${block}.zeros`, 'u8', [outDim, Math.ceil((count * format.bits) / 8)])
+      }
+      if (format.kind === 'packed' && format.inputs !== null) add(`${block}.inputs`, 'i64', [inDim])
     }
     if (biased) add(`${block}.bias`, 'f32', [outDim])
   }

@@ -3,6 +3,8 @@ import type { LinearModule, OutputRange } from '../core/model-info.ts'
 import { outputRuns } from '../core/model-info.ts'
 import { transposeInto } from '../core/transpose.ts'
 import type { Architecture } from './architecture.ts'
+import type { PackedMatrix } from './packed/matrix.ts'
+import type { PackedWeights } from './packed/packed-weights.ts'
 import { layerTensor } from './plain-tensors.ts'
 
 /** One linear layer of the checkpoint, whatever module holds it: rows `[inDim]` of its weight, one per output. */
@@ -12,6 +14,8 @@ export interface LinearPart {
   readRows(into: Float32Array, first: number): void
   /** Fills `into` with the bias; leaves it as it is when there is none. */
   readBias(into: Float32Array): void
+  /** The packed matrix that holds the layer and the runs of its rows, in order; null where the checkpoint has plain weights. */
+  packed(): { readonly matrix: PackedMatrix; readonly runs: readonly (readonly [number, number])[] } | null
 }
 
 type Read = (name: string, into: Float32Array, start: number) => void
@@ -19,13 +23,15 @@ type Read = (name: string, into: Float32Array, start: number) => void
 /** Finds linear layers in fused, interleaved and transposed modules of a checkpoint. */
 export class LinearRows {
   readonly #architecture: Architecture
+  readonly #packed: PackedWeights | null
   readonly #read: Read
   /** The last transposed module, as rows: its parts follow each other. */
   #turned: { readonly name: string; readonly rows: Float32Array } | null = null
 
   /** @param read fills an array with elements of a checkpoint tensor, from element `start` on */
-  constructor(architecture: Architecture, read: Read) {
+  constructor(architecture: Architecture, packed: PackedWeights | null, read: Read) {
     this.#architecture = architecture
+    this.#packed = packed
     this.#read = read
   }
 
@@ -39,18 +45,28 @@ export class LinearRows {
 
   /** A matrix of its own, every value times `factor`. */
   matrix(name: string, outDim: number, inDim: number, factor: number): LinearPart {
+    const stem = name.replace(/\.weight$/, '')
+    const matrix = (): PackedMatrix | null => this.#matrix(stem, { inDim, outDim })
     const readRows = (into: Float32Array, first: number): void => {
-      this.#read(name, into, first * inDim)
+      const packed = matrix()
+      if (packed === null) this.#read(name, into, first * inDim)
+      else packed.dequantise(into, first)
       if (factor !== 1) for (let i = 0; i < into.length; i++) into[i]! *= factor
     }
-    return { outDim, readRows, readBias: () => undefined }
+    const packed = (): ReturnType<LinearPart['packed']> => {
+      const found = matrix()
+      return found === null ? null : { matrix: found, runs: [[0, outDim]] }
+    }
+    return { outDim, readRows, readBias: () => undefined, packed }
   }
 
   #partOf(stem: string, module: LinearModule, outputs: OutputRange): LinearPart {
     const { inDim, outDim, transposed, biased } = module
     const runs = [...outputRuns(outputs)]
     const readRun = (into: Float32Array, row: number): void => {
-      if (!transposed) this.#read(`${stem}.weight`, into, row * inDim)
+      const packed = this.#matrix(stem, module)
+      if (packed !== null) packed.dequantise(into, row)
+      else if (!transposed) this.#read(`${stem}.weight`, into, row * inDim)
       else into.set(this.#turn(`${stem}.weight`, module).subarray(row * inDim, row * inDim + into.length))
     }
     return {
@@ -77,7 +93,15 @@ export class LinearRows {
           filled += count
         }
       },
+      packed: () => {
+        const matrix = this.#matrix(stem, module)
+        return matrix === null ? null : { matrix, runs }
+      },
     }
+  }
+
+  #matrix(stem: string, size: Pick<LinearModule, 'inDim' | 'outDim'>): PackedMatrix | null {
+    return this.#packed?.has(stem) ? this.#packed.matrix(stem, size) : null
   }
 
   /** A transposed weight `[inDim, outDim]` as rows `[outDim, inDim]`. */

@@ -5,14 +5,15 @@ import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
-import type { BlockFormat } from './block-format.ts'
-import { formatOf } from './block-format.ts'
+import { formatOf, packedPrecision, planFormats } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { checkCoverage } from './coverage.ts'
 import { readArchitecture } from './families/families.ts'
 import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
 import { linearDims, planLayout } from './layout.ts'
+import type { PackedWeights } from './packed/packed-weights.ts'
+import { packedWeights } from './packed/packed-weights.ts'
 import type { PreparedManifest, PreparedModel } from './prepared.ts'
 import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
@@ -38,9 +39,14 @@ export function defaultCacheDir(env: Readonly<Record<string, string | undefined>
   return env['TROUPE_CACHE'] || join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'troupe')
 }
 
-/** The precision that `auto` means for this model: f32 while its prepared weights are at most 1 GiB. */
-function pickPrecision(choice: Precision | 'auto', architecture: Architecture): Precision {
+/** The precision that `auto` means for this model: that of packed weights, else f32 while the prepared ones are at most 1 GiB. */
+function pickPrecision(
+  choice: Precision | 'auto',
+  architecture: Architecture,
+  packed: PackedWeights | null,
+): Precision {
   if (choice !== 'auto') return choice
+  if (packed !== null) return packedPrecision(packed)
   return planLayout(architecture, () => formatOf('f32')).bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
 }
 
@@ -61,10 +67,11 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 
 async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions): Promise<PreparedModel> {
   const architecture = readArchitecture(checkpoint.config)
-  checkCoverage(checkpoint, architecture)
-  const precision = pickPrecision(options.precision, architecture)
-  const format = (): BlockFormat => formatOf(precision)
-  const layout = planLayout(architecture, format)
+  const packed = packedWeights(checkpoint, architecture.modules)
+  checkCoverage(checkpoint, architecture, packed)
+  const precision = pickPrecision(options.precision, architecture, packed)
+  const formats = planFormats(architecture, precision, packed)
+  const layout = planLayout(architecture, formats)
 
   const remembered = new FingerprintCache(options.cacheDir, checkpoint)
   const known = await remembered.read()
@@ -84,7 +91,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
     if (known === null) await remembered.write(fingerprint)
     if (!(await findPrepared(dir, manifest, layout.bytes))) {
       await publishPrepared(dir, manifest, layout.bytes, (file) =>
-        new WeightsWriter(checkpoint, architecture, layout, format, file, advance).writeAll(),
+        new WeightsWriter(checkpoint, architecture, packed, layout, formats, file, advance).writeAll(),
       )
     }
   } catch (cause) {

@@ -3,7 +3,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 
 /** One tensor of a prepared model: a byte range of `weights.bin`. Offsets are multiples of 64. */
 export interface PreparedTensor {
-  readonly dtype: 'f32' | 'u8'
+  readonly dtype: 'f32' | 'u8' | 'i64'
   readonly shape: readonly number[]
   readonly offset: number
   readonly bytes: number
@@ -29,7 +29,11 @@ export interface PreparedTensor {
  *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two steps a byte, low nibble first, zero point 8
  *     int8:  <block>.q8      u8  [out, ceil(in / 32), 32]   zero point 128
  *     both:  <block>.scales  f32 [out, ceil(in / 32)]
+ *            <block>.zeros   u8  [out, ceil(blocks · bits / 8)]    zero points, at 4 bits two a byte; only where packed so
+ *            <block>.inputs  i64 [in]     which input every column multiplies; only where packed so
  *     all:   <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
+ *
+ * A block that the checkpoint has packed keeps its own number of inputs to a block, a power of two from 16 to 256, in place of 32.
  */
 export interface PreparedManifest {
   readonly format: 2

@@ -1,5 +1,8 @@
-import type { StepBits } from './block-format.ts'
-import { QUANT_BLOCK } from './block-format.ts'
+/** Bits of a quantised weight. */
+export type StepBits = 4 | 8
+
+/** Inputs that share one scale in a block that we round ourselves. */
+export const QUANT_BLOCK = 32
 
 /**
  * Steps that the largest weight of a block may be mapped to. At 4 bits -8 uses the whole range -8…7; beyond it the

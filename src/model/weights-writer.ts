@@ -4,20 +4,25 @@ import { TroupeError } from '../core/errors.ts'
 import type { Architecture, Rope } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
-import type { BlockFormat, StepBits } from './block-format.ts'
-import { QUANT_BLOCK, stepsTensor } from './block-format.ts'
+import type { BlockFormat } from './block-format.ts'
+import { stepsTensor } from './block-format.ts'
+import { fusedBlocks } from './fused-blocks.ts'
 import type { Layout } from './layout.ts'
-import { fusedBlocks, ropeTensor } from './layout.ts'
+import { ropeTensor } from './layout.ts'
 import type { PlainTensor } from './plain-tensors.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { LinearPart } from './linear-rows.ts'
 import { LinearRows } from './linear-rows.ts'
 import type { PreparedTensor } from './prepared.ts'
-import { quantizeRows } from './quantize.ts'
+import type { PackedWeights } from './packed/packed-weights.ts'
+import type { StepBits } from './quantize.ts'
+import { QUANT_BLOCK, quantizeRows } from './quantize.ts'
 import { transposeInto } from '../core/transpose.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22
+
+type PackedFormat = Extract<BlockFormat, { kind: 'packed' }>
 
 /** Writes the tensors of one checkpoint into an open `weights.bin`, each at its place in the layout. */
 export class WeightsWriter {
@@ -34,6 +39,7 @@ export class WeightsWriter {
   constructor(
     checkpoint: Checkpoint,
     architecture: Architecture,
+    packed: PackedWeights | null,
     layout: Layout,
     formatOf: (block: string) => BlockFormat,
     file: FileHandle,
@@ -47,7 +53,7 @@ export class WeightsWriter {
     this.#onBytes = onBytes
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
     this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, longestRow))
-    this.#rows = new LinearRows(architecture, (name, into, start) => this.#read(name, into, start))
+    this.#rows = new LinearRows(architecture, packed, (name, into, start) => this.#read(name, into, start))
   }
 
   async writeAll(): Promise<void> {
@@ -70,7 +76,8 @@ export class WeightsWriter {
   async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const format = this.#formatOf(block)
     if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
-    else await this.#rounded(block, format.bits, parts, inDim)
+    else if (format.kind === 'rounded') await this.#rounded(block, format.bits, parts, inDim)
+    else await this.#packed(block, format, parts, inDim)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
     let start = 0
@@ -109,6 +116,28 @@ export class WeightsWriter {
         row += rows
       }
     }
+  }
+
+  /** Takes blocks over as the checkpoint has them. */
+  async #packed(block: string, format: PackedFormat, parts: readonly LinearPart[], inDim: number): Promise<void> {
+    const { bits, size, zeros, inputs } = format
+    const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
+    let [stepBytes, scaleBytes, zeroBytes] = [0, 0, 0]
+    for (const part of parts) {
+      const { matrix, runs } = part.packed()!
+      for (const [first, count] of runs) {
+        for (let row = first; row < first + count; row += most) {
+          const piece = matrix.pack(row, Math.min(most, first + count - row), size)
+          await this.#write(stepsTensor(block, bits), piece.steps, stepBytes)
+          await this.#write(`${block}.scales`, piece.scales, scaleBytes)
+          if (zeros) await this.#write(`${block}.zeros`, piece.zeros, zeroBytes)
+          stepBytes += piece.steps.byteLength
+          scaleBytes += piece.scales.byteLength
+          zeroBytes += piece.zeros.byteLength
+        }
+      }
+    }
+    if (inputs !== null) await this.#write(`${block}.inputs`, BigInt64Array.from(inputs, BigInt), 0)
   }
 
   /** Rows of a weight `[outDim, inDim]`, as many at a time as fit the scratch. */
@@ -165,7 +194,7 @@ export class WeightsWriter {
     return tensor
   }
 
-  async #write(name: string, values: Float32Array | Uint8Array, start: number): Promise<void> {
+  async #write(name: string, values: Float32Array | Uint8Array | BigInt64Array, start: number): Promise<void> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     const position = this.#tensor(name).offset + start
     for (let done = 0; done < bytes.length;) {

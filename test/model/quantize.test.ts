@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { StepBits } from '../../src/model/block-format.ts'
+import type { StepBits } from '../../src/model/quantize.ts'
 import { quantizeRows } from '../../src/model/quantize.ts'
 import { noise } from '../support/tiny-checkpoint.ts'
 

@@ -81,7 +81,6 @@ export interface Family {
 /** Fields that change what a model computes, with the values that mean "plain". */
 const PLAIN_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   use_sliding_window: [false],
-  quantization_config: [],
   pretraining_tp: [1],
   clip_qkv: [],
   logit_scale: [1],

@@ -1,5 +1,5 @@
-import type { StepBits } from '../block-format.ts'
 import { stepsTensor } from '../block-format.ts'
+import type { StepBits } from '../quantize.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
@@ -38,11 +38,19 @@ export class Weights {
         block_size: (bytes! * 8) / bits,
         accuracy_level: QUANTISED_ACCURACY,
       }
-      const inputs = [x, this.get(steps), this.get(`${block}.scales`)]
+      const zeros = `${block}.zeros` in tensors ? [this.get(`${block}.zeros`)] : []
+      const inputs = [this.#ordered(block, x), this.get(steps), this.get(`${block}.scales`), ...zeros]
       y = graph.nodes('MatMulNBits', inputs, outputs, attributes, MICROSOFT)[0]!
     } else y = graph.nodes('MatMul', [x, this.get(`${block}.weight`)], outputs)[0]!
     if (!biased) return y
     return graph.nodes('Add', [y, this.get(`${block}.bias`)], output === undefined ? 1 : [output])[0]!
+  }
+
+  /** The inputs in the order of the block's columns. */
+  #ordered(block: string, x: Value): Value {
+    const order = `${block}.inputs`
+    if (!(order in this.#manifest.tensors)) return x
+    return this.#graph.node('Gather', [x, this.get(order)], { axis: -1 })
   }
 
   #inputWidth(block: string): number {

@@ -57,7 +57,6 @@ describe('what would change the result is refused by field', () => {
     'another activation': [{ hidden_act: 'gelu' }, '"hidden_act" is "gelu"'],
     'a sliding window in use': [{ use_sliding_window: true }, '"use_sliding_window"'],
     'windowed layers': [{ layer_types: ['full_attention', 'sliding_attention'] }, '"layer_types"'],
-    'quantised weights': [{ quantization_config: { quant_method: 'gptq' } }, '"quantization_config"'],
     'part of each head rotated': [{ partial_rotary_factor: 0.5 }, '"partial_rotary_factor"'],
     YaRN: [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, '"rope_type" is "yarn"'],
     'an unknown rope field': [{ rope_scaling: { rope_type: 'linear', factor: 4, mscale: 2 } }, '"mscale"'],
