@@ -24,5 +24,6 @@ export function defaultSettings(memory = availableMemory()): Partial<Settings> {
     store: packagePath('adapters-store'),
     memoryBytes: Math.floor(memory / 8),
     bankBytes: Math.floor(memory / 16),
+    prefixCacheBytes: Math.floor(memory / 16),
   }
 }

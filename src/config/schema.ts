@@ -90,6 +90,11 @@ export const SettingsSchema = Type.Object({
     description: 'Adapter weights kept on the compute device, laid out for the batch.',
     defaultText: 'a sixteenth of the memory',
   }),
+  prefixCacheBytes: bytes({
+    minimum: 0,
+    description: 'Evaluated beginnings of prompts kept in host memory for later requests of the same tenant; 0 = none.',
+    defaultText: 'a sixteenth of the memory',
+  }),
   queueLimit: Type.Integer({
     minimum: 0,
     maximum: 100_000,

@@ -50,6 +50,8 @@ export interface GenerationRequest {
   readonly logprobs: number | null
   /** Also report log-probabilities of the prompt's own tokens. */
   readonly promptLogprobs: boolean
+  /** Whose prompts may share what was evaluated; absent = this prompt is neither looked up nor kept. */
+  readonly tenant?: string
   /** Gets a row only when no other sequence waits for one. */
   readonly background?: boolean
 }
@@ -69,6 +71,8 @@ export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error'
 export type GenerationEvent =
   /** The sequence left the queue. `hot` lists the digests that already were in the bank. */
   | { readonly type: 'started'; readonly queueMs: number; readonly loadMs: number; readonly hot: readonly string[] }
+  /** So many of the prompt's first tokens were evaluated for an earlier request. */
+  | { readonly type: 'reused'; readonly tokens: number }
   /** One entry per prompt token; the first has no predecessor and is null. */
   | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprob | null)[] }
   | { readonly type: 'token'; readonly token: number; readonly logprob: TokenLogprob | null }

@@ -15,6 +15,8 @@ export interface EngineOptions {
   readonly prefillChunk: number
   /** Budget of the bank. */
   readonly bankBytes: number
+  /** Budget of the evaluated prompts kept for later requests; 0 = none. */
+  readonly prefixCacheBytes: number
   /** Threads of one ONNX Runtime call; 0 = physical cores. */
   readonly threads: number
 }
@@ -32,6 +34,11 @@ export interface EngineStats {
   readonly bankLoads: number
   readonly bankHits: number
   readonly bankEvictions: number
+  readonly prefixBytes: number
+  readonly prefixBudgetBytes: number
+  readonly prefixLookedUpTokens: number
+  readonly prefixFoundTokens: number
+  readonly prefixEvictions: number
   readonly decodeSteps: number
   readonly decodeRows: number
   readonly prefillRuns: number

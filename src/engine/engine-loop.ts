@@ -10,6 +10,7 @@ import type { KvCache } from './kv-cache.ts'
 import type { ModelRunner } from './model-runner.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
 import { packAdapter } from './packed-adapter.ts'
+import type { PrefixReuse } from './prefix-reuse.ts'
 import { describe, sample } from './sampler.ts'
 import type { Scheduler, Step } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
@@ -22,6 +23,7 @@ export interface EngineParts {
   readonly graphs: GraphSessions
   readonly runner: ModelRunner
   readonly feeder: AdapterFeeder
+  readonly reuse: PrefixReuse
   /** Versions the main thread lent us, by digest; the same map the feeder reads. */
   readonly adapters: Map<string, PackedAdapter>
 }
@@ -105,6 +107,7 @@ export class EngineLoop {
     const started = performance.now()
     const { scheduler } = this.#parts
     this.#admit()
+    this.#reusePrefix()
     const step = scheduler.schedule()
     if (step !== null) await this.#run(step)
     this.#counters.busySeconds += (performance.now() - started) / 1000
@@ -120,7 +123,7 @@ export class EngineLoop {
   }
 
   stats(): EngineStats {
-    const { scheduler, kv, bank, runner } = this.#parts
+    const { scheduler, kv, bank, runner, reuse } = this.#parts
     return {
       queued: scheduler.waiting,
       running: scheduler.running.length,
@@ -133,6 +136,7 @@ export class EngineLoop {
       bankLoads: bank.counters.loads,
       bankHits: bank.counters.hits,
       bankEvictions: bank.counters.evictions,
+      ...reuse.stats(),
       runSeconds: runner.runSeconds,
       ...this.#counters,
     }
@@ -164,7 +168,8 @@ export class EngineLoop {
       const sequence = scheduler.admit((next) => bank.fits(adaptersOf(next)))
       if (sequence === null) break
       admitted = true
-      if (sequence.prefix !== null) this.#parts.kv.write(sequence.row, sequence.prefix)
+      const { prefix } = sequence
+      if (prefix !== null) this.#parts.kv.write(sequence.row, 0, prefix.count, prefix.layers)
       const loading = performance.now()
       const hot: PackedAdapter[] = []
       let cold = 0
@@ -187,6 +192,15 @@ export class EngineLoop {
     if (admitted) bank.tidy()
   }
 
+  /** Done when a prompt's turn comes, not at admission: prompts that begin alike and arrive together share what the first one evaluates. */
+  #reusePrefix(): void {
+    const { scheduler, reuse } = this.#parts
+    const sequence = scheduler.prefilling
+    if (sequence === null || sequence.lookedUp) return
+    const tokens = reuse.restore(sequence)
+    if (tokens > 0) this.#emit(sequence.id, { type: 'reused', tokens })
+  }
+
   async #run(step: Step): Promise<void> {
     if (step.type === 'prefill') await this.#prefill(step)
     else await this.#decode(step)
@@ -202,6 +216,7 @@ export class EngineLoop {
     this.#parts.scheduler.complete(step)
     if (promptLogprobs) this.#collectPrompt(sequence, first, count, logits)
     if (!sequence.prefilled) return
+    this.#parts.reuse.keep(sequence)
     if (promptLogprobs) this.#emit(sequence.id, { type: 'prompt', logprobs: sequence.promptLogprobs })
     const { vocab } = this.#parts.info
     if (maxTokens === 0) this.#finish(sequence, 'length')
@@ -244,6 +259,7 @@ export class EngineLoop {
   #finish(sequence: Sequence, reason: FinishReason, message?: string): void {
     const { scheduler, kv, bank } = this.#parts
     const pinned = sequence.row >= 0
+    if (reason === 'stop' || reason === 'length') this.#parts.reuse.keep(sequence)
     for (const move of scheduler.remove(sequence)) kv.move(move)
     sequence.finished = true
     if (pinned) for (const { digest } of sequence.request.mix) bank.unpin(digest)

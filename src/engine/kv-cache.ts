@@ -18,6 +18,9 @@ interface Slab {
   readonly data: Float32Array
 }
 
+/** Keys and values of some tokens in every layer, each `[kvHeads, tokens, headDim]`. */
+export type KvLayers = KvPrefix['layers']
+
 type TensorMap = Readonly<Record<string, Tensor>>
 
 /** Past and present of one call: the same memory under both names. */
@@ -79,31 +82,31 @@ export class KvCache {
       }
   }
 
-  /** Begins a slot with keys and values from elsewhere, `[kvHeads, count, headDim]` in every layer. */
-  write(slot: number, { count, layers }: KvPrefix): void {
-    this.#eachHead(slot, (head, { layer, part, data }, start) => {
+  /** Puts keys and values of `count` tokens from elsewhere into a slot, from token `at` on. */
+  write(slot: number, at: number, count: number, layers: KvLayers): void {
+    this.#eachHead(slot, at, (head, { layer, part, data }, start) => {
       const values = layers[layer]![part === 'key' ? 'keys' : 'values']
       const size = count * this.shape.headDim
       data.set(values.subarray(head * size, (head + 1) * size), start)
     })
   }
 
-  /** A copy of the first `count` tokens of a slot. */
-  read(slot: number, count: number): KvPrefix['layers'] {
+  /** A copy of `count` tokens of a slot, from token `at` on. */
+  read(slot: number, at: number, count: number): KvLayers {
     const size = count * this.shape.headDim
     const empty = (): Float32Array => new Float32Array(this.shape.kvHeads * size)
     const copies = Array.from({ length: this.shape.layers }, () => ({ keys: empty(), values: empty() }))
-    this.#eachHead(slot, (head, { layer, part, data }, start) => {
+    this.#eachHead(slot, at, (head, { layer, part, data }, start) => {
       copies[layer]![part === 'key' ? 'keys' : 'values'].set(data.subarray(start, start + size), head * size)
     })
     return copies
   }
 
-  /** @param visit gets the offset of the head's first token in the slab */
-  #eachHead(slot: number, visit: (head: number, slab: Slab, start: number) => void): void {
+  /** @param visit gets the offset of the head's token `at` in the slab */
+  #eachHead(slot: number, at: number, visit: (head: number, slab: Slab, start: number) => void): void {
     const { kvHeads, capacity, headDim } = this.shape
     for (const slab of this.#slabs)
-      for (let head = 0; head < kvHeads; head++) visit(head, slab, (slot * kvHeads + head) * capacity * headDim)
+      for (let head = 0; head < kvHeads; head++) visit(head, slab, ((slot * kvHeads + head) * capacity + at) * headDim)
   }
 
   /** Takes back what a call returned as new arrays (only without in-place writing). */

@@ -91,7 +91,7 @@ export class ModelRunner {
       const ids = new BigInt64Array(end - start)
       await this.#run(cache, 0, ids, [1, end - start], [{ end, known: count }], [], adapters)
     }
-    return { type: 'keys_values', count, layers: cache.read(0, count), usePositions: true }
+    return { type: 'keys_values', count, layers: cache.read(0, 0, count), usePositions: true }
   }
 
   async #run(

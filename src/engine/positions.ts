@@ -35,6 +35,11 @@ export class Positions {
     return cached === this.#limit
   }
 
+  /** Which of the tables a sequence of `known` tokens uses; what was cached with one is void with the other. */
+  tableOf(known: number): number {
+    return known > this.#limit ? 1 : 0
+  }
+
   /**
    * @param tokens tokens of each row in this call
    * @param asked whether the graph wants positions although the model would not
@@ -42,7 +47,7 @@ export class Positions {
   feeds(spans: readonly RowSpan[], tokens: number, asked: boolean): Record<string, Tensor> {
     if (!this.#fed && !asked) return {}
     const ids = spans.flatMap(({ end, known, unplaced = 0 }) => {
-      const start = end - unplaced - tokens + (known > this.#limit ? this.#maxContext : 0)
+      const start = end - unplaced - tokens + this.tableOf(known) * this.#maxContext
       return Array.from({ length: tokens }, (_, i) => BigInt(start + i))
     })
     return { [IO.positions]: new Tensor('int64', BigInt64Array.from(ids), [spans.length, tokens]) }

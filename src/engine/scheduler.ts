@@ -53,6 +53,11 @@ export class Scheduler {
     return this.#waiting.length === 0 && this.#rows.length === 0
   }
 
+  /** The prompt that is evaluated next, or being evaluated; null when all are. */
+  get prefilling(): Sequence | null {
+    return this.#rows[this.#decoding] ?? null
+  }
+
   add(sequence: Sequence): void {
     this.#waiting.push(sequence)
   }
@@ -87,8 +92,8 @@ export class Scheduler {
    * Null when nothing runs.
    */
   schedule(): Step | null {
-    const prefilling = this.#rows[this.#decoding]
-    if (prefilling !== undefined && (this.#prefillBudget > 0 || this.#decoding === 0)) {
+    const { prefilling } = this
+    if (prefilling !== null && (this.#prefillBudget > 0 || this.#decoding === 0)) {
       const room = this.#decoding === 0 ? this.#prefillChunk : this.#prefillBudget
       const count = Math.min(room, prefilling.promptLength - prefilling.cached)
       return { type: 'prefill', sequence: prefilling, count }

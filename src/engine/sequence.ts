@@ -20,6 +20,8 @@ export class Sequence {
   readonly promptLogprobs: (TokenLogprob | null)[] = []
   /** What the cache begins with, before the prompt. */
   readonly prefix: KvPrefix | null
+  /** Whether the prefix cache was asked for this prompt. */
+  lookedUp = false
   /** Slot of the KV cache; -1 while waiting. */
   row = -1
   finished = false
@@ -54,6 +56,11 @@ export class Sequence {
   /** The token to feed in the next decode step. */
   get lastToken(): number {
     return this.generated[this.generated.length - 1]!
+  }
+
+  /** The tokens whose keys and values are in the cache, without virtual ones. */
+  cachedTokens(): Int32Array {
+    return Int32Array.from([...this.request.tokens, ...this.generated].slice(0, this.cached))
   }
 
   accept(token: number): void {

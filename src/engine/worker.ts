@@ -13,6 +13,8 @@ import { KvCache } from './kv-cache.ts'
 import { ModelRunner, testInPlace } from './model-runner.ts'
 import { Positions } from './positions.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
+import { PrefixCache } from './prefix-cache.ts'
+import { PrefixReuse } from './prefix-reuse.ts'
 import { Scheduler } from './scheduler.ts'
 
 /** The engine thread: messages in, ticks, one message of events out per tick. `run()` blocks this thread and no other. */
@@ -111,6 +113,7 @@ async function open(
   const feeder = new AdapterFeeder(info, bank, graphs, adapters)
   const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: options.prefillChunk })
   const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
+  const reuse = new PrefixReuse(new PrefixCache(info.fingerprint, info, options.prefixCacheBytes), kv, positions)
   send({ type: 'ready', info, inPlace })
-  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, feeder, adapters }, emit), graphs }
+  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, feeder, adapters, reuse }, emit), graphs }
 }

@@ -24,7 +24,12 @@ describe('POST /v1/tasks/{task}/generate', () => {
       task: 'extract',
       model: 'fake-base',
       choices: [{ index: 0, text: 'aaaa(T:x!)', finish_reason: 'stop' }],
-      usage: { prompt_tokens: 5, completion_tokens: 10, total_tokens: 15 },
+      usage: {
+        prompt_tokens: 5,
+        completion_tokens: 10,
+        total_tokens: 15,
+        prompt_tokens_details: { cached_tokens: 0 },
+      },
       provenance: {
         base: { model: 'fake-base', precision: 'f32' },
         adapters: [{ name: 'json', version: 'v1', digest: `sha256:${'aaaa'.padEnd(64, '0')}`, scale: 1, tier: 'cold' }],
@@ -89,7 +94,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
       [2, 'length'],
     ])
     expect(fake.engine.requests.map(({ sampling }) => sampling.seed)).toEqual([10, 11, 12])
-    expect(body.usage).toEqual({ prompt_tokens: 5, completion_tokens: 6, total_tokens: 11 })
+    expect(body.usage).toMatchObject({ prompt_tokens: 5, completion_tokens: 6, total_tokens: 11 })
   })
 
   it('ends at a stop string, cancels the sequence and keeps no token behind it', async () => {

@@ -54,6 +54,7 @@ export async function* runGeneration(
     let open = sequenceCount(plan)
     for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
       if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
+      else if (event.type === 'reused') tally.reused(event.tokens)
       else if (event.type === 'finish') {
         open -= 1
         if (open === 0) status = 'ok'
@@ -107,6 +108,7 @@ function sources(
         stopTokens: plan.stopTokens,
         logprobs: plan.logprobs,
         promptLogprobs: plan.promptLogprobs,
+        tenant: plan.caller.tenant,
       }
       return async function* (signal: AbortSignal) {
         try {

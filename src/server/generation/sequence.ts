@@ -11,6 +11,7 @@ export interface TextToken {
 
 export type SequenceEvent =
   | { readonly type: 'started'; readonly queueMs: number; readonly loadMs: number; readonly hot: readonly string[] }
+  | { readonly type: 'reused'; readonly tokens: number }
   | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprob | null)[] }
   /** Text that is final, with the tokens it completes. */
   | { readonly type: 'text'; readonly text: string; readonly tokens: readonly TextToken[] }

@@ -13,6 +13,7 @@ export class Tally {
   readonly #metrics: Metrics
   readonly #hot = new Set<string>()
   #completionTokens = 0
+  #cachedTokens = 0
   #engineQueueMs: number | null = null
   #engineLoadMs = 0
 
@@ -40,6 +41,11 @@ export class Tally {
     this.#engineLoadMs = Math.max(this.#engineLoadMs, loadMs)
   }
 
+  /** A sequence found so many tokens of its prompt evaluated. */
+  reused(tokens: number): void {
+    this.#cachedTokens += tokens
+  }
+
   /** Digests that were in the bank when the first sequence started. */
   get hot(): ReadonlySet<string> {
     return this.#hot
@@ -59,6 +65,7 @@ export class Tally {
       prompt_tokens: promptTokens,
       completion_tokens: this.#completionTokens,
       total_tokens: promptTokens + this.#completionTokens,
+      prompt_tokens_details: { cached_tokens: this.#cachedTokens },
     }
   }
 

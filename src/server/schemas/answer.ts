@@ -2,7 +2,16 @@ import { Type } from 'typebox'
 import { Strict } from './common.ts'
 
 export const UsageSchema = Strict(
-  { prompt_tokens: Type.Integer(), completion_tokens: Type.Integer(), total_tokens: Type.Integer() },
+  {
+    prompt_tokens: Type.Integer(),
+    completion_tokens: Type.Integer(),
+    total_tokens: Type.Integer(),
+    prompt_tokens_details: Strict({
+      cached_tokens: Type.Integer({
+        description: 'Prompt tokens, over all sequences, that an earlier request had evaluated.',
+      }),
+    }),
+  },
   { title: 'Usage' },
 )
 

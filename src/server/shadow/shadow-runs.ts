@@ -98,6 +98,7 @@ export class ShadowRuns {
         stopTokens: plan.stopTokens,
         logprobs: null,
         promptLogprobs: false,
+        tenant: plan.caller.tenant,
         background: true,
       }
       const recorder = new AnswerRecorder()
