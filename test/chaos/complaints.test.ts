@@ -119,6 +119,18 @@ describe('answers of the wrong weights', () => {
     expect([status, body.error.code]).toEqual([400, 'adapter_has_no_effect'])
   })
 
+  it('refuses weights of modules that the base does not have, instead of ignoring them (LoRAX)', async () => {
+    const files = referenceFiles('lora-r4')
+    const weights = Buffer.from(files['adapter_model.safetensors']!)
+    const unknown = Buffer.from(weights.toString('latin1').replaceAll('q_proj', 'z_proj'), 'latin1')
+    const { status, body } = await client.upload<ErrorBody>('unknown', {
+      ...files,
+      'adapter_model.safetensors': unknown,
+    })
+    expect(status).toBe(400)
+    expect(body.error.message).toMatch(/z_proj/)
+  })
+
   it('serves many adapters and the base in one batch (SGLang 23141)', async () => {
     const models = [...references.keys()]
     const rounds = await Promise.all([...models, ...models].map(async (model) => [model, await text(model)] as const))
