@@ -74,7 +74,7 @@ export interface Family {
   readonly names: TensorNames
   readonly modules: (config: ConfigFields, sizes: Sizes) => LinearModule[]
   /** How the rotation is configured; null = no rotation at all. */
-  readonly rope?: Omit<RopeOptions, 'headDim'> | null
+  readonly rope?: Omit<RopeOptions, 'headDim' | 'maxContext'> | null
   readonly traits?: (config: ConfigFields, sizes: Sizes) => Traits
 }
 
@@ -128,7 +128,8 @@ export function readDecoder(family: Family, json: JsonObject): Architecture {
 
   const traits = family.traits?.(config, sizes) ?? {}
   const rotated = family.rope !== null
-  const ropes = traits.ropes ?? (rotated ? [readRope(config, { ...family.rope, headDim })] : [])
+  const ropes =
+    traits.ropes ?? (rotated ? [readRope(config, { ...family.rope, headDim, maxContext: sizes.maxContext })] : [])
   const eps = defaults.normEps ?? 1e-6
   return {
     family: family.modelType,

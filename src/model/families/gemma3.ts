@@ -1,7 +1,7 @@
 import { isJsonObject } from '../../core/json.ts'
 import type { Rope } from '../architecture.ts'
 import { ConfigFields } from './config-fields.ts'
-import type { Family } from './decoder.ts'
+import type { Family, Sizes } from './decoder.ts'
 import { GEMMA, GEMMA_READS, gemmaModules, gemmaTraits } from './gemma2.ts'
 import { QK_NORM_NAMES } from './names.ts'
 import { ropeOf } from './rope.ts'
@@ -23,16 +23,16 @@ export const GEMMA3: Family = {
     const traits = gemmaTraits(config, sizes, local, { attention: null, final: null })
     return {
       ...traits,
-      ropes: readRopes(config, sizes.headDim),
+      ropes: readRopes(config, sizes),
       attention: { ...traits.attention, ropes: local.map((isLocal) => (isLocal ? 1 : 0)) },
     }
   },
 }
 
 /** The global and the local rotation: an object of `rope_parameters` each, or the older fields. `rope_scaling` is for the global one. */
-function readRopes(config: ConfigFields, headDim: number): [Rope, Rope] {
-  const global = { ...GLOBAL, headDim }
-  const local = { ...LOCAL, headDim }
+function readRopes(config: ConfigFields, { headDim, maxContext }: Sizes): [Rope, Rope] {
+  const global = { ...GLOBAL, headDim, maxContext }
+  const local = { ...LOCAL, headDim, maxContext }
   const parameters = config.raw('rope_parameters')
   if (parameters === undefined) {
     return [

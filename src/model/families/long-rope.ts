@@ -3,7 +3,8 @@ import { isJsonObject } from '../../core/json.ts'
 import type { Architecture, Rope } from '../architecture.ts'
 import { ConfigFields } from './config-fields.ts'
 import type { RopeOptions } from './rope.ts'
-import { checkFields, plainFrequencies, readRope } from './rope.ts'
+import { checkFields } from './rope-scaling.ts'
+import { plainFrequencies, readRope } from './rope.ts'
 
 const TYPES: readonly unknown[] = ['longrope', 'su']
 const FIELDS = ['short_factor', 'long_factor', 'factor', 'attention_factor', 'original_max_position_embeddings']
@@ -12,11 +13,8 @@ const FIELDS = ['short_factor', 'long_factor', 'factor', 'attention_factor', 'or
  * The rotation of a family that may use LongRoPE (Ding et al. 2024): two sets of frequencies, one for sequences up to the length the model
  * was first trained on, one for longer ones, and a factor √(1 + ln s / ln original length) on both, s the growth of the context.
  */
-export function readLongRope(
-  config: ConfigFields,
-  options: RopeOptions,
-  maxContext: number,
-): Pick<Architecture, 'ropes' | 'longRope'> {
+export function readLongRope(config: ConfigFields, options: RopeOptions): Pick<Architecture, 'ropes' | 'longRope'> {
+  const { maxContext } = options
   const name = config.has('rope_parameters') ? 'rope_parameters' : 'rope_scaling'
   const json = config.raw(name)
   if (!isJsonObject(json) || !TYPES.includes(json['rope_type'] ?? json['type'])) {

@@ -17,11 +17,7 @@ export const PHI3: Family = {
     linearModule('model.layers.{i}.mlp.down_proj', ['down_proj'], sizes),
   ],
   traits: (config, sizes) => ({
-    ...readLongRope(
-      config,
-      { headDim: sizes.headDim, partial: { field: 'partial_rotary_factor', fallback: 1 } },
-      sizes.maxContext,
-    ),
+    ...readLongRope(config, { ...sizes, partial: { field: 'partial_rotary_factor', fallback: 1 } }),
     attention: { windows: uniformWindows(readWindow(config, null), sizes) },
   }),
 }

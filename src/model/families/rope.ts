@@ -1,14 +1,16 @@
-import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject } from '../../core/json.ts'
 import type { Rope } from '../architecture.ts'
 import { ConfigFields } from './config-fields.ts'
+import { scaleRope } from './rope-scaling.ts'
 
 const DEFAULT_THETA = 10_000
 
 /** What families call differently, and where they differ without saying so. */
 export interface RopeOptions {
   readonly headDim: number
+  /** `max_position_embeddings`. */
+  readonly maxContext: number
   readonly thetaField?: string
   /** Base of the frequencies where the configuration gives none. */
   readonly defaultTheta?: number
@@ -29,7 +31,7 @@ export function readRope(config: ConfigFields, options: RopeOptions): Rope {
   const rope = ropeOf(new ConfigFields({}), parameters, 'rope_parameters', options)
   if (old) {
     const other = ropeOf(config, config.raw('rope_scaling') ?? parameters, 'rope_scaling', options)
-    if (other.inverseFrequencies.some((value, i) => value !== rope.inverseFrequencies[i])) {
+    if (JSON.stringify(other) !== JSON.stringify(rope)) {
       throw config.refuse('rope_parameters', 'the same rotation as rope_theta and rope_scaling give')
     }
   }
@@ -50,14 +52,20 @@ export function ropeOf(config: ConfigFields, scaling: unknown, field: string, op
   if (options.partial === undefined) inner.only('partial_rotary_factor', [1])
   if (inner.has('type') && inner.has('rope_type')) inner.only('type', [inner.raw('rope_type')])
   const type = inner.raw('rope_type') ?? inner.raw('type') ?? 'default'
-  const plain = plainFrequencies(config, inner, options)
-  return { inverseFrequencies: scale(type, inner, json, plain), attentionFactor: 1 }
+  const theta = readTheta(config, inner, options)
+  return scaleRope(type, inner, json, plainFrequencies(config, inner, options), theta, options.maxContext)
+}
+
+/** Base of the frequencies. */
+function readTheta(config: ConfigFields, inner: ConfigFields, options: RopeOptions): number {
+  const { thetaField = 'rope_theta', defaultTheta = DEFAULT_THETA } = options
+  return config.has(thetaField) ? config.positive(thetaField) : inner.positive('rope_theta', defaultTheta)
 }
 
 /** theta^(−2i / d) for the d dimensions that are rotated. */
 export function plainFrequencies(config: ConfigFields, inner: ConfigFields, options: RopeOptions): number[] {
-  const { headDim, thetaField = 'rope_theta', defaultTheta = DEFAULT_THETA, partial } = options
-  const theta = config.has(thetaField) ? config.positive(thetaField) : inner.positive('rope_theta', defaultTheta)
+  const { headDim, partial } = options
+  const theta = readTheta(config, inner, options)
   const part =
     partial === undefined
       ? 1
@@ -69,50 +77,4 @@ export function plainFrequencies(config: ConfigFields, inner: ConfigFields, opti
     throw config.refuse(partial?.field ?? 'head_dim', `a part of the ${headDim} dimensions of a head that is even`)
   }
   return Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims))
-}
-
-const COMMON_FIELDS = ['rope_type', 'type', 'rope_theta', 'partial_rotary_factor']
-
-function scale(type: unknown, fields: ConfigFields, json: JsonObject, plain: number[]): number[] {
-  switch (type) {
-    case 'default':
-      checkFields(json, fields, [])
-      return plain
-    case 'linear': {
-      checkFields(json, fields, ['factor'])
-      const factor = fields.positive('factor')
-      return plain.map((frequency) => frequency / factor)
-    }
-    case 'llama3':
-      checkFields(json, fields, ['factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'])
-      return llama3(fields, plain)
-    default:
-      throw fields.refuse(fields.has('rope_type') ? 'rope_type' : 'type', '"default", "linear" or "llama3"')
-  }
-}
-
-/** Long waves are slowed by `factor`, short ones kept, those between blended linearly in the number of turns (Llama 3.1). */
-function llama3(fields: ConfigFields, plain: number[]): number[] {
-  const factor = fields.positive('factor')
-  const low = fields.positive('low_freq_factor')
-  const high = fields.positive('high_freq_factor')
-  const original = fields.count('original_max_position_embeddings')
-  if (high <= low) throw fields.refuse('high_freq_factor', 'more than low_freq_factor')
-  return plain.map((frequency) => {
-    const turns = (original * frequency) / (2 * Math.PI)
-    const kept = Math.min(1, Math.max(0, (turns - low) / (high - low)))
-    return kept * frequency + (1 - kept) * (frequency / factor)
-  })
-}
-
-/** Refuses fields of a rotary embedding that nobody reads. */
-export function checkFields(json: JsonObject, fields: ConfigFields, known: readonly string[]): void {
-  for (const field of Object.keys(json)) {
-    if (!fields.has(field) || COMMON_FIELDS.includes(field) || known.includes(field)) continue
-    // Written by transformers next to every rope type; only the original length of llama3 matters.
-    if (field === 'original_max_position_embeddings') continue
-    throw new TroupeError('invalid_model', `config.json: unknown field "${field}" of the rotary embedding`, {
-      param: field,
-    })
-  }
 }

@@ -58,7 +58,7 @@ describe('what would change the result is refused by field', () => {
     'a sliding window in use': [{ use_sliding_window: true }, '"use_sliding_window"'],
     'windowed layers': [{ layer_types: ['full_attention', 'sliding_attention'] }, '"layer_types"'],
     'part of each head rotated': [{ partial_rotary_factor: 0.5 }, '"partial_rotary_factor"'],
-    YaRN: [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, '"rope_type" is "yarn"'],
+    'a rope of another kind': [{ rope_scaling: { rope_type: 'proportional' } }, '"rope_type" is "proportional"'],
     'an unknown rope field': [{ rope_scaling: { rope_type: 'linear', factor: 4, mscale: 2 } }, '"mscale"'],
     'linear rope without factor': [{ rope_scaling: { type: 'linear' } }, '"factor" is missing'],
     'a missing size': [{ hidden_size: undefined }, '"hidden_size" is missing'],

@@ -63,7 +63,7 @@ describe('positions', () => {
     expect(longRope!.rope.inverseFrequencies[7]).toBeCloseTo(10_000 ** (-7 / 8) / 8, 12)
     const scaling = { type: 'longrope', short_factor: [1], long_factor: [1] }
     expectRefusal(() => read('phi3', { rope_scaling: scaling }), 'invalid_model', 'a list of 8 positive numbers')
-    expectRefusal(() => read('phi3', { rope_scaling: { type: 'yarn', factor: 2 } }), 'invalid_model', '"yarn"')
+    expectRefusal(() => read('phi3', { rope_scaling: { type: 'ntk', factor: 2 } }), 'invalid_model', '"ntk"')
   })
 
   it('gpt_neox rotates a part of each head, smollm3 only some layers, gpt2 and opt look positions up', () => {
