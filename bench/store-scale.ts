@@ -48,6 +48,7 @@ async function writeStore(): Promise<void> {
       method: 'lora',
       rank: 8,
       sites,
+      virtualTokens: 0,
       parameters: 1_000_000,
       bytes: 4_000_000,
       deviceBytes: 4_100_000,

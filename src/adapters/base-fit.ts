@@ -1,48 +1,79 @@
+import type { SiteKind } from '../core/branch.ts'
+import { siteName } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { hasSite, siteDims } from '../core/model-info.ts'
-import { siteName } from '../core/branch.ts'
-import type { BranchPlan } from './branch-plan.ts'
+import type { BranchPlan } from './plan.ts'
+
+/** A site that an adapter's tensor acts at. */
+export interface Placement {
+  readonly layer: number
+  readonly kind: SiteKind
+  readonly tensor: string
+}
 
 /**
- * Checks that every branch has a place in this base model.
+ * Checks that the base model has the layer and the kind of site.
  *
- * @throws TroupeError `base_mismatch` naming the site and the tensor
+ * @throws TroupeError `base_mismatch` or `unsupported_adapter` naming the site and the tensor
+ */
+export function checkPlace({ layer, kind, tensor }: Placement, info: ModelInfo): void {
+  if (layer >= info.layers) {
+    const text = `tensor "${tensor}" is for layer ${layer}, but the base model ${info.name} has ${info.layers} layers`
+    throw mismatch(tensor, text)
+  }
+  if (hasSite(info, kind)) return
+  const text = `tensor "${tensor}" is for ${siteName(layer, kind)}: base models of the family ${info.family} have no place for it`
+  throw new TroupeError('unsupported_adapter', text, { param: tensor })
+}
+
+/**
+ * Checks that every branch has a place of its sizes in this base model.
+ *
+ * @throws TroupeError `base_mismatch` or `unsupported_adapter` naming the site and the tensor
  */
 export function checkFit(plans: readonly BranchPlan[], info: ModelInfo): void {
-  for (const plan of plans) {
-    if (plan.layer >= info.layers) {
-      const text = `tensor "${plan.down}" is for layer ${plan.layer}, but the base model ${info.name} has ${info.layers} layers`
-      throw mismatch(plan.down, text)
-    }
-    if (!hasSite(info, plan.kind)) {
-      const text = `tensor "${plan.down}" is for ${siteName(plan.layer, plan.kind)}: base models of the family ${info.family} have no place for it`
-      throw new TroupeError('unsupported_adapter', text, { param: plan.down })
-    }
-    const [inDim, outDim] = siteDims(info, plan.kind)
-    if (plan.inDim === inDim && plan.outDim === outDim) continue
-    const tensor = plan.inDim === inDim ? plan.up : plan.down
-    const text =
-      `tensor "${tensor}": ${siteName(plan.layer, plan.kind)} maps ${inDim} to ${outDim} values in the base model ${info.name}, ` +
-      `the adapter was made for ${plan.inDim} to ${plan.outDim}`
-    throw mismatch(tensor, text)
+  for (const { layer, kind, inDim, outDim, names } of plans) {
+    checkPlace({ layer, kind, tensor: names.down }, info)
+    checkDims(siteName(layer, kind), siteDims(info, kind), [inDim, outDim], names, info)
   }
 }
 
 /**
- * Checks that the branches are those that the configuration asks for in this base model.
+ * Compares what a place of the base model maps with what the adapter was made for.
  *
- * @param expected names of all sites the configuration puts a branch at
+ * @param names tensors to name for a wrong input and a wrong output
+ * @throws TroupeError `base_mismatch`
+ */
+export function checkDims(
+  place: string,
+  [inBase, outBase]: readonly [number, number],
+  [inDim, outDim]: readonly [number, number],
+  names: BranchPlan['names'],
+  info: ModelInfo,
+): void {
+  if (inDim === inBase && outDim === outBase) return
+  const tensor = inDim === inBase ? names.up : names.down
+  const text =
+    `tensor "${tensor}": ${place} maps ${inBase} to ${outBase} values in the base model ${info.name}, ` +
+    `the adapter was made for ${inDim} to ${outDim}`
+  throw mismatch(tensor, text)
+}
+
+/**
+ * Checks that an adapter acts at the sites that its configuration asks for in this base model.
+ *
+ * @param expected names of all these sites
  * @throws TroupeError `base_mismatch` when the adapter ends before the base model's layers do, else `invalid_adapter`
  */
-export function checkSites(plans: readonly BranchPlan[], expected: ReadonlySet<string>, info: ModelInfo): void {
-  const present = new Set(plans.map((plan) => siteName(plan.layer, plan.kind)))
-  const extra = plans.find((plan) => !expected.has(siteName(plan.layer, plan.kind)))
+export function checkSites(placements: readonly Placement[], expected: ReadonlySet<string>, info: ModelInfo): void {
+  const present = new Set(placements.map(({ layer, kind }) => siteName(layer, kind)))
+  const extra = placements.find(({ layer, kind }) => !expected.has(siteName(layer, kind)))
   if (extra !== undefined) {
-    const text = `tensor "${extra.down}" is for a module that adapter_config.json does not select`
-    throw new TroupeError('invalid_adapter', text, { param: extra.down })
+    const text = `tensor "${extra.tensor}" is for a module that adapter_config.json does not select`
+    throw new TroupeError('invalid_adapter', text, { param: extra.tensor })
   }
-  const last = Math.max(...plans.map((plan) => plan.layer))
+  const last = Math.max(...placements.map(({ layer }) => layer))
   for (const site of expected) {
     if (present.has(site)) continue
     if (Number(site.split('.')[1]) > last) {

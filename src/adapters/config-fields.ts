@@ -23,7 +23,7 @@ function brief(value: unknown): string {
 
 /**
  * Goes through every field of a configuration: those in `read` are read elsewhere, those in `ignored` change nothing, those in `allowed`
- * must have one of the listed values, and any other must be switched off.
+ * must have one of the listed values, and any other must be switched off. `reasons` say why some are not supported.
  *
  * @throws TroupeError `unsupported_adapter` naming the first field that asks for more
  */
@@ -33,17 +33,23 @@ export function checkFields(
     readonly read: readonly string[]
     readonly ignored: readonly string[]
     readonly allowed: Readonly<Record<string, readonly unknown[]>>
+    readonly reasons?: Readonly<Record<string, string>>
   },
 ): void {
+  const reasonOf = (field: string): string | undefined => {
+    return rules.reasons && Object.hasOwn(rules.reasons, field) ? rules.reasons[field] : undefined
+  }
   for (const [field, value] of Object.entries(config)) {
     if (isNeutral(value) || rules.read.includes(field) || rules.ignored.includes(field)) continue
     const allowed = Object.hasOwn(rules.allowed, field) ? rules.allowed[field]! : null
     if (allowed === null) {
-      throw fieldRefusal('unsupported_adapter', field, value, 'this field is not supported; only null or false is')
+      const reason = reasonOf(field) ?? 'this field is not supported; only null or false is'
+      throw fieldRefusal('unsupported_adapter', field, value, reason)
     }
     if (!allowed.includes(value)) {
       const options = allowed.map((item) => JSON.stringify(item)).join(', ')
-      throw fieldRefusal('unsupported_adapter', field, value, `supported: ${options || 'null or false'}`)
+      const reason = reasonOf(field) ?? `supported: ${options || 'null or false'}`
+      throw fieldRefusal('unsupported_adapter', field, value, reason)
     }
   }
 }

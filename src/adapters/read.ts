@@ -1,30 +1,34 @@
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { BaseWeights } from '../core/base-weights.ts'
 import type { AdapterWeights, Method } from '../core/branch.ts'
-import { siteName } from '../core/branch.ts'
+import { isEdgeKind, siteName } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { openSafetensors } from '../safetensors/file.ts'
-import { checkBottleneck, parseBottleneck } from './adapterhub.ts'
-import type { BranchPlan } from './branch-plan.ts'
-import { countParameters, loadBranches } from './branch-plan.ts'
+import { parseAdapterHub } from './adapterhub/adapterhub.ts'
 import { digestAdapter, sha256File } from './digest.ts'
 import type { AdapterFormat } from './files.ts'
 import { CONFIG_FILE, checkFormat, recogniseFiles } from './files.ts'
-import { parsePeft, planPeft } from './peft.ts'
+import type { Outline, ParsedAdapter } from './parsed.ts'
+import { parsePeft } from './peft/peft.ts'
 import { looksPickled, pickleRefusal } from './pickle.ts'
+import type { AdapterPlan } from './plan.ts'
+import { loadPlan } from './plan.ts'
 
 /** What was found in an adapter's files. */
 export interface AdapterDescription {
   readonly format: AdapterFormat
   readonly method: Method
-  /** Largest rank of any site. */
+  /** Largest rank of any site; 0 where there are gains or virtual tokens only. */
   readonly rank: number
   /** Names as of `siteName`, by layer. */
   readonly sites: readonly string[]
+  /** How many stand before every prompt; they take room in the context. */
+  readonly virtualTokens: number
   /** Values in all tensors that act. */
   readonly parameters: number
   /** Bytes in the memory tier. */
@@ -41,42 +45,25 @@ export interface AdapterInspection {
   readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[]
 }
 
-/** What the description needs to know of a module. */
-interface Outline {
-  readonly layer: number
-  readonly site: string
-  readonly rank: number
-}
-
-/** Both formats after parsing: what they have in common. */
-interface Parsed {
-  readonly method: Method
-  readonly baseModel: string | null
-  /** The modules under the names the files give them. */
-  readonly outlines: readonly Outline[]
-  readonly parameters: number
-  /** The branches in a base model; throws when they do not fit. */
-  readonly plan: (info: ModelInfo) => readonly BranchPlan[]
-}
-
 /**
  * Reads the adapter in a folder for a base model: every tensor understood, every site in the base, every value finite.
- * Blocks while it reads; the branches share one buffer that threads can be given without a copy.
+ * Blocks while it reads; all values share one buffer that threads can be given without a copy.
  *
+ * @param base the base model's weights, for adapters that are defined relative to them
  * @throws TroupeError `invalid_adapter`, `unsupported_adapter`, `pickle_refused` or `base_mismatch` naming the file, tensor or field
  */
 export function readAdapter(
   dir: string,
   info: ModelInfo,
+  base: BaseWeights,
 ): { readonly weights: AdapterWeights; readonly description: AdapterDescription } {
   return withAdapter(dir, ({ format, config, file, weightsPath }) => {
     const parsed = parse(format, config, file)
-    const plans = parsed.plan(info)
-    const branches = loadBranches(plans, file)
-    const description = describe(format, parsed, plans.map(outlineOf))
+    const plan = parsed.plan(info, base)
+    const loaded = loadPlan(plan)
+    const description = { ...describe(format, parsed, outlinesOf(plan)), bytes: loaded.bytes }
     const digest = digestAdapter(format, config, sha256File(weightsPath))
-    const values = { branches, gains: [], virtualTokens: null }
-    return { weights: { digest, method: parsed.method, ...values, bytes: description.bytes }, description }
+    return { weights: { digest, method: parsed.method, ...loaded }, description }
   })
 }
 
@@ -133,56 +120,36 @@ function openWeights(path: string, name: string): SafetensorsFile {
   return openSafetensors(path, 'invalid_adapter', name)
 }
 
-function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): Parsed {
-  if (format === 'peft') {
-    const adapter = parsePeft(config, file)
-    const { modules } = adapter
-    return {
-      method: 'lora',
-      baseModel: adapter.config.baseModel,
-      outlines: modules.map(({ path, rank }) => ({ ...placeOf(path), rank })),
-      parameters: modules.reduce((sum, { rank, inDim, outDim }) => sum + rank * (inDim + outDim), 0),
-      plan: (info) => planPeft(adapter, info),
-    }
-  }
-  const adapter = parseBottleneck(config, file)
-  const { plans } = adapter
-  return {
-    method: 'bottleneck',
-    baseModel: adapter.config.baseModel,
-    outlines: plans.map(outlineOf),
-    parameters: countParameters(plans),
-    plan: (info) => {
-      checkBottleneck(adapter, info)
-      return plans
-    },
-  }
+function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): ParsedAdapter {
+  return format === 'peft' ? parsePeft(config, file) : parseAdapterHub(config, file)
 }
 
-function outlineOf({ layer, kind, rank }: BranchPlan): Outline {
-  return { layer, site: siteName(layer, kind), rank }
-}
-
-/** `model.layers.3.self_attn.q_proj` is `layers.3.q_proj`, whatever the family; what is in no layer comes first under its whole path. */
-function placeOf(path: string): { layer: number; site: string } {
-  const match = /\.(\d+)\..*?([^.]+)$/.exec(path)
-  if (match === null) return { layer: -1, site: path }
-  return { layer: Number(match[1]), site: `layers.${match[1]}.${match[2]}` }
+/** One outline per site: a branch and a gain at the same site are one. */
+function outlinesOf({ branches, gains }: AdapterPlan): Outline[] {
+  const outlines = new Map<string, Outline>()
+  for (const { layer, kind } of gains)
+    outlines.set(siteName(layer, kind), { layer, site: siteName(layer, kind), rank: 0 })
+  for (const { layer, kind, rank } of branches) {
+    const site = siteName(layer, kind)
+    outlines.set(site, { layer: isEdgeKind(kind) ? -1 : layer, site, rank })
+  }
+  return [...outlines.values()]
 }
 
 function describe(
   format: AdapterFormat,
-  { method, baseModel, parameters }: Parsed,
+  { method, baseModel, parameters, values, virtualTokens }: ParsedAdapter,
   outlines: readonly Outline[],
 ): AdapterDescription {
   const inOrder = [...outlines].sort((x, y) => x.layer - y.layer)
   return {
     format,
     method,
-    rank: Math.max(...outlines.map(({ rank }) => rank)),
+    rank: Math.max(0, ...outlines.map(({ rank }) => rank)),
     sites: inOrder.map(({ site }) => site),
+    virtualTokens,
     parameters,
-    bytes: parameters * 4,
+    bytes: values * Float32Array.BYTES_PER_ELEMENT,
     baseModel,
   }
 }

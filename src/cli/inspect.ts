@@ -22,12 +22,13 @@ export function adapterFolder(path: string): string {
 }
 
 function renderInspection({ description, digest, tensors }: AdapterInspection): string {
-  const { format, method, rank, sites, parameters, bytes, baseModel } = description
+  const { format, method, rank, sites, virtualTokens, parameters, bytes, baseModel } = description
   const facts = [
     ['format', format],
     ['method', method],
     ['rank', rank],
-    ['sites', `${sites.length}: ${summariseSites(sites)}`],
+    ['sites', sites.length === 0 ? 'none' : `${sites.length}: ${summariseSites(sites)}`],
+    ...(virtualTokens === 0 ? [] : ([['virtual', `${virtualTokens} tokens before every prompt`]] as const)),
     ['tensors', tensors.length],
     ['parameters', parameters.toLocaleString('en')],
     ['memory', `${formatByteSize(bytes)} (${bytes} bytes)`],
@@ -37,15 +38,16 @@ function renderInspection({ description, digest, tensors }: AdapterInspection): 
   return facts.map(([name, value]) => `${name.padEnd(11)} ${value}`).join('\n')
 }
 
-/** `layers.0-3.q_proj, layers.0-3.v_proj`: the same kind in consecutive layers as one entry. */
+/** `lm_head, layers.0-3.q_proj, layers.0-3.v_proj`: the same kind in consecutive layers as one entry. */
 export function summariseSites(sites: readonly string[]): string {
   const layersOf = new Map<string, number[]>()
+  const others: string[] = []
   for (const site of sites) {
     const [, layer, kind] = /^layers\.(\d+)\.(.+)$/.exec(site) ?? []
-    if (layer === undefined || kind === undefined) continue
-    layersOf.set(kind, [...(layersOf.get(kind) ?? []), Number(layer)])
+    if (layer === undefined || kind === undefined) others.push(site)
+    else layersOf.set(kind, [...(layersOf.get(kind) ?? []), Number(layer)])
   }
-  return [...layersOf].map(([kind, layers]) => `layers.${ranges(layers)}.${kind}`).join(', ')
+  return [...others, ...[...layersOf].map(([kind, layers]) => `layers.${ranges(layers)}.${kind}`)].join(', ')
 }
 
 function ranges(layers: readonly number[]): string {

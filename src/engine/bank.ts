@@ -101,7 +101,8 @@ export class Bank {
     if (--resident.pins > 0) return
     this.#pinned.delete(digest)
     this.#pinnedBytes -= resident.adapter.bytes
-    this.#idle.set(digest, resident)
+    // Virtual tokens alone take nothing here, so nothing of them stays.
+    if (resident.adapter.bytes > 0) this.#idle.set(digest, resident)
   }
 
   /** Removes an idle version at once: its weights are about to be dropped. */

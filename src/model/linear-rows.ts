@@ -1,3 +1,4 @@
+import type { WeightRows } from '../core/base-weights.ts'
 import type { LinearKind } from '../core/branch.ts'
 import type { LinearModule, OutputRange } from '../core/model-info.ts'
 import { outputRuns } from '../core/model-info.ts'
@@ -7,13 +8,8 @@ import type { PackedMatrix } from './packed/matrix.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
 import { layerTensor } from './plain-tensors.ts'
 
-/** One linear layer of the checkpoint, whatever module holds it: rows `[inDim]` of its weight, one per output. */
-export interface LinearPart {
-  readonly outDim: number
-  /** Fills `into` with whole rows, from the part's row `first` on. */
-  readRows(into: Float32Array, first: number): void
-  /** Fills `into` with the bias; leaves it as it is when there is none. */
-  readBias(into: Float32Array): void
+/** One linear layer of the checkpoint, whatever module holds it. */
+export interface LinearPart extends WeightRows {
   /** The packed matrix that holds the layer and the runs of its rows, in order; null where the checkpoint has plain weights. */
   packed(): { readonly matrix: PackedMatrix; readonly runs: readonly (readonly [number, number])[] } | null
 }

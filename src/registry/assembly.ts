@@ -32,8 +32,8 @@ export interface RegistryOptions {
   readonly log: Log
   /** Uniform in [0, 1); chooses among the routes of a task. */
   readonly random?: () => number
-  /** Reads adapter folders; by default a thread does. */
-  readonly reader?: AdapterReader
+  /** Reads adapter folders: a function, or a thread that is told where the base model lies. */
+  readonly reader: AdapterReader | { readonly modelDir: string }
   readonly scanIntervalMs?: number
   /** How long the files of a dropped folder must rest before it is taken. */
   readonly dropStableMs?: number
@@ -62,8 +62,9 @@ export interface RegistryParts extends RemovalParts {
 /** Builds what the registry consists of and connects it. Reads nothing yet. */
 export function assembleRegistry(options: RegistryOptions, store: RegistryStore): RegistryParts {
   const { host, log } = options
-  const loader = options.reader ? null : new Loader(host.info)
-  const read: AdapterReader = options.reader ?? ((dir) => (loader as Loader).read(dir))
+  const { reader } = options
+  const loader = typeof reader === 'function' ? null : new Loader({ info: host.info, modelDir: reader.modelDir })
+  const read: AdapterReader = typeof reader === 'function' ? reader : (dir) => (loader as Loader).read(dir)
   const catalogue = new Catalogue(host.info.fingerprint)
   const tasks = new TaskBook(store, catalogue)
   const draining = new Draining(log)

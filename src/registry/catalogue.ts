@@ -155,6 +155,7 @@ export class Catalogue {
       method: document.method,
       rank: document.rank,
       sites: document.sites,
+      virtualTokens: document.virtualTokens,
       parameters: document.parameters,
       bytes: document.bytes,
       deviceBytes: document.deviceBytes,

@@ -93,7 +93,7 @@ export class Intake {
     result: ProbeResult,
   ): Promise<AddedVersion> {
     const { store, catalogue, host, log, changes } = this.#parts
-    const { format, method, rank, sites, parameters } = description
+    const { format, method, rank, sites, virtualTokens, parameters } = description
     const version: NewVersion = {
       adapter: name,
       digest: weights.digest,
@@ -104,6 +104,7 @@ export class Intake {
       method,
       rank,
       sites,
+      virtualTokens,
       parameters,
       bytes: weights.bytes,
       deviceBytes: packAdapter(weights, host.info).bytes,

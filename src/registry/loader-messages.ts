@@ -14,6 +14,8 @@ export type AdapterReader = (dir: string) => Promise<ReadAdapter>
 /** Plain data at the start of the loader thread. */
 export interface LoaderOptions {
   readonly info: ModelInfo
+  /** Folder of the base model, for adapters that are defined relative to its weights. */
+  readonly modelDir: string
 }
 
 export type ToLoader = { readonly type: 'read'; readonly id: number; readonly dir: string } | { readonly type: 'stop' }

@@ -1,9 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { readAdapter } from '../adapters/read.ts'
 import { TroupeError } from '../core/errors.ts'
+import { CheckpointWeights } from '../model/base-weights.ts'
 import type { FromLoader, LoaderFailure, LoaderOptions, ToLoader } from './loader-messages.ts'
 
-const { info } = workerData as LoaderOptions
+const { info, modelDir } = workerData as LoaderOptions
+const base = new CheckpointWeights(modelDir)
 const port = parentPort
 if (!port) throw new Error('loader-worker runs as a thread only')
 
@@ -11,11 +13,12 @@ const answer = (message: FromLoader): void => port.postMessage(message)
 
 port.on('message', (message: ToLoader) => {
   if (message.type === 'stop') {
+    base.close()
     port.close()
     return
   }
   try {
-    answer({ type: 'read', id: message.id, result: readAdapter(message.dir, info) })
+    answer({ type: 'read', id: message.id, result: readAdapter(message.dir, info, base) })
   } catch (error) {
     answer({ type: 'failed', id: message.id, failure: failureOf(error, message.dir) })
   }

@@ -1,6 +1,5 @@
 import { Worker } from 'node:worker_threads'
 import { TroupeError } from '../core/errors.ts'
-import type { ModelInfo } from '../core/model-info.ts'
 import { threadEntry } from '../core/thread.ts'
 import type { FromLoader, LoaderOptions, ReadAdapter, ToLoader } from './loader-messages.ts'
 
@@ -14,14 +13,14 @@ interface Pending {
  * Reads run one after another. A thread that dies fails what it was reading; the next read starts a new one.
  */
 export class Loader {
-  readonly #info: ModelInfo
+  readonly #options: LoaderOptions
   readonly #pending = new Map<number, Pending>()
   #worker: Worker | null = null
   #nextId = 1
   #closed: Promise<void> | null = null
 
-  constructor(info: ModelInfo) {
-    this.#info = info
+  constructor(options: LoaderOptions) {
+    this.#options = options
   }
 
   /** @throws TroupeError as `readAdapter` does, with its code, message and field */
@@ -51,8 +50,8 @@ export class Loader {
   }
 
   #start(): Worker {
-    const workerData: LoaderOptions = { info: this.#info }
-    const worker = new Worker(threadEntry(import.meta.url, 'loader-worker'), { workerData, name: 'troupe-loader' })
+    const options = { workerData: this.#options, name: 'troupe-loader' }
+    const worker = new Worker(threadEntry(import.meta.url, 'loader-worker'), options)
     worker.on('message', (message: FromLoader) => this.#onMessage(message))
     worker.on('error', (error) => this.#onEnd(worker, error))
     worker.on('exit', (code) => this.#onEnd(worker, new Error(`the loader thread ended with code ${code}`)))

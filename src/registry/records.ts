@@ -28,10 +28,12 @@ export interface VersionRecord {
   readonly source: 'upload' | 'folder'
   readonly format: 'peft' | 'adapterhub'
   readonly method: Method
-  /** Largest rank of any site. */
+  /** Largest rank of any site; 0 where there are gains or virtual tokens only. */
   readonly rank: number
   /** Names as of `siteName`. */
   readonly sites: readonly string[]
+  /** How many stand before every prompt. */
+  readonly virtualTokens: number
   readonly parameters: number
   /** Bytes in the memory tier. */
   readonly bytes: number
@@ -125,6 +127,8 @@ export interface ResolvedAdapter {
   readonly version: number
   readonly digest: string
   readonly scale: number
+  /** Tokens of the context that it takes. */
+  readonly virtualTokens: number
 }
 
 /** A request's target, resolved once and never again. */

@@ -154,7 +154,8 @@ export function resolveListed(
 }
 
 function resolved(version: VersionRecord, scale: number): ResolvedAdapter {
-  return { adapter: version.adapter, version: version.version, digest: version.digest, scale }
+  const { adapter, version: number, digest, virtualTokens } = version
+  return { adapter, version: number, digest, scale, virtualTokens }
 }
 
 function checkMix(

@@ -49,6 +49,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
     const registry = await Registry.open({
       storeDir: settings.store,
       host: engine,
+      reader: { modelDir: settings.model },
       memoryBytes: settings.memoryBytes,
       log,
     })

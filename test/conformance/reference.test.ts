@@ -15,7 +15,7 @@ const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
  */
 const DECLINED = /residual-twice|lora-embed-saved|lora-head-saved|dora@|^average\(/
 
-describe.each(['llama', 'qwen2', 'qwen3'])('%s', (folder) => {
+describe.each(['llama', 'qwen2', 'qwen3', 'llama-methods'])('%s', (folder) => {
   const { model, cases, adapters, refused } = readReference(join(FIXTURES, folder))
   const samples = samplesOf(cases.filter(({ name }) => !DECLINED.test(name)))
   const declined = samplesOf(cases.filter(({ name }) => DECLINED.test(name)))
@@ -29,7 +29,7 @@ describe.each(['llama', 'qwen2', 'qwen3'])('%s', (folder) => {
       const answer = await client.uploadFolder(name, dir)
       expect(answer.status, `${name}: ${JSON.stringify(answer.body)}`).toBe(DECLINED.test(name) ? 400 : 201)
     }
-  })
+  }, 600_000)
   afterAll(() => server.close())
 
   async function answered(sample: Sample): Promise<Completion> {

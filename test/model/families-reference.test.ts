@@ -7,6 +7,7 @@ import { GREEDY } from '../../src/core/generation.ts'
 import type { TokenLogprob } from '../../src/core/generation.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import type { Precision } from '../../src/core/model-info.ts'
+import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
@@ -54,8 +55,9 @@ async function start(family: string, precision: Precision): Promise<Engine> {
 function holdAdapters(engine: Engine, family: string): Map<string, string> {
   const digests = new Map<string, string>()
   const root = join(FIXTURES, family, 'adapters')
+  const base = new CheckpointWeights(join(FIXTURES, family, 'model'))
   for (const name of readdirSync(root)) {
-    const read = (): ReturnType<typeof readAdapter> => readAdapter(join(root, name), engine.info)
+    const read = (): ReturnType<typeof readAdapter> => readAdapter(join(root, name), engine.info, base)
     if (REFUSED[family]?.includes(name)) {
       expectRefusal(() => read(), 'unsupported_adapter', 'have no place for it')
       continue
@@ -64,6 +66,7 @@ function holdAdapters(engine: Engine, family: string): Map<string, string> {
     engine.hold(weights)
     digests.set(name, weights.digest)
   }
+  base.close()
   return digests
 }
 

@@ -1,14 +1,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { readAdapter } from '../../src/adapters/read.ts'
 import { Loader } from '../../src/registry/loader.ts'
 import { codeOf, messageOf, temporaryFolder } from '../support/registry-fixture.ts'
-import { tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
+import { readTiny, tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
 import { tinyInfo } from '../support/tiny-model.ts'
 
 function openLoader(): Loader {
-  const loader = new Loader(tinyInfo())
+  const loader = new Loader({ info: tinyInfo(), modelDir: '' })
   onTestFinished(() => loader.close())
   return loader
 }
@@ -18,7 +17,7 @@ describe('Loader', () => {
     const dir = await temporaryFolder()
     writeAdapter(dir, tinyLora())
     const { weights, description } = await openLoader().read(dir)
-    const here = readAdapter(dir, tinyInfo())
+    const here = readTiny(dir)
     expect(description).toEqual(here.description)
     expect(weights.digest).toBe(here.weights.digest)
     expect(weights.branches.map(({ down, up }) => [[...down], [...up]])).toEqual(

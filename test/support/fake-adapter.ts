@@ -63,6 +63,7 @@ export const readFakeAdapter: AdapterReader = async (dir) => {
       method: 'lora',
       rank: 1,
       sites: ['layers.0.q_proj'],
+      virtualTokens: 0,
       parameters: 2,
       bytes: content.bytes,
       baseModel: null,

@@ -40,6 +40,7 @@ export function fakeVersion(adapter: string, version: number, digestStart: strin
     method: 'lora',
     rank: 8,
     sites: ['layers.0.q_proj'],
+    virtualTokens: 0,
     parameters: 128,
     bytes: 512,
     deviceBytes: 640,
@@ -331,6 +332,6 @@ export class FakeRegistry implements RegistryPort {
     const { versions } = this.getAdapter(name, tenant)
     const record = version === undefined ? versions.at(-1) : versions.find((one) => one.version === version)
     if (!record) throw new TroupeError('version_not_found', `no version ${version} of ${name}`)
-    return { adapter: name, version: record.version, digest: record.digest, scale }
+    return { adapter: name, version: record.version, digest: record.digest, scale, virtualTokens: record.virtualTokens }
   }
 }

@@ -1,5 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { readAdapter } from '../../src/adapters/read.ts'
+import type { BaseWeights } from '../../src/core/base-weights.ts'
+import { EDGE_KINDS, LINEAR_KINDS } from '../../src/core/branch.ts'
+import type { ErrorCode } from '../../src/core/errors.ts'
+import type { ModelInfo } from '../../src/core/model-info.ts'
+import { siteDims } from '../../src/core/model-info.ts'
+import { temporaryFolder } from './model-folder.ts'
+import { expectRefusalAsync } from './refusal.ts'
 import { tinyInfo } from './tiny-model.ts'
 import { writeSafetensors } from './safetensors-writer.ts'
 import type { Tensors } from './tiny-checkpoint.ts'
@@ -25,6 +33,36 @@ export type ModuleName = keyof typeof MODULES
 /** Where PEFT keeps the tensors of a module. */
 export function peftKey(layer: number, module: ModuleName, side: 'A' | 'B'): string {
   return `base_model.model.model.layers.${layer}.${MODULES[module]}.${module}.lora_${side}.weight`
+}
+
+/** Where PEFT keeps what belongs to a module, without its own prefix. */
+export function modulePath(layer: number, module: ModuleName): string {
+  return `model.layers.${layer}.${MODULES[module]}.${module}`
+}
+
+/**
+ * A PEFT adapter of any method for `tinyInfo()` on some modules of both layers.
+ *
+ * @param shapes of the tensors of a module, by what follows the module's path in their names
+ */
+export function tinyTuner(
+  config: Readonly<Record<string, unknown>>,
+  modules: readonly ModuleName[],
+  shapes: (dims: readonly [number, number], module: ModuleName) => Readonly<Record<string, readonly number[]>>,
+): AdapterFixture {
+  const tensors: Tensors = {}
+  let seed = 300
+  for (const layer of [0, 1]) {
+    for (const module of modules) {
+      for (const [suffix, shape] of Object.entries(shapes(tinyInfo().linear[module]!, module))) {
+        const count = shape.reduce((product, size) => product * size, 1)
+        const name = `base_model.model.${modulePath(layer, module)}.${suffix}`
+        tensors[name] = { shape, values: noise(seed++, count) }
+      }
+    }
+  }
+  const provenance = { base_model_name_or_path: 'fixtures/tiny', task_type: 'CAUSAL_LM', inference_mode: true }
+  return { config: { ...provenance, target_modules: [...modules], ...config }, tensors }
 }
 
 /** A PEFT LoRA for `tinyInfo()` on some modules of both layers. */
@@ -103,6 +141,44 @@ export function tinyBottleneck(inner: Readonly<Record<string, unknown>> = {}): A
     version: 'adapters.1.3.0',
   }
   return { config, tensors }
+}
+
+/** Random weights for `tinyInfo()`, the same every time; every module has a bias. */
+export const TINY_BASE: BaseWeights = {
+  rows: (layer, kind) => {
+    const [inDim, outDim] = siteDims(tinyInfo(), kind)
+    const [count, width] = kind === 'embed_tokens' ? [inDim, outDim] : [outDim, inDim]
+    const seed = 1000 + 20 * layer + [...LINEAR_KINDS, ...EDGE_KINDS].indexOf(kind)
+    const [weight, bias] = [noise(seed, width * count), noise(seed + 500, count)]
+    return {
+      outDim: count,
+      readRows: (into, first) => into.set(weight.subarray(first * width, first * width + into.length)),
+      readBias: (into) => into.set(bias),
+    }
+  },
+}
+
+/** Writes an adapter into a folder of its own and reads it for `tinyInfo()` and its weights, or for another description. */
+export async function readFixture(
+  fixture: AdapterFixture,
+  info: ModelInfo = tinyInfo(),
+): Promise<ReturnType<typeof readAdapter>> {
+  return readTiny(writeAdapter(join(await temporaryFolder(), 'adapter'), fixture), info)
+}
+
+/** Expects that reading an adapter fails with this code and a message that has the text. */
+export async function expectRefused(
+  fixture: AdapterFixture,
+  code: ErrorCode,
+  text: string,
+  info: ModelInfo = tinyInfo(),
+): Promise<void> {
+  await expectRefusalAsync(() => readFixture(fixture, info), code, text)
+}
+
+/** Reads the adapter in a folder for `tinyInfo()` and its weights, or for another description. */
+export function readTiny(dir: string, info: ModelInfo = tinyInfo()): ReturnType<typeof readAdapter> {
+  return readAdapter(dir, info, TINY_BASE)
 }
 
 /** Writes an adapter's two files into a folder. */

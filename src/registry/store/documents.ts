@@ -40,8 +40,9 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
     source: oneOf(json, 'source', ['upload', 'folder'] as const),
     format: oneOf(json, 'format', FORMATS),
     method: oneOf(json, 'method', METHODS),
-    rank: count(json, 'rank'),
+    rank: count(json, 'rank', 0),
     sites: sharedSites(json.sites),
+    virtualTokens: json.virtualTokens === undefined ? 0 : count(json, 'virtualTokens', 0),
     parameters: count(json, 'parameters'),
     bytes: count(json, 'bytes'),
     deviceBytes: deviceBytesOf(json),
@@ -101,10 +102,10 @@ function stringOf(json: JsonObject, key: string): string {
   return value
 }
 
-function count(json: JsonObject, key: string): number {
+function count(json: JsonObject, key: string, least = 1): number {
   const value = json[key]
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) throw wrong(key, 'a positive integer')
-  return value
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value
+  throw wrong(key, `an integer of at least ${least}`)
 }
 
 /** Documents written before there was this field: as in memory, which is close. */

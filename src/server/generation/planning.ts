@@ -39,6 +39,7 @@ export function completePlan(deps: ServerDeps, request: FastifyRequest, parts: P
         parts.maxTokens,
         defaults.max_tokens ?? fallback.maxTokens,
         deps.settings.maxContext,
+        resolution.adapters.reduce((sum, { virtualTokens }) => sum + virtualTokens, 0),
       ),
     })),
     n: body.n ?? 1,

@@ -18,6 +18,7 @@ export function newVersion(adapter: string, effect: number): NewVersion {
     method: 'lora',
     rank: 8,
     sites: ['layers.0.q_proj'],
+    virtualTokens: 0,
     parameters: 128,
     bytes: 512,
     deviceBytes: 640,

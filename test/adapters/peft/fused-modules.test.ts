@@ -1,14 +1,14 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { inspectAdapter, readAdapter } from '../../src/adapters/read.ts'
-import type { ModelInfo } from '../../src/core/model-info.ts'
-import { interleavedModule, linearModule } from '../../src/model/families/modules.ts'
-import { temporaryFolder } from '../support/model-folder.ts'
-import { expectRefusal } from '../support/refusal.ts'
-import type { AdapterFixture } from '../support/tiny-adapters.ts'
-import { tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
-import { noise } from '../support/tiny-checkpoint.ts'
-import { tinyInfo } from '../support/tiny-model.ts'
+import { inspectAdapter } from '../../../src/adapters/read.ts'
+import type { ModelInfo } from '../../../src/core/model-info.ts'
+import { interleavedModule, linearModule } from '../../../src/model/families/modules.ts'
+import { temporaryFolder } from '../../support/model-folder.ts'
+import { expectRefusal } from '../../support/refusal.ts'
+import type { AdapterFixture } from '../../support/tiny-adapters.ts'
+import { readTiny, tinyLora, writeAdapter } from '../../support/tiny-adapters.ts'
+import { noise } from '../../support/tiny-checkpoint.ts'
+import { tinyInfo } from '../../support/tiny-model.ts'
 
 const SIZES = { hidden: 8, heads: 2, kvHeads: 2, headDim: 4, mlp: 16 }
 const LINEAR = { q_proj: [8, 8], k_proj: [8, 8], v_proj: [8, 8], o_proj: [8, 8] } as const
@@ -20,10 +20,7 @@ function fusedInfo(order: 'blocks' | 'interleaved'): ModelInfo {
   const options = { transposed: true, biased: true }
   const module =
     order === 'blocks' ? linearModule(path, kinds, SIZES, options) : interleavedModule(path, SIZES, options)
-  const names = {
-    basePrefix: 'transformer.',
-    otherModules: [{ path: 'transformer.wte', kind: 'embed_tokens' as const }],
-  }
+  const names = { basePrefix: 'transformer.', otherModules: [{ path: 'transformer.wpe', kind: null }] }
   return tinyInfo({ kvHeads: 2, linear: LINEAR, modules: [module], ...names })
 }
 
@@ -58,7 +55,7 @@ describe('a LoRA on a fused module', () => {
     ['interleaved', [4, 5, 6, 7, 16, 17, 18, 19]],
   ] as const)('becomes a branch per linear layer: %s', async (order, keys) => {
     const fixture = fusedLora({ fan_in_fan_out: order === 'blocks' })
-    const { weights, description } = readAdapter(await write(fixture), fusedInfo(order))
+    const { weights, description } = readTiny(await write(fixture), fusedInfo(order))
     expect(weights.branches.map(({ layer, kind }) => `${layer} ${kind}`)).toEqual(
       [0, 1].flatMap((layer) => ['q_proj', 'k_proj', 'v_proj'].map((kind) => `${layer} ${kind}`)),
     )
@@ -72,18 +69,18 @@ describe('a LoRA on a fused module', () => {
 
   it('also when it was saved from the model without its head, and is listed by module without a base', async () => {
     const dir = await write(fusedLora({}, 24, ''))
-    expect(readAdapter(dir, fusedInfo('blocks')).weights.branches).toHaveLength(6)
+    expect(readTiny(dir, fusedInfo('blocks')).weights.branches).toHaveLength(6)
     expect(inspectAdapter(dir).description.sites).toEqual(['layers.0.c_attn', 'layers.1.c_attn'])
   })
 
-  it('is refused with other sizes, on other families, and on the embedding', async () => {
+  it('is refused with other sizes, on other families, and on learned positions', async () => {
     const info = fusedInfo('blocks')
     const wide = await write(fusedLora({}, 32))
-    expectRefusal(() => readAdapter(wide, info), 'base_mismatch', 'maps 8 to 24 values')
+    expectRefusal(() => readTiny(wide, info), 'base_mismatch', 'maps 8 to 24 values')
     const llama = await write(fusedLora())
-    expectRefusal(() => readAdapter(llama, tinyInfo()), 'base_mismatch', 'transformer.h.0.attn.c_attn')
-    const embedding = await write(fusedLora({ target_modules: ['c_attn', 'wte'] }))
-    expectRefusal(() => readAdapter(embedding, info), 'unsupported_adapter', 'selects transformer.wte')
+    expectRefusal(() => readTiny(llama, tinyInfo()), 'base_mismatch', 'transformer.h.0.attn.c_attn')
+    const positions = await write(fusedLora({ target_modules: ['c_attn', 'wpe'] }))
+    expectRefusal(() => readTiny(positions, info), 'unsupported_adapter', 'selects transformer.wpe')
   })
 })
 
@@ -98,5 +95,5 @@ it('a site that the base model does not have is refused', async () => {
     down_proj: down_proj!,
   }
   const dir = await write(tinyLora(['gate_proj']))
-  expectRefusal(() => readAdapter(dir, tinyInfo({ linear: plain })), 'unsupported_adapter', 'layers.0.gate_proj')
+  expectRefusal(() => readTiny(dir, tinyInfo({ linear: plain })), 'unsupported_adapter', 'layers.0.gate_proj')
 })

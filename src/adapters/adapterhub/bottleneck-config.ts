@@ -1,18 +1,16 @@
-import type { Activation, ResidualKind } from '../core/branch.ts'
-import type { JsonObject } from '../core/json.ts'
-import { isJsonObject } from '../core/json.ts'
-import { checkFields, fieldRefusal, readFlag, readLayers, readNumber, readRank } from './config-fields.ts'
+import type { Activation, ResidualKind } from '../../core/branch.ts'
+import type { JsonObject } from '../../core/json.ts'
+import { isJsonObject } from '../../core/json.ts'
+import { checkFields, fieldRefusal, readFlag, readLayers, readNumber } from '../config-fields.ts'
+import { readActivation } from './activations.ts'
+import type { OuterConfig } from './outer-config.ts'
 
 /** Where the `adapters` library keeps a layer's modules, and the kind of site they are. */
 export type Location = 'attention_adapters' | 'output_adapters'
 
 /** What AdapterHub's `adapter_config.json` says about a bottleneck adapter, checked. */
 export interface BottleneckConfig {
-  /** Part of the tensors' names. */
-  readonly name: string
-  readonly modelType: string
-  readonly hidden: number
-  readonly baseModel: string | null
+  readonly outer: OuterConfig
   readonly activation: Activation
   /** A number, or a tensor beside the module: one value, or one per channel. */
   readonly scaling: number | 'learned' | 'channel'
@@ -20,31 +18,6 @@ export interface BottleneckConfig {
   /** hidden / bottleneck size of each layer; null = the same for all. */
   readonly reduction: number | Readonly<Record<string, number>>
   readonly leaveOut: readonly number[]
-}
-
-/** Names of transformers' activation functions that have an equal here. */
-const ACTIVATION_NAMES: Readonly<Record<string, Activation>> = {
-  linear: 'identity',
-  relu: 'relu',
-  silu: 'silu',
-  swish: 'silu',
-  gelu: 'gelu',
-  gelu_python: 'gelu',
-  gelu_new: 'gelu_tanh',
-  gelu_fast: 'gelu_tanh',
-  gelu_accurate: 'gelu_tanh',
-  gelu_pytorch_tanh: 'gelu_tanh',
-  gelu_python_tanh: 'gelu_tanh',
-  tanh: 'tanh',
-  sigmoid: 'sigmoid',
-  leakyrelu: 'leaky_relu',
-  leaky_relu: 'leaky_relu',
-}
-
-const OUTER_RULES = {
-  read: ['config', 'name', 'model_type', 'hidden_size', 'version'],
-  ignored: ['model_class', 'model_name'],
-  allowed: {},
 }
 
 const INNER_RULES = {
@@ -90,24 +63,11 @@ const INNER_RULES = {
  * @throws TroupeError `unsupported_adapter` naming a field that asks for what branches cannot express, `invalid_adapter` naming one that is
  * malformed
  */
-export function readBottleneckConfig(json: JsonObject): BottleneckConfig {
-  checkFields(json, OUTER_RULES)
-  const { version, config, name, model_type: modelType, model_name: baseModel } = json
-  if (typeof version !== 'string' || !version.startsWith('adapters.')) {
-    const fix = 'load the adapter with a current release of adapters and save it again'
-    throw fieldRefusal('unsupported_adapter', 'version', version, fix)
-  }
-  if (!isJsonObject(config)) throw fieldRefusal('invalid_adapter', 'config', config, 'it must be an object')
-  if (config['architecture'] !== undefined && config['architecture'] !== null) {
-    const expected = 'of the AdapterHub methods, bottleneck adapters are supported'
-    throw fieldRefusal('unsupported_adapter', 'architecture', config['architecture'], expected)
-  }
+export function readBottleneckConfig(outer: OuterConfig): BottleneckConfig {
+  const { inner: config } = outer
   checkFields(config, INNER_RULES)
   return {
-    name: readText('name', name),
-    modelType: readText('model_type', modelType),
-    hidden: readRank('hidden_size', json['hidden_size']),
-    baseModel: typeof baseModel === 'string' && baseModel !== '' ? baseModel : null,
+    outer,
     activation: readActivation(config['non_linearity']),
     scaling: readScaling(config['scaling']),
     sites: readSites(config),
@@ -118,7 +78,8 @@ export function readBottleneckConfig(json: JsonObject): BottleneckConfig {
 
 /** Size of the bottleneck in a layer; null when the configuration leaves the layer open. */
 export function bottleneckSize(config: BottleneckConfig, layer: number): number | null {
-  const { reduction, hidden } = config
+  const { reduction, outer } = config
+  const { hidden } = outer
   const factor = typeof reduction === 'number' ? reduction : (reduction[String(layer)] ?? reduction['default'])
   // Floor division as Python does it: exact even where the quotient would round up to the next integer.
   return factor === undefined ? null : Math.max(1, Math.round((hidden - (hidden % factor)) / factor))
@@ -152,14 +113,6 @@ function readSites(config: JsonObject): Map<Location, ResidualKind> {
   return sites
 }
 
-function readActivation(value: unknown): Activation {
-  const name = readText('non_linearity', value).toLowerCase()
-  const activation = Object.hasOwn(ACTIVATION_NAMES, name) ? ACTIVATION_NAMES[name] : undefined
-  if (activation !== undefined) return activation
-  const supported = `supported: ${Object.keys(ACTIVATION_NAMES).join(', ')}`
-  throw fieldRefusal('unsupported_adapter', 'non_linearity', value, supported)
-}
-
 function readScaling(value: unknown): BottleneckConfig['scaling'] {
   return value === 'learned' || value === 'channel' ? value : readNumber('scaling', value)
 }
@@ -172,9 +125,4 @@ function readReduction(value: unknown): BottleneckConfig['reduction'] {
   }
   if (!isJsonObject(value)) return read(value)
   return Object.fromEntries(Object.entries(value).map(([layer, item]) => [layer, read(item)]))
-}
-
-function readText(field: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
-  throw fieldRefusal('invalid_adapter', field, value, 'it must be a text')
 }

@@ -1,25 +1,25 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { inspectAdapter, readAdapter } from '../../src/adapters/read.ts'
-import type { Branch } from '../../src/core/branch.ts'
-import type { ErrorCode } from '../../src/core/errors.ts'
-import { temporaryFolder } from '../support/model-folder.ts'
-import { expectRefusal } from '../support/refusal.ts'
-import type { AdapterFixture, ModuleName } from '../support/tiny-adapters.ts'
-import { peftKey, tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
-import { tinyInfo } from '../support/tiny-model.ts'
+import { inspectAdapter } from '../../../src/adapters/read.ts'
+import type { Branch } from '../../../src/core/branch.ts'
+import type { ErrorCode } from '../../../src/core/errors.ts'
+import { temporaryFolder } from '../../support/model-folder.ts'
+import { expectRefusal } from '../../support/refusal.ts'
+import type { AdapterFixture, ModuleName } from '../../support/tiny-adapters.ts'
+import { readTiny, peftKey, tinyLora, writeAdapter } from '../../support/tiny-adapters.ts'
+import { tinyInfo } from '../../support/tiny-model.ts'
 
 async function write(fixture: AdapterFixture): Promise<string> {
   return writeAdapter(join(await temporaryFolder(), 'adapter'), fixture)
 }
 
 async function branches(fixture: AdapterFixture): Promise<readonly Branch[]> {
-  return readAdapter(await write(fixture), tinyInfo()).weights.branches
+  return readTiny(await write(fixture)).weights.branches
 }
 
 async function expectRefused(fixture: AdapterFixture, code: ErrorCode, text: string): Promise<void> {
   const dir = await write(fixture)
-  expectRefusal(() => readAdapter(dir, tinyInfo()), code, text)
+  expectRefusal(() => readTiny(dir), code, text)
 }
 
 function withConfig(changes: object, fixture = tinyLora()): AdapterFixture {
@@ -38,7 +38,7 @@ const ALL: ModuleName[] = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 
 describe('a LoRA becomes branches', () => {
   it('A as it is, B transposed, alpha / r, all in one shared buffer', async () => {
     const fixture = tinyLora(['down_proj', 'k_proj'])
-    const { weights, description } = readAdapter(await write(fixture), tinyInfo())
+    const { weights, description } = readTiny(await write(fixture))
     const { branches: read } = weights
     expect(read.map(({ layer, kind, rank, scale }) => [layer, kind, rank, scale])).toEqual([
       [0, 'down_proj', 2, 4],
@@ -119,9 +119,7 @@ describe('a LoRA becomes branches', () => {
 
 describe('what is not plain LoRA is refused by field or tensor', () => {
   const fields: Record<string, unknown> = {
-    peft_type: 'IA3',
-    use_dora: true,
-    lora_bias: true,
+    peft_type: 'ADALORA',
     modules_to_save: ['lm_head'],
     bias: 'all',
     fan_in_fan_out: true,
@@ -143,11 +141,11 @@ describe('what is not plain LoRA is refused by field or tensor', () => {
   it.each([
     ['base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector', 'DoRA'],
     ['base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias', 'lora_bias'],
-    ['base_model.model.model.embed_tokens.lora_embedding_A', 'embedding'],
-    ['base_model.model.lm_head.lora_A.weight', 'head'],
     ['base_model.model.model.norm.weight', 'modules_to_save'],
     ['base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias', 'biases'],
-    ['model.layers.0.self_attn.q_proj.lora_A.weight', 'no part of a LoRA'],
+    ['base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta', 'trainable_token_indices'],
+    ['base_model.model.model.layers.0.self_attn.q_proj.hada_w1_a', 'another method'],
+    ['model.layers.0.self_attn.q_proj.lora_A.weight', 'begin with "base_model.model."'],
   ])('%s', async (name, text) => {
     const fixture = tinyLora()
     fixture.tensors[name] = { shape: [8] }
@@ -155,9 +153,10 @@ describe('what is not plain LoRA is refused by field or tensor', () => {
     await expectRefused(fixture, 'unsupported_adapter', name)
   })
 
-  it('a target on the head or the embedding', async () => {
-    const changes = { target_modules: ['q_proj', 'v_proj', 'lm_head'] }
-    await expectRefused(withConfig(changes), 'unsupported_adapter', 'lm_head')
+  it('a target on a head or an embedding that the base model changes on the way', async () => {
+    const dir = await write(withConfig({ target_modules: ['q_proj', 'v_proj', 'lm_head'] }))
+    expectRefusal(() => readTiny(dir, tinyInfo({ edges: ['embed_tokens'] })), 'unsupported_adapter', 'lm_head')
+    expectRefusal(() => readTiny(dir), 'invalid_adapter', 'selects lm_head')
   })
 })
 
@@ -225,12 +224,12 @@ describe('a broken LoRA is refused by tensor or field', () => {
 
   it('a base model with other layers or modules', async () => {
     const dir = await write(tinyLora())
-    expectRefusal(() => readAdapter(dir, tinyInfo({ layers: 1 })), 'base_mismatch', 'has 1 layers')
-    expectRefusal(() => readAdapter(dir, tinyInfo({ layers: 3 })), 'base_mismatch', 'ends at layer 1')
+    expectRefusal(() => readTiny(dir, tinyInfo({ layers: 1 })), 'base_mismatch', 'has 1 layers')
+    expectRefusal(() => readTiny(dir, tinyInfo({ layers: 3 })), 'base_mismatch', 'ends at layer 1')
     const other = await write(renamed(tinyLora(), (name) => name.replace('model.layers', 'transformer.h')))
-    expectRefusal(() => readAdapter(other, tinyInfo()), 'base_mismatch', 'transformer.h.0.self_attn.q_proj')
+    expectRefusal(() => readTiny(other, tinyInfo()), 'base_mismatch', 'transformer.h.0.self_attn.q_proj')
     const misplaced = await write(renamed(tinyLora(), (name) => name.replace('self_attn', 'mlp')))
-    expectRefusal(() => readAdapter(misplaced, tinyInfo()), 'base_mismatch', 'mlp.q_proj')
+    expectRefusal(() => readTiny(misplaced, tinyInfo()), 'base_mismatch', 'mlp.q_proj')
   })
 })
 
@@ -238,7 +237,7 @@ describe('inspection without a base model', () => {
   it('tells what is in the files', async () => {
     const dir = await write(tinyLora())
     const { description, digest, tensors, config } = inspectAdapter(dir)
-    const read = readAdapter(dir, tinyInfo())
+    const read = readTiny(dir)
     expect(description).toEqual(read.description)
     expect(digest).toBe(read.weights.digest)
     expect(tensors).toHaveLength(8)

@@ -1,13 +1,13 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { inspectAdapter, readAdapter } from '../../src/adapters/read.ts'
-import type { Branch } from '../../src/core/branch.ts'
-import type { ErrorCode } from '../../src/core/errors.ts'
-import { temporaryFolder } from '../support/model-folder.ts'
-import { expectRefusal } from '../support/refusal.ts'
-import type { AdapterFixture } from '../support/tiny-adapters.ts'
-import { tinyBottleneck, writeAdapter } from '../support/tiny-adapters.ts'
-import { tinyInfo } from '../support/tiny-model.ts'
+import { inspectAdapter } from '../../../src/adapters/read.ts'
+import type { Branch } from '../../../src/core/branch.ts'
+import type { ErrorCode } from '../../../src/core/errors.ts'
+import { temporaryFolder } from '../../support/model-folder.ts'
+import { expectRefusal } from '../../support/refusal.ts'
+import type { AdapterFixture } from '../../support/tiny-adapters.ts'
+import { readTiny, tinyBottleneck, writeAdapter } from '../../support/tiny-adapters.ts'
+import { tinyInfo } from '../../support/tiny-model.ts'
 
 const OUTPUT = 'model.layers.1.output_adapters.adapters.tone'
 
@@ -16,12 +16,12 @@ async function write(fixture: AdapterFixture): Promise<string> {
 }
 
 async function branches(fixture: AdapterFixture): Promise<readonly Branch[]> {
-  return readAdapter(await write(fixture), tinyInfo()).weights.branches
+  return readTiny(await write(fixture)).weights.branches
 }
 
 async function expectRefused(fixture: AdapterFixture, code: ErrorCode, text: string): Promise<void> {
   const dir = await write(fixture)
-  expectRefusal(() => readAdapter(dir, tinyInfo()), code, text)
+  expectRefusal(() => readTiny(dir), code, text)
 }
 
 function withOuter(changes: object, fixture = tinyBottleneck()): AdapterFixture {
@@ -32,7 +32,7 @@ describe('a bottleneck becomes branches', () => {
   it('down and both biases as they are, up transposed', async () => {
     const fixture = tinyBottleneck({ scaling: 2.5 })
     const dir = await write(fixture)
-    const { weights, description } = readAdapter(dir, tinyInfo())
+    const { weights, description } = readTiny(dir)
     const branch = weights.branches[1]!
     const tensor = (part: string): number[] => Array.from(fixture.tensors[`${OUTPUT}.${part}`]!.values!)
     const up = tensor('adapter_up.weight')
@@ -46,6 +46,7 @@ describe('a bottleneck becomes branches', () => {
       method: 'bottleneck',
       rank: 2,
       sites: ['layers.0.mlp_stream', 'layers.1.mlp_stream'],
+      virtualTokens: 0,
       parameters: 2 * (16 + 2 + 16 + 8),
       bytes: 4 * 2 * (16 + 2 + 16 + 8),
       baseModel: 'fixtures/tiny',
@@ -79,6 +80,14 @@ describe('a bottleneck becomes branches', () => {
     ['gelu_new', 'gelu_tanh'],
     ['leakyrelu', 'leaky_relu'],
     ['linear', 'identity'],
+    ['relu2', 'relu2'],
+    ['relu6', 'relu6'],
+    ['quick_gelu', 'quick_gelu'],
+    ['gelu_10', 'gelu_clipped'],
+    ['mish', 'mish'],
+    ['laplace', 'laplace'],
+    ['tanh', 'tanh'],
+    ['sigmoid', 'sigmoid'],
   ])('%s is %s', async (name, activation) => {
     expect((await branches(tinyBottleneck({ non_linearity: name })))[0]!.activation).toBe(activation)
   })
@@ -132,8 +141,8 @@ describe('what branches cannot express is refused by field', () => {
     phm_layer: true,
     inv_adapter: 'nice',
     cross_adapter: true,
-    architecture: 'prefix_tuning',
-    non_linearity: 'quick_gelu',
+    architecture: 'reft',
+    non_linearity: 'prelu',
     prototypes: 4,
   }
   for (const [field, value] of Object.entries(inner)) {
@@ -231,9 +240,9 @@ describe('a broken bottleneck is refused by tensor or field', () => {
 
   it('another base model', async () => {
     const dir = await write(tinyBottleneck())
-    expectRefusal(() => readAdapter(dir, tinyInfo({ family: 'qwen2' })), 'base_mismatch', '"model_type"')
-    expectRefusal(() => readAdapter(dir, tinyInfo({ hidden: 16 })), 'base_mismatch', '"hidden_size"')
-    expectRefusal(() => readAdapter(dir, tinyInfo({ layers: 1 })), 'base_mismatch', 'layers.1')
-    expectRefusal(() => readAdapter(dir, tinyInfo({ layers: 4 })), 'base_mismatch', 'ends at layer 1')
+    expectRefusal(() => readTiny(dir, tinyInfo({ family: 'qwen2' })), 'base_mismatch', '"model_type"')
+    expectRefusal(() => readTiny(dir, tinyInfo({ hidden: 16 })), 'base_mismatch', '"hidden_size"')
+    expectRefusal(() => readTiny(dir, tinyInfo({ layers: 1 })), 'base_mismatch', 'layers.1')
+    expectRefusal(() => readTiny(dir, tinyInfo({ layers: 4 })), 'base_mismatch', 'ends at layer 1')
   })
 })

@@ -1,0 +1,135 @@
+import type { BaseWeights } from '../../core/base-weights.ts'
+import type { JsonObject } from '../../core/json.ts'
+import type { ModelInfo } from '../../core/model-info.ts'
+import type { SafetensorsFile } from '../../safetensors/file.ts'
+import { checkDims } from '../base-fit.ts'
+import { fieldRefusal, readFlag } from '../config-fields.ts'
+import type { LowRank } from '../low-rank.ts'
+import { lowRankValues, planLowRank } from '../low-rank.ts'
+import type { ParsedAdapter } from '../parsed.ts'
+import { placeOf } from '../parsed.ts'
+import type { AdapterPlan } from '../plan.ts'
+import { expectShape, readFinite, tensorValues } from '../values.ts'
+import { checkCopies } from './copies.ts'
+import { planDora } from './dora.ts'
+import { readTunerConfig } from './fields.ts'
+import { checkSelection, placeModules } from './placement.ts'
+import type { ModuleScale } from './scales.ts'
+import { SCALE_FIELDS, moduleScales, readScales } from './scales.ts'
+import type { ModuleTensors } from './tensors.ts'
+import { collectModules, requirePart } from './tensors.ts'
+
+/** Modules that PEFT adapts in most families when the configuration names none. */
+const DEFAULT_TARGETS = ['q_proj', 'v_proj']
+
+const RULES = {
+  read: ['lora_alpha', 'use_dora', 'lora_bias', ...SCALE_FIELDS],
+  ignored: ['eva_config', 'lora_dropout', 'megatron_core', 'qalora_group_size'],
+  // The other ways to begin change the base weights too, so the adapter alone would not do.
+  allowed: { init_lora_weights: [true, 'gaussian', 'orthogonal', 'eva', 'mica'] },
+}
+
+const SUFFIXES = [
+  ['lora_A.weight', 'lora_A'],
+  ['lora_B.weight', 'lora_B'],
+  ['lora_embedding_A', 'lora_A'],
+  ['lora_embedding_B', 'lora_B'],
+] as const
+const BIAS_SUFFIX = ['lora_B.bias', 'lora_B.bias'] as const
+const MAGNITUDE_SUFFIXES = [
+  ['lora_magnitude_vector', 'lora_magnitude_vector'],
+  ['lora_magnitude_vector.weight', 'lora_magnitude_vector'],
+] as const
+
+type Part = (typeof SUFFIXES | typeof MAGNITUDE_SUFFIXES)[number][1] | (typeof BIAS_SUFFIX)[1]
+
+/** The LoRA of one module. */
+interface LoraModule extends LowRank {
+  readonly path: string
+  readonly tensor: string
+  /** Tensor with the lengths of the rows of the adapted weight (DoRA). */
+  readonly magnitude: string | null
+}
+
+/**
+ * Reads configuration and tensor shapes of a LoRA; y = W x + scale · (B (A x) + bias) (Hu et al. 2021), also of a weight-decomposed one
+ * (DoRA, Liu et al. 2024) and of one on the embedding or the head.
+ *
+ * @throws TroupeError `invalid_adapter` or `unsupported_adapter` naming the field or tensor
+ */
+export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapter {
+  const config = readTunerConfig(json, RULES)
+  const scales = readScales(json, 'lora_alpha')
+  const [dora, biased] = [readFlag('use_dora', json['use_dora']), readFlag('lora_bias', json['lora_bias'])]
+  if (dora && biased) throw fieldRefusal('unsupported_adapter', 'lora_bias', true, 'DoRA has none (use_dora)')
+  const suffixes = [...SUFFIXES, ...(biased ? [BIAS_SUFFIX] : []), ...(dora ? MAGNITUDE_SUFFIXES : [])]
+  const { modules: tensors, copies } = collectModules<Part>(file, suffixes, dora ? 'a DoRA' : 'a LoRA')
+  const found = moduleScales(
+    scales,
+    tensors.map(({ path }) => path),
+  )
+  const modules = tensors.map((one, i) => readModule(one, found[i]!, { dora, biased }, file))
+  const values = modules.reduce((sum, one) => sum + lowRankValues(one) + (one.magnitude === null ? 0 : one.outDim), 0)
+
+  const plan = (info: ModelInfo, weights: BaseWeights): AdapterPlan => {
+    const placed = placeModules(modules, info)
+    for (const { module, base } of placed) {
+      checkDims(module.path, [base.inDim, base.outDim], [module.inDim, module.outDim], module.names, info)
+    }
+    checkSelection(placed, config, info, DEFAULT_TARGETS)
+    checkCopies(copies, file, info, weights)
+    const parts = placed.map(({ module, base }) =>
+      module.magnitude === null
+        ? { branches: planLowRank(module, base), gains: [] }
+        : planDora(module, module.magnitude, base, file, weights),
+    )
+    const gains = parts.flatMap((part) => part.gains)
+    return { branches: parts.flatMap(({ branches }) => branches), gains, virtualTokens: null }
+  }
+  return {
+    method: dora ? 'dora' : 'lora',
+    baseModel: config.baseModel,
+    outlines: modules.map(({ path, rank }) => ({ ...placeOf(path), rank })),
+    parameters: values,
+    values,
+    virtualTokens: 0,
+    plan,
+  }
+}
+
+function readModule(
+  module: ModuleTensors<Part>,
+  { rank, scale }: ModuleScale,
+  { dora, biased }: { readonly dora: boolean; readonly biased: boolean },
+  file: SafetensorsFile,
+): LoraModule {
+  const { path, tensor } = module
+  const [down, up] = [requirePart(module, 'lora_A'), requirePart(module, 'lora_B')]
+  expectShape(file, down, [rank, 'in'])
+  expectShape(file, up, ['out', rank])
+  const inDim = file.entry(down).shape[1]!
+  const outDim = file.entry(up).shape[0]!
+  const [bias, magnitude] = [
+    biased ? requirePart(module, 'lora_B.bias') : null,
+    dora ? requirePart(module, 'lora_magnitude_vector') : null,
+  ]
+  if (bias !== null) expectShape(file, bias, [outDim])
+  if (magnitude !== null) expectShape(file, magnitude, [outDim])
+  if ((bias ?? magnitude) !== null && !/\.\d+\./.test(path)) {
+    const field = biased ? 'lora_bias' : 'use_dora'
+    throw fieldRefusal('unsupported_adapter', field, true, `it is supported in layers, not on ${path}`)
+  }
+  return {
+    path,
+    tensor,
+    rank,
+    scale,
+    inDim,
+    outDim,
+    names: { down, up },
+    down: tensorValues(file, down),
+    rows: () => readFinite(file, up),
+    bias: bias === null ? null : () => readFinite(file, bias),
+    magnitude,
+  }
+}

@@ -1,0 +1,79 @@
+import { siteName } from '../../core/branch.ts'
+import { TroupeError } from '../../core/errors.ts'
+import type { ModelInfo } from '../../core/model-info.ts'
+import type { Placement } from '../base-fit.ts'
+import { checkPlace, checkSites } from '../base-fit.ts'
+import type { BaseModule } from '../base-modules.ts'
+import { findModule, modulePaths } from '../base-modules.ts'
+import type { TunerConfig } from './fields.ts'
+import { selectModules } from './targets.ts'
+
+/** A module of the adapter with the module of the base model that it changes. */
+export interface Placed<M> {
+  readonly module: M
+  readonly base: BaseModule
+}
+
+/**
+ * Finds the modules of an adapter in the base model.
+ *
+ * @throws TroupeError `base_mismatch` or `unsupported_adapter` naming a tensor whose module the base model does not have
+ */
+export function placeModules<M extends { readonly path: string; readonly tensor: string }>(
+  modules: readonly M[],
+  info: ModelInfo,
+): Placed<M>[] {
+  return modules.map((module) => {
+    const { path, tensor } = module
+    const base = findModule(info, path)
+    if (base === null) {
+      const text = `tensor "${tensor}" is for the module ${path}, which this kind of base model does not have`
+      throw new TroupeError('base_mismatch', text, { param: tensor })
+    }
+    for (const { kind } of base.parts) checkPlace({ layer: base.layer, kind, tensor }, info)
+    return { module, base }
+  })
+}
+
+/**
+ * Checks that the adapter's modules are those that its configuration selects in this base model.
+ *
+ * @param fallback names that PEFT selects when the configuration has none
+ * @throws TroupeError `unsupported_adapter`, `base_mismatch` or `invalid_adapter` naming the tensor or field
+ */
+export function checkSelection(
+  placed: readonly Placed<{ readonly path: string; readonly tensor: string }>[],
+  { targets, fanInFanOut }: TunerConfig,
+  info: ModelInfo,
+  fallback: readonly string[] = [],
+): void {
+  if (fanInFanOut && !info.modules.some(({ transposed }) => transposed)) {
+    const text = `adapter_config.json: "fan_in_fan_out" is true, but base models of the family ${info.family} have no such modules`
+    throw new TroupeError('unsupported_adapter', text, { param: 'fan_in_fan_out' })
+  }
+  const whole = new Set(placed.flatMap(({ base }) => base.whole ?? []))
+  if (whole.size > 1) {
+    const text = `some modules begin with "${info.basePrefix}" and some do not`
+    throw new TroupeError('invalid_adapter', text, { param: 'target_modules' })
+  }
+  const paths = modulePaths(info, !whole.has(false))
+  const expected = new Set<string>()
+  for (const path of selectModules(targets, [...paths.keys()], fallback)) {
+    const base = paths.get(path) ?? null
+    if (base === null) throw notSupported(path, info)
+    for (const { kind } of base.parts) expected.add(siteName(base.layer, kind))
+  }
+  checkSites(placed.flatMap(placementsOf), expected, info)
+}
+
+function placementsOf({ module, base }: Placed<{ readonly tensor: string }>): Placement[] {
+  return base.parts.map(({ kind }) => ({ layer: base.layer, kind, tensor: module.tensor }))
+}
+
+function notSupported(path: string, info: ModelInfo): TroupeError {
+  const names = new Set(
+    [...modulePaths(info, true)].flatMap(([name, base]) => (base === null ? [] : name.replace(/.*\./, ''))),
+  )
+  const text = `adapter_config.json: "target_modules" selects ${path}; supported are ${[...names].join(', ')}`
+  return new TroupeError('unsupported_adapter', text, { param: 'target_modules' })
+}

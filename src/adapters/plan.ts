@@ -1,0 +1,92 @@
+import type { Activation, AdapterWeights, Branch, Gain, LinearKind, SiteKind, VirtualTokens } from '../core/branch.ts'
+import type { Values } from './values.ts'
+
+/** One branch before its values are read: where it acts and what makes it. */
+export interface BranchPlan {
+  readonly layer: number
+  readonly kind: SiteKind
+  readonly rank: number
+  readonly inDim: number
+  readonly outDim: number
+  readonly activation: Activation
+  readonly scale: number
+  /** The tensors to name when `inDim` or `outDim` does not fit. */
+  readonly names: { readonly down: string; readonly up: string }
+  /** `[rank, inDim]` */
+  readonly down: Values
+  /** `[rank, outDim]` */
+  readonly up: Values
+  /** `[rank]` */
+  readonly a: Values | null
+  /** `[outDim]` */
+  readonly c: Values | null
+}
+
+/** One gain before its values are read. */
+export interface GainPlan {
+  readonly layer: number
+  readonly kind: LinearKind
+  readonly side: Gain['side']
+  readonly values: Values
+}
+
+/** Virtual tokens before their values are read; shapes as of `VirtualTokens`. */
+export type VirtualPlan =
+  | { readonly type: 'embeddings'; readonly count: number; readonly values: Values }
+  | {
+      readonly type: 'keys_values'
+      readonly count: number
+      readonly layers: readonly { readonly keys: Values; readonly values: Values }[]
+      readonly usePositions: boolean
+    }
+
+/** Everything an adapter does in one base model. */
+export interface AdapterPlan {
+  readonly branches: readonly BranchPlan[]
+  readonly gains: readonly GainPlan[]
+  readonly virtualTokens: VirtualPlan | null
+}
+
+/**
+ * Reads and computes all values as f32 into one shared buffer.
+ *
+ * @throws TroupeError `invalid_adapter` naming a tensor with a value that is not finite
+ */
+export function loadPlan(plan: AdapterPlan): Omit<AdapterWeights, 'digest' | 'method'> {
+  const views = fillAll(plan)
+  const view = (values: Values): Float32Array => views.get(values)!
+  const viewOrNull = (values: Values | null): Float32Array | null => values && view(values)
+  const branches = plan.branches.map(({ layer, kind, rank, scale, activation, down, up, a, c }): Branch => {
+    return { layer, kind, rank, scale, activation, down: view(down), up: view(up), a: viewOrNull(a), c: viewOrNull(c) }
+  })
+  const gains = plan.gains.map(({ layer, kind, side, values }): Gain => ({ layer, kind, side, values: view(values) }))
+  let bytes = 0
+  for (const { byteLength } of views.values()) bytes += byteLength
+  return { branches, gains, virtualTokens: loadVirtual(plan.virtualTokens, view), bytes }
+}
+
+function loadVirtual(plan: VirtualPlan | null, view: (values: Values) => Float32Array): VirtualTokens | null {
+  if (plan === null) return null
+  if (plan.type === 'embeddings') return { ...plan, values: view(plan.values) }
+  return { ...plan, layers: plan.layers.map(({ keys, values }) => ({ keys: view(keys), values: view(values) })) }
+}
+
+function fillAll({ branches, gains, virtualTokens }: AdapterPlan): Map<Values, Float32Array> {
+  const all = new Set<Values>()
+  for (const { down, up, a, c } of branches) for (const values of [down, up, a, c]) if (values !== null) all.add(values)
+  for (const { values } of gains) all.add(values)
+  if (virtualTokens?.type === 'embeddings') all.add(virtualTokens.values)
+  else for (const { keys, values } of virtualTokens?.layers ?? []) all.add(keys).add(values)
+  let total = 0
+  for (const { count } of all) total += count
+  const shared = new SharedArrayBuffer(total * Float32Array.BYTES_PER_ELEMENT)
+  const views = new Map<Values, Float32Array>()
+  let used = 0
+  for (const values of all) {
+    const view = new Float32Array(shared, used, values.count)
+    used += view.byteLength
+    values.fill(view)
+    views.set(values, view)
+  }
+  return views
+}
