@@ -80,6 +80,17 @@ describe('Bank', () => {
     expect(bank.counters.evictions).toBe(1)
   })
 
+  it('lets go of a version that has nothing but virtual tokens', () => {
+    const bank = new Bank(info, 1e6)
+    const values = new Float32Array(2 * info.hidden)
+    const virtualTokens = { type: 'embeddings', count: 2, values } as const
+    const prompt = packAdapter({ digest: 'd9', branches: [], gains: [], virtualTokens }, info)
+    bank.pin(prompt)
+    expect(bank.residents()).toEqual([{ digest: 'd9', bytes: 0, pinned: true }])
+    bank.unpin('d9')
+    expect(bank.versions).toBe(0)
+  })
+
   it('clears away idle versions that every call would read in vain', () => {
     const bank = new Bank(info, 1e9)
     const ids = Array.from({ length: 20 }, (_, i) => i)

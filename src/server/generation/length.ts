@@ -20,7 +20,7 @@ export function planLength(
       'prompt_too_long',
       `the prompt has ${promptTokens} tokens and ${needed} more ${requested === null ? 'at least are needed' : 'were asked for'}, ` +
         `together ${promptTokens + needed}: the context is ${maxContext} tokens` +
-        (virtualTokens === 0 ? '' : `, ${virtualTokens} of which are the adapter's virtual tokens`),
+        (virtualTokens === 0 ? '' : `, ${virtualTokens} of which are the adapter’s virtual tokens`),
       { param: requested === null ? 'prompt' : 'max_tokens' },
     )
   return requested ?? Math.min(room, fallback ?? room)

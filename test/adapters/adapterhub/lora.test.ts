@@ -60,8 +60,8 @@ describe('a LoRA of AdapterHub', () => {
     const fixture = lora(mode)
     const { weights, description } = await readFixture(fixture)
     for (const layer of [0, 1]) {
-      for (const module of MODULES as LinearKind[]) {
-        const stem = `${modulePath(layer, module as ModuleName)}.loras.tone`
+      for (const module of MODULES) {
+        const stem = `${modulePath(layer, module)}.loras.tone`
         const { weight, bias } = baseOf(layer, module)
         const B = matrixOf(fixture.tensors, `${stem}.lora_B`)
         const x = inputOf(module)

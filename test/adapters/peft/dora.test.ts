@@ -38,7 +38,7 @@ function definition(fixture: AdapterFixture, layer: number, module: ModuleName, 
   )
   const whole = combine(weight, delta, (w, d) => w + scale * d)
   const [m] = matrixOf(fixture.tensors, `${stem}.lora_magnitude_vector`)
-  const x = inputOf(module as LinearKind)
+  const x = inputOf(module)
   return affine(whole, x).map((y, o) => (m![o]! / Math.hypot(...whole[o]!)) * y + bias[o]!)
 }
 
