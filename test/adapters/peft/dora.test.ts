@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import type { LinearKind } from '../../../src/core/branch.ts'
 import { linearModule, llamaModules } from '../../../src/model/families/modules.ts'
 import {
   adapted,
