@@ -1,5 +1,8 @@
 import type { Sequence } from './sequence.ts'
 
+/** How often a sequence that does not fit yet may be overtaken. */
+const MOST_OVERTAKING = 16
+
 /** One ONNX Runtime call: a chunk of one prompt, or one token for every decoding row. */
 export type Step =
   | { readonly type: 'prefill'; readonly sequence: Sequence; readonly count: number }
@@ -73,15 +76,20 @@ export class Scheduler {
   }
 
   /**
-   * Gives free rows to waiting sequences in order of arrival. Stops at the first that `fits` refuses: nobody overtakes it,
-   * so it runs as soon as running ones have left. Background sequences wait until no other does.
+   * Gives free rows to waiting sequences in order of arrival. One that `fits` refuses, because running rows hold the memory its mix needs, may be
+   * overtaken a limited number of times by ones that fit; then nobody overtakes it, so it runs as soon as running ones have left.
+   * Background sequences wait until no other does.
    */
   admit(fits: (sequence: Sequence) => boolean): Sequence | null {
-    const foreground = this.#waiting.findIndex(({ request }) => !request.background)
-    const index = Math.max(0, foreground)
-    const next = this.#waiting[index]
-    if (next === undefined || this.#rows.length >= this.#slots || !fits(next)) return null
-    this.#waiting.splice(index, 1)
+    if (this.#rows.length >= this.#slots) return null
+    const foreground = this.#waiting.filter(({ request }) => !request.background)
+    const queue = foreground.length > 0 ? foreground : this.#waiting
+    const [first] = queue
+    if (first === undefined) return null
+    const next = queue.slice(0, 1 + MOST_OVERTAKING - first.overtaken).find(fits)
+    if (next === undefined) return null
+    if (next !== first) first.overtaken++
+    this.#waiting.splice(this.#waiting.indexOf(next), 1)
     next.row = this.#rows.length
     this.#rows.push(next)
     return next

@@ -20,6 +20,8 @@ export class Sequence {
   readonly promptLogprobs: (TokenLogprob | null)[] = []
   /** What the cache begins with, before the prompt. */
   readonly prefix: KvPrefix | null
+  /** How many later sequences got a row before this one. */
+  overtaken = 0
   /** Whether the prefix cache was asked for this prompt. */
   lookedUp = false
   /** Slot of the KV cache; -1 while waiting. */

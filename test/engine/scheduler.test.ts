@@ -61,12 +61,21 @@ describe('Scheduler', () => {
     ])
   })
 
-  it('lets nobody overtake a sequence that does not fit yet', () => {
+  it('lets others overtake a sequence that does not fit yet, but not for ever', () => {
+    const scheduler = new Scheduler({ slots: 100, prefillChunk: 4 })
+    for (let id = 1; id <= 40; id++) scheduler.add(sequence(id, 2))
+    const overtook: number[] = []
+    for (let next; (next = scheduler.admit((s) => s.id !== 1));) overtook.push(next.id)
+    expect(overtook).toEqual(Array.from({ length: 16 }, (_, i) => i + 2))
+    expect(scheduler.waiting).toBe(24)
+    expect(scheduler.admit(always)?.id).toBe(1)
+    expect(scheduler.admit(always)?.id).toBe(18)
+    scheduler.checkIntegrity()
+  })
+
+  it('lets nobody overtake where all would fit', () => {
     const scheduler = new Scheduler({ slots: 4, prefillChunk: 4 })
-    scheduler.add(sequence(1, 2))
-    scheduler.add(sequence(2, 2))
-    expect(scheduler.admit((s) => s.id !== 1)).toBeNull()
-    expect(scheduler.waiting).toBe(2)
+    for (const id of [1, 2]) scheduler.add(sequence(id, 2))
     expect(scheduler.admit(always)?.id).toBe(1)
   })
 
