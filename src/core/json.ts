@@ -15,18 +15,19 @@ export function isJsonObject(value: unknown): value is JsonObject {
  *
  * @param what how the text is called in the message, such as `config.json of /models/demo`
  * @param code code of the `TroupeError` thrown when the text is something else
+ * @param param the error's `param`; default `what`
  */
-export function parseJsonObject(text: string, what: string, code: ErrorCode): JsonObject {
+export function parseJsonObject(text: string, what: string, code: ErrorCode, param = what): JsonObject {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param: what, cause })
+    throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param, cause })
   }
-  if (!isJsonObject(value)) throw new TroupeError(code, `${what} must be a JSON object`, { param: what })
+  if (!isJsonObject(value)) throw new TroupeError(code, `${what} must be a JSON object`, { param })
   if (isDeeperThan(value, MAX_DEPTH)) {
-    throw new TroupeError(code, `${what} is nested more than ${MAX_DEPTH} levels deep`, { param: what })
+    throw new TroupeError(code, `${what} is nested more than ${MAX_DEPTH} levels deep`, { param })
   }
   return value
 }

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../core/json.ts'
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -29,6 +30,20 @@ export interface ChatMessage {
   readonly role: string
   readonly content: string
   readonly name?: string
+  readonly tool_calls?: readonly JsonObject[]
+  readonly tool_call_id?: string
+}
+
+/** Takes calls of tools out of an answer that comes in pieces; `arguments` is a JSON object as text. */
+export interface CallScanner {
+  push(piece: string): ScannedCalls
+  /** What is still held back. */
+  flush(): ScannedCalls
+}
+
+export interface ScannedCalls {
+  readonly text: string
+  readonly calls: readonly { readonly name: string; readonly arguments: string }[]
 }
 
 /** Turns tokens of one sequence into text as they come; incomplete characters are held back. */
@@ -58,10 +73,15 @@ export interface TextPort {
   tokenText(token: number): string
   /** The UTF-8 bytes of a single token; several tokens may share a character. */
   tokenBytes(token: number): Uint8Array
-  detokenizer(): TokenText
+  /** `shown` are special tokens that become text nevertheless. */
+  detokenizer(shown?: readonly number[]): TokenText
   stopStrings(stops: readonly string[]): StopScanner
-  /** The conversation as a prompt that ends where the answer begins. Throws `invalid_request` when the model has no template. */
-  renderChat(messages: readonly ChatMessage[]): string
+  /** The conversation as a prompt that ends where the answer begins. Throws `invalid_request` when the model has no template for it. */
+  renderChat(messages: readonly ChatMessage[], tools?: readonly JsonObject[]): string
+  /** Special tokens that calls of tools are written with. */
+  readonly toolMarkers: readonly number[]
+  /** Null when the model's way of writing calls is not known: they stay text. */
+  toolScanner(names: ReadonlySet<string>): CallScanner | null
 }
 
 /** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */

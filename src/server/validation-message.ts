@@ -4,11 +4,9 @@ import { TroupeError } from '../core/errors.ts'
 
 /** Fields clients of other servers send, with the reason why they are refused here. */
 const REFUSED_FIELDS: Readonly<Record<string, string>> = {
-  tools: 'tool calling is not supported',
-  tool_choice: 'tool calling is not supported',
-  parallel_tool_calls: 'tool calling is not supported',
-  functions: 'function calling is not supported',
-  function_call: 'function calling is not supported',
+  parallel_tool_calls: 'an answer is not limited to one call of a tool',
+  functions: 'send `tools` instead',
+  function_call: 'send `tool_choice` instead',
   suffix: 'insertion is not supported: put all text into `prompt`',
   guided_json: 'constrained decoding is not supported',
   guided_regex: 'constrained decoding is not supported',

@@ -33,12 +33,49 @@ class BoundedInterpreter extends Interpreter {
 
   override evaluate(statement: Statement | undefined, environment: Environment): RuntimeValue {
     if (performance.now() > this.#deadline) throw new Error(`the template takes longer than ${MAX_MILLISECONDS} ms`)
-    const result = super.evaluate(statement, environment)
+    const result = isComparison(statement)
+      ? this.#compare(statement, environment)
+      : super.evaluate(statement, environment)
     const { value } = result
     if ((typeof value === 'string' || Array.isArray(value)) && value.length > MAX_SIZE)
       throw new Error(`the template makes a text or list longer than ${MAX_SIZE}`)
     return result
   }
+
+  /** As in Python, lists and objects are equal when their contents are; the library asks whether they are the same. */
+  #compare({ left, right, operator }: Comparison, environment: Environment): RuntimeValue {
+    const same = equal(this.evaluate(left, environment), this.evaluate(right, environment))
+    return new Environment().set('result', same === (operator.value === '=='))
+  }
+}
+
+interface Comparison extends Statement {
+  readonly operator: { readonly value: string }
+  readonly left: Statement
+  readonly right: Statement
+}
+
+function isComparison(statement: Statement | undefined): statement is Comparison {
+  if (statement?.type !== 'BinaryExpression') return false
+  const { value } = (statement as Comparison).operator
+  return value === '==' || value === '!='
+}
+
+function equal(left: RuntimeValue, right: RuntimeValue): boolean {
+  if ((left.type === 'UndefinedValue') !== (right.type === 'UndefinedValue')) return false
+  const [a, b] = [left.value, right.value]
+  if (Array.isArray(a) && Array.isArray(b)) {
+    const others = b as readonly RuntimeValue[]
+    return a.length === b.length && (a as readonly RuntimeValue[]).every((item, i) => equal(item, others[i]!))
+  }
+  if (a instanceof Map && b instanceof Map) {
+    const others = b as ReadonlyMap<string, RuntimeValue>
+    const same = ([key, item]: [string, RuntimeValue]): boolean => others.has(key) && equal(item, others.get(key)!)
+    return a.size === b.size && [...(a as ReadonlyMap<string, RuntimeValue>)].every(same)
+  }
+  // True is 1.
+  const [first, second] = [a, b].map((value) => (typeof value === 'boolean' ? Number(value) : value))
+  return first === second
 }
 
 const GLOBALS = {

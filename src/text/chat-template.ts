@@ -3,11 +3,17 @@ import type { JsonObject } from '../core/json.ts'
 import { isJsonObject } from '../core/json.ts'
 import { BoundedTemplate } from './bounded-template.ts'
 import { readModelJson, readModelText, requireModelJson, tokenContent } from './model-files.ts'
+import type { ToolFormat } from './tool-calls/tool-format.ts'
+import { toolFormatOf } from './tool-calls/tool-format.ts'
 
 export interface TemplateMessage {
   readonly role: string
   readonly content: string
   readonly name?: string
+  /** Calls an assistant made, their arguments as objects. */
+  readonly tool_calls?: readonly JsonObject[]
+  /** The call that a message of role `tool` answers. */
+  readonly tool_call_id?: string
 }
 
 export interface ChatOptions {
@@ -23,7 +29,12 @@ const DEFAULT_TEMPLATE = 'default'
 
 /** The model's chat template: conversation → prompt. A model without one, or with a broken one, still serves plain prompts. */
 export class ChatTemplate {
+  /** How the model is told to write calls of tools; null when the template shows no form that is known. */
+  readonly toolFormat: ToolFormat | null
+
   readonly #templates: ReadonlyMap<string, BoundedTemplate>
+  /** Whether the template that is used with tools reads them. */
+  readonly #takesTools: boolean
   readonly #specialTokens: Readonly<Record<string, string>>
   /** Why there is nothing to render with; null when there is. */
   readonly #problem: string | null
@@ -41,6 +52,9 @@ export class ChatTemplate {
     }
     this.#templates = templates
     this.#problem = problem
+    const withTools = sources.get(TOOL_TEMPLATE) ?? sources.get(DEFAULT_TEMPLATE) ?? [...sources.values()][0] ?? ''
+    this.#takesTools = /\btools\b/.test(withTools)
+    this.toolFormat = toolFormatOf(withTools)
   }
 
   /** Looks in `chat_template.jinja`, then `tokenizer_config.json`, then `chat_template.json`. Throws `invalid_model` for unreadable files. */
@@ -65,6 +79,10 @@ export class ChatTemplate {
         param: 'messages',
       })
     const { tools } = options
+    if (tools && !this.#takesTools)
+      throw new TroupeError('invalid_request', 'the model’s chat template has no place for tools: leave `tools` out', {
+        param: 'tools',
+      })
     const named = tools ? this.#templates.get(TOOL_TEMPLATE) : undefined
     const template = named ?? this.#templates.get(DEFAULT_TEMPLATE) ?? [...this.#templates.values()][0]!
     try {

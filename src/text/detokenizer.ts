@@ -10,22 +10,28 @@ import type { Tokenizer } from './tokenizer.ts'
  */
 export class Detokenizer {
   readonly #tokenizer: Tokenizer
-  readonly #skipSpecialTokens: boolean
+  readonly #skipped: ReadonlySet<number>
   readonly #bytes: TextDecoder
   /** Byte tokens came and the decoder may hold some of them back. */
   #inBytes = false
   /** The last token that counted: the context in which a decoder of words sees the next one. */
   #previous: number | null = null
 
-  constructor(tokenizer: Tokenizer, options: { readonly skipSpecialTokens?: boolean } = {}) {
+  /** `shown` are special tokens that become text although the others are skipped. */
+  constructor(
+    tokenizer: Tokenizer,
+    options: { readonly skipSpecialTokens?: boolean; readonly shown?: readonly number[] } = {},
+  ) {
     this.#tokenizer = tokenizer
-    this.#skipSpecialTokens = options.skipSpecialTokens ?? true
+    const shown = new Set(options.shown)
+    const skips = options.skipSpecialTokens ?? true
+    this.#skipped = skips ? new Set([...tokenizer.specialIds].filter((id) => !shown.has(id))) : new Set()
     this.#bytes = new TextDecoder('utf-8', { ignoreBOM: true })
   }
 
   /** Takes the next token; returns the text that became final with it, often one word, sometimes nothing. */
   push(id: number): string {
-    if (this.#skipSpecialTokens && this.#tokenizer.specialIds.has(id)) return ''
+    if (this.#skipped.has(id)) return ''
     const piece = this.#tokenizer.piece(id)
     if (piece.kind === 'nothing') return ''
     const text = piece.kind === 'bytes' ? this.#pushBytes(id, piece.bytes) : this.flush() + this.#wordText(id)

@@ -1,9 +1,11 @@
 import { TroupeError } from '../core/errors.ts'
+import type { JsonObject } from '../core/json.ts'
 import type { TemplateMessage } from './chat-template.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { Detokenizer } from './detokenizer.ts'
 import { StopStrings } from './stop-strings.ts'
 import { Tokenizer, maxTextLength } from './tokenizer.ts'
+import { ToolScanner } from './tool-calls/tool-scanner.ts'
 
 /** Everything between text and tokens for one model. */
 export class ModelText {
@@ -53,16 +55,32 @@ export class ModelText {
     return this.tokenizer.tokenBytes(token)
   }
 
-  detokenizer(): Detokenizer {
-    return new Detokenizer(this.tokenizer)
+  /** `shown` are special tokens that become text nevertheless. */
+  detokenizer(shown: readonly number[] = []): Detokenizer {
+    return new Detokenizer(this.tokenizer, { shown })
   }
 
   stopStrings(stops: readonly string[]): StopStrings {
     return new StopStrings(stops)
   }
 
-  /** The conversation as a prompt that ends where the answer begins. Throws `invalid_request` when the model has no template. */
-  renderChat(messages: readonly TemplateMessage[]): string {
-    return this.chatTemplate.render(messages)
+  /**
+   * The conversation as a prompt that ends where the answer begins, with the tools the model may call.
+   * Throws `invalid_request` when the model has no template, or none for tools.
+   */
+  renderChat(messages: readonly TemplateMessage[], tools?: readonly JsonObject[]): string {
+    return this.chatTemplate.render(messages, tools ? { tools } : {})
+  }
+
+  /** Special tokens that calls of tools are written with. */
+  get toolMarkers(): readonly number[] {
+    const markers = this.chatTemplate.toolFormat?.markers ?? []
+    return markers.flatMap((marker) => this.tokenizer.specialIdOf(marker) ?? [])
+  }
+
+  /** Takes calls of the named functions out of an answer; null when the template shows no form of calls that is known. */
+  toolScanner(names: ReadonlySet<string>): ToolScanner | null {
+    const format = this.chatTemplate.toolFormat
+    return format && new ToolScanner(format, names)
   }
 }

@@ -69,6 +69,12 @@ export class Tokenizer {
     return this.#pipeline.tokenOf(id) !== null
   }
 
+  /** The id of a special token; null when there is none of that text. */
+  specialIdOf(content: string): number | null {
+    const id = this.#pipeline.idOf(content)
+    return id !== null && this.specialIds.has(id) ? id : null
+  }
+
   /** The text of one token in the middle of a text, special tokens shown, incomplete characters as U+FFFD. */
   tokenText(id: number): string {
     // Some decoders drop the first space of a text: the token is seen after itself.

@@ -3,13 +3,17 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { fakeApp } from '../support/fake-app.ts'
 import type { FakeApp } from '../support/fake-app.ts'
-import { bytesOf } from '../support/fake-text.ts'
+import { bytesOf, textOf } from '../support/fake-text.ts'
 
 let fake: FakeApp
 let client: OpenAI
 
 beforeAll(async () => {
-  fake = await fakeApp({ tenants: [{ name: 'acme', keys: ['secret'] }], maxRequestsPerTenant: 4 })
+  fake = await fakeApp({
+    tenants: [{ name: 'acme', keys: ['secret'] }],
+    maxRequestsPerTenant: 4,
+    settings: { maxContext: 1000 },
+  })
   await fake.app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = fake.app.server.address() as AddressInfo
   client = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'secret', maxRetries: 0 })
@@ -19,6 +23,17 @@ beforeEach(() => {
   fake.engine.script = () => bytesOf('Hi you')
   fake.engine.requests.length = 0
 })
+
+const TOOL = {
+  type: 'function' as const,
+  function: {
+    name: 'weather',
+    description: 'Now',
+    parameters: { type: 'object', properties: { city: { type: 'string' } } },
+  },
+}
+const CALLS =
+  'Let me see.\n<tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>\n<tool_call>{"name": "weather", "arguments": {}}</tool_call>'
 
 describe('the openai package as a client', () => {
   it('chats', async () => {
@@ -61,6 +76,63 @@ describe('the openai package as a client', () => {
     expect(chunks.slice(0, -1).every(({ usage }) => usage === null)).toBe(true)
   })
 
+  it('offers tools and gets calls', async () => {
+    fake.engine.script = () => bytesOf(CALLS)
+    const messages = [{ role: 'user' as const, content: 'hi' }]
+    const answer = await client.chat.completions.create({
+      model: 'fake-base',
+      messages,
+      tools: [TOOL],
+      tool_choice: 'auto',
+    })
+    const [choice] = answer.choices
+    expect(choice).toMatchObject({ finish_reason: 'tool_calls', message: { content: 'Let me see.' } })
+    const calls = choice?.message.tool_calls ?? []
+    expect(calls.map((call) => call.type === 'function' && call.function)).toEqual([
+      { name: 'weather', arguments: '{"city": "Oslo"}' },
+      { name: 'weather', arguments: '{}' },
+    ])
+    expect(new Set(calls.map(({ id }) => id)).size).toBe(2)
+    const [prompt] = fake.engine.requests
+    expect(textOf(prompt!.tokens)).toContain('"name":"weather"')
+
+    const results = calls.map(({ id }) => ({ role: 'tool' as const, tool_call_id: id, content: '5 °C' }))
+    fake.engine.script = () => bytesOf('Cold')
+    const history = [...messages, choice!.message, ...results]
+    const after = await client.chat.completions.create({ model: 'fake-base', messages: history, tools: [TOOL] })
+    expect(after.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'Cold' } })
+    expect(after.choices[0]?.message.tool_calls).toBeUndefined()
+    const told = textOf(fake.engine.requests[1]!.tokens)
+    expect(told).toContain('"arguments":{"city":"Oslo"}')
+    expect(told).toContain('tool: 5 °C')
+  })
+
+  it('streams calls, joined by its own helper', async () => {
+    fake.engine.script = () => bytesOf(CALLS)
+    const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }], tools: [TOOL] }
+    const stream = client.chat.completions.stream(body)
+    const seen: string[] = []
+    for await (const chunk of stream) seen.push(chunk.choices[0]?.delta.content ?? '')
+    expect(seen.join('')).toBe('Let me see.')
+    const final = await stream.finalChatCompletion()
+    expect(final.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: 'Let me see.' } })
+    expect(
+      final.choices[0]?.message.tool_calls?.map((call) => call.type === 'function' && call.function.arguments),
+    ).toEqual(['{"city": "Oslo"}', '{}'])
+  })
+
+  it('leaves calls as text where no tools are offered, or it is cut off', async () => {
+    fake.engine.script = () => bytesOf(CALLS)
+    const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }] }
+    const plain = await client.chat.completions.create(body)
+    expect(plain.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALLS } })
+    const none = await client.chat.completions.create({ ...body, tools: [TOOL], tool_choice: 'none' })
+    expect(none.choices[0]?.message.content).toBe(CALLS)
+    expect(textOf(fake.engine.requests[1]!.tokens)).not.toContain('weather')
+    const cut = await client.chat.completions.create({ ...body, tools: [TOOL], max_tokens: 30 })
+    expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: CALLS.slice(0, 30) } })
+  })
+
   it('completes text and token ids', async () => {
     const answer = await client.completions.create({ model: 'fake-base', prompt: ['a', 'b'], n: 2, max_tokens: 2 })
     expect(answer.choices.map(({ index, text }) => [index, text])).toEqual([0, 1, 2, 3].map((index) => [index, 'Hi']))
@@ -90,11 +162,11 @@ describe('the openai package as a client', () => {
       code: 'model_not_found',
       param: 'model',
     })
-    const withTools = { ...chat, tools: [{ type: 'function' as const, function: { name: 'f' } }] }
-    await expect(client.chat.completions.create(withTools)).rejects.toMatchObject({
+    const forced = { ...chat, tools: [TOOL], tool_choice: 'required' as const }
+    await expect(client.chat.completions.create(forced)).rejects.toMatchObject({
       status: 400,
-      param: 'tools',
-      message: expect.stringContaining('tool calling is not supported') as string,
+      param: 'tool_choice',
+      message: expect.stringContaining('"auto", "none"') as string,
     })
     const json = { ...chat, response_format: { type: 'json_object' as const } }
     await expect(client.chat.completions.create(json)).rejects.toBeInstanceOf(OpenAI.BadRequestError)

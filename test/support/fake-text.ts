@@ -1,5 +1,7 @@
 import { TroupeError } from '../../src/core/errors.ts'
 import { StopStrings } from '../../src/text/stop-strings.ts'
+import { toolFormatOf } from '../../src/text/tool-calls/tool-format.ts'
+import { ToolScanner } from '../../src/text/tool-calls/tool-scanner.ts'
 import type { ChatMessage, TextPort, TokenText } from '../../src/server/deps.ts'
 
 /** Tokens 0–255 are the bytes of UTF-8. */
@@ -41,6 +43,14 @@ export const fakeText: TextPort = {
   tokenBytes: (token) => (token < 256 ? Uint8Array.of(token) : new Uint8Array(0)),
   detokenizer: () => new ByteText(),
   stopStrings: (stops) => new StopStrings(stops),
-  renderChat: (messages: readonly ChatMessage[]) =>
-    `${messages.map(({ role, content }) => `${role}: ${content}\n`).join('')}assistant: `,
+  renderChat: (messages: readonly ChatMessage[], tools = []) =>
+    [
+      ...tools.map((tool) => `tool ${JSON.stringify(tool)}\n`),
+      ...messages.map(
+        ({ role, content, tool_calls: calls }) => `${role}: ${content}${calls ? JSON.stringify(calls) : ''}\n`,
+      ),
+      'assistant: ',
+    ].join(''),
+  toolMarkers: [],
+  toolScanner: (names) => new ToolScanner(toolFormatOf('<tool_call>')!, names),
 }

@@ -1,15 +1,18 @@
-import type { TextPort } from '../deps.ts'
+import type { CallScanner, TextPort } from '../deps.ts'
 import type { GenerationPlan } from '../generation/plan.ts'
 import type { TextToken } from '../generation/sequence.ts'
 import type { AnswerFormat } from '../respond.ts'
 import type { ChatAnswerBody, ChatLogprobsBody } from '../schemas/chat.ts'
 import { finiteLogprob } from './logprob.ts'
+import { StreamedChoice, finishReason, scanAll, wireCall } from './tool-call-deltas.ts'
 
 /** What the client asked to see besides the answer. */
 export interface ChatShape {
   readonly model: string
   readonly tokenIds: boolean
   readonly includeUsage: boolean
+  /** A scanner for one answer; null where calls of tools are no matter, or stay text. */
+  readonly scanner: () => CallScanner | null
 }
 
 /** OpenAI's chat completions. */
@@ -19,7 +22,7 @@ export function chatFormat(plan: GenerationPlan, shape: ChatShape, text: TextPor
   const part = { ...head, object: 'chat.completion.chunk' as const }
   const usage = shape.includeUsage ? { usage: null } : {}
   const promptIds = [...(plan.prompts[0]?.tokens ?? [])]
-  const begun = new Set<number>()
+  const streams = new Map<number, StreamedChoice>()
 
   const logprobs = (tokens: readonly TextToken[]): ChatLogprobsBody | null =>
     plan.logprobs === null ? null : { content: tokens.flatMap((token) => tokenLogprob(token, text)), refusal: null }
@@ -29,39 +32,47 @@ export function chatFormat(plan: GenerationPlan, shape: ChatShape, text: TextPor
   return {
     answer: (outcome) => ({
       ...whole,
-      choices: outcome.choices.map((choice) => ({
-        index: choice.index,
-        message: { role: 'assistant' as const, content: choice.text, refusal: null },
-        logprobs: logprobs(choice.tokens),
-        finish_reason: choice.reason,
-        ...ids(choice.tokens),
-        ...promptOnce,
-      })),
+      choices: outcome.choices.map((choice) => {
+        const { text: content, calls } = scanAll(shape.scanner(), choice.text)
+        return {
+          index: choice.index,
+          message: {
+            role: 'assistant' as const,
+            content: content === '' && calls.length > 0 ? null : content,
+            refusal: null,
+            ...(calls.length > 0 ? { tool_calls: calls.map(wireCall) } : {}),
+          },
+          logprobs: logprobs(choice.tokens),
+          finish_reason: finishReason(choice.reason, calls.length),
+          ...ids(choice.tokens),
+          ...promptOnce,
+        }
+      }),
       usage: outcome.usage,
       provenance: outcome.provenance,
     }),
     chunks: (event) => {
       if (event.type === 'prompt') return []
       const { index } = event
-      const first = !begun.has(index)
-      begun.add(index)
-      const role = first ? { role: 'assistant' } : {}
+      const stream = streams.get(index) ?? new StreamedChoice(shape.scanner())
+      streams.set(index, stream)
+      const chunk = (delta: object, more: object = {}) => ({
+        ...part,
+        choices: [{ index, delta, logprobs: null, finish_reason: null, ...more }],
+        ...usage,
+      })
+      const once = stream.begun ? {} : promptOnce
       if (event.type === 'text') {
-        const choice = {
-          index,
-          delta: { ...role, content: event.text },
-          logprobs: logprobs(event.tokens),
-          finish_reason: null,
-          ...ids(event.tokens),
-          ...(first ? promptOnce : {}),
-        }
-        return [{ ...part, choices: [choice], ...usage }]
+        // Tokens are reported when they come, also while their text is held back.
+        const reports = plan.logprobs !== null || shape.tokenIds
+        const more = { logprobs: logprobs(event.tokens), ...ids(event.tokens), ...once }
+        return stream.deltas(event.text, reports).map((delta, i) => chunk(delta, i === 0 ? more : {}))
       }
-      const choice = { index, delta: role, logprobs: null, finish_reason: event.reason }
-      const last = { ...part, choices: [choice], ...usage }
-      if (!event.end) return [last]
-      if (!shape.includeUsage) return [{ ...last, provenance: event.end.provenance }]
-      return [last, { ...part, choices: [], ...event.end }]
+      const rest = stream.end().map((delta, i) => chunk(delta, i === 0 ? once : {}))
+      const last = chunk(stream.begin(), { finish_reason: finishReason(event.reason, stream.calls) })
+      if (!event.end) return [...rest, last]
+      if (!shape.includeUsage) return [...rest, { ...last, provenance: event.end.provenance }]
+      return [...rest, last, { ...part, choices: [], ...event.end }]
     },
   }
 }

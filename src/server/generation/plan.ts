@@ -23,6 +23,8 @@ export interface GenerationPlan {
   /** Sequence `i` of the request runs with `sampling.seed + i`. */
   readonly sampling: Sampling
   readonly stop: readonly string[]
+  /** Special tokens that are shown in the answer. */
+  readonly shown: readonly number[]
   readonly stopTokens: readonly number[]
   /** Alternatives per token; null = no log-probabilities. */
   readonly logprobs: number | null

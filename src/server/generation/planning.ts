@@ -20,6 +20,8 @@ export interface PlanParts {
   readonly fallback: { readonly temperature: number; readonly maxTokens: number | null }
   readonly logprobs: number | null
   readonly promptLogprobs: boolean
+  /** Special tokens to show in the answer; default none. */
+  readonly shown?: readonly number[]
 }
 
 /** Completes a plan: task defaults, lengths, sampling, stops. Throws `prompt_too_long` or `invalid_request`. */
@@ -45,6 +47,7 @@ export function completePlan(deps: ServerDeps, request: FastifyRequest, parts: P
     n: body.n ?? 1,
     sampling: planSampling(body, defaults, fallback.temperature, deps.engine.info.vocab),
     stop: planStops(body, defaults),
+    shown: parts.shown ?? [],
     stopTokens: body.ignore_eos ? [] : deps.text.eosIds,
     logprobs: parts.logprobs,
     promptLogprobs: parts.promptLogprobs,

@@ -113,7 +113,7 @@ function sources(
       return async function* (signal: AbortSignal) {
         try {
           await pass.turn(index, signal)
-          const events = runSequence(deps.engine, deps.text, request, plan.stop, signal, tally.tokenCounter())
+          const events = runSequence(deps.engine, deps.text, request, plan, signal, tally.tokenCounter())
           for await (const event of events) yield { index, event }
         } finally {
           pass.done(index)

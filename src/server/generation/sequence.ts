@@ -17,6 +17,12 @@ export type SequenceEvent =
   | { readonly type: 'text'; readonly text: string; readonly tokens: readonly TextToken[] }
   | { readonly type: 'finish'; readonly reason: 'stop' | 'length' }
 
+/** What an answer's tokens mean: texts that end it, and special tokens that are a part of it. */
+export interface AnswerReading {
+  readonly stop: readonly string[]
+  readonly shown: readonly number[]
+}
+
 /** The result of an ended sequence's last words. */
 type Ended = Extract<FinishReason, 'stop' | 'length'>
 
@@ -28,12 +34,12 @@ export async function* runSequence(
   engine: GenerationEngine,
   text: TextPort,
   request: GenerationRequest,
-  stop: readonly string[],
+  reading: AnswerReading,
   signal: AbortSignal,
   onToken: () => void,
 ): AsyncGenerator<SequenceEvent, void, void> {
-  const detokenizer = text.detokenizer()
-  const stops = text.stopStrings(stop)
+  const detokenizer = text.detokenizer(reading.shown)
+  const stops = text.stopStrings(reading.stop)
   let pending: TextToken[] = []
   let decoded = 0
   let sent = 0

@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { FinishReasonSchema, ProvenanceSchema, UsageSchema } from './answer.ts'
+import { ProvenanceSchema, UsageSchema } from './answer.ts'
 import { Maybe, Strict } from './common.ts'
 import { OpenAiFields } from './completions.ts'
-import { ChatMessages } from './messages.ts'
+import { ChatMessages, ToolCallSchema, ToolSchema } from './messages.ts'
 import { SamplingFields } from './sampling.ts'
 
 const MaxTokens = Type.Integer({ minimum: 1, description: 'Default: the task’s, else what fits into the context.' })
@@ -16,6 +16,10 @@ export const ChatBody = Strict(
     max_completion_tokens: Maybe(MaxTokens),
     logprobs: Maybe(Type.Boolean()),
     top_logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Only with `logprobs: true`.' })),
+    tools: Maybe(Type.Array(ToolSchema, { minItems: 1, maxItems: 128, description: 'Functions the model may call.' })),
+    tool_choice: Maybe(
+      Type.Enum(['auto', 'none'], { description: '`auto`: the model decides, the default; `none`: without `tools`.' }),
+    ),
     response_format: Maybe(Strict({ type: Type.Literal('text') })),
     ...SamplingFields,
   },
@@ -31,6 +35,10 @@ const ChatLogprobs = Strict({
 })
 export type ChatLogprobsBody = Static<typeof ChatLogprobs>
 
+const ChatFinishReason = Type.Enum(['stop', 'length', 'tool_calls'], {
+  description: 'As elsewhere; `tool_calls`: it ended with calls of tools.',
+})
+
 export const ChatAnswer = Strict(
   {
     id: Type.String(),
@@ -40,9 +48,14 @@ export const ChatAnswer = Strict(
     choices: Type.Array(
       Strict({
         index: Type.Integer(),
-        message: Strict({ role: Type.Literal('assistant'), content: Type.String(), refusal: Type.Null() }),
+        message: Strict({
+          role: Type.Literal('assistant'),
+          content: Type.Union([Type.String(), Type.Null()], { description: 'Null where there are only calls.' }),
+          refusal: Type.Null(),
+          tool_calls: Type.Optional(Type.Array(ToolCallSchema)),
+        }),
         logprobs: Type.Union([ChatLogprobs, Type.Null()]),
-        finish_reason: FinishReasonSchema,
+        finish_reason: ChatFinishReason,
         token_ids: Type.Optional(Type.Array(Type.Integer())),
         prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
       }),

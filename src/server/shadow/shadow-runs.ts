@@ -102,7 +102,7 @@ export class ShadowRuns {
         background: true,
       }
       const recorder = new AnswerRecorder()
-      for await (const event of runSequence(engine, text, request, plan.stop, signal, () => undefined)) {
+      for await (const event of runSequence(engine, text, request, plan, signal, () => undefined)) {
         if (event.type === 'text') recorder.add(event)
       }
       return recorder.answer
