@@ -47,6 +47,8 @@ export interface ModelInfo {
   readonly residual: readonly ResidualKind[]
   /** Edges a module can act on: not where the family scales the embedding, scales or caps the logits. */
   readonly edges: readonly EdgeKind[]
+  /** Whether some layers attend to the latest tokens only. */
+  readonly windowed: boolean
   /** The linear modules of a layer under the names that PEFT knows. */
   readonly modules: readonly LinearModule[]
   /** Module paths begin with this; it is missing in adapters that were saved from the model without its head. */

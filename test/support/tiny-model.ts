@@ -29,6 +29,7 @@ export function tinyInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
     modules: llamaModules({ hidden: 8, heads: 2, kvHeads: 1, headDim: 4, mlp: 16 }),
     basePrefix: 'model.',
     edges: EDGE_KINDS,
+    windowed: false,
     otherModules: [
       { path: 'model.embed_tokens', kind: 'embed_tokens' },
       { path: 'lm_head', kind: 'lm_head' },

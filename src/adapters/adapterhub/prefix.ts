@@ -73,12 +73,19 @@ export function parsePrefix(outer: OuterConfig, file: SafetensorsFile): ParsedAd
     virtualTokens: count,
     plan: (info) => {
       checkOuter(outer, info)
+      if (info.windowed) throw windowed(info)
       checkShapes(info)
       checkCopies(copies, file)
       const read = phi === null ? () => readFinite(file, first.control_trans!) : () => evaluate(first, phi, file)
       return { branches: [], gains: [], virtualTokens: planKeysValues(read, count, info, false) }
     },
   }
+}
+
+/** A layer with a window would lose sight of the prefix, which the library keeps in sight. */
+function windowed({ name }: ModelInfo): TroupeError {
+  const text = `adapter_config.json: "architecture" is "prefix_tuning", but layers of the base model ${name} attend to the latest tokens only; train the prefix with PEFT`
+  return new TroupeError('unsupported_adapter', text, { param: 'architecture' })
 }
 
 type Copy = Readonly<Partial<Record<Part, string>>>

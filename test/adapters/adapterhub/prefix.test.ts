@@ -3,6 +3,7 @@ import { affine, difference, matrixOf } from '../../support/linear-reference.ts'
 import type { AdapterFixture } from '../../support/tiny-adapters.ts'
 import { expectRefused, readFixture, tinyBottleneck } from '../../support/tiny-adapters.ts'
 import { noise } from '../../support/tiny-checkpoint.ts'
+import { tinyInfo } from '../../support/tiny-model.ts'
 
 const COUNT = 3
 const BOTTLENECK = 5
@@ -124,6 +125,7 @@ describe('a prefix of AdapterHub', () => {
     const wide = prefix()
     for (const place of PLACES) wide.tensors[nameOf(place, 'control_trans.2.bias')] = { shape: [WIDTH + 4] }
     await expectRefused(wide, 'base_mismatch', 'control_trans.2.bias')
+    await expectRefused(prefix(), 'unsupported_adapter', '"architecture"', tinyInfo({ windowed: true }))
     await expectRefused(prefix({ prefix_length: 4 }), 'invalid_adapter', 'wte.weight')
     await expectRefused(prefix({ flat: true, prefix_length: 4 }), 'base_mismatch', 'control_trans')
   })
