@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Client } from '../test/support/client.ts'
 import { startServerProcess } from '../test/support/server-process.ts'
 import type { ServerProcess } from '../test/support/server-process.ts'
+import { LlamaPeer } from './peers/llama-peer.ts'
 import type { AdapterKind } from './synthetic/adapters.ts'
 import { adapterName, writeAdapter } from './synthetic/adapters.ts'
 import { writeModel } from './synthetic/model.ts'
@@ -30,6 +31,7 @@ export class BenchContext {
   readonly #folder: string
   readonly #processes: ServerProcess[] = []
   #shared: Promise<ServerProcess> | null = null
+  #peer: Promise<LlamaPeer> | null = null
 
   constructor(options: BenchOptions) {
     this.options = options
@@ -59,6 +61,15 @@ export class BenchContext {
     return this.#shared
   }
 
+  /** node-llama-cpp with the same model and the rank-16 adapters. Rejects with the reason where it cannot be had. */
+  async llama(): Promise<LlamaPeer> {
+    const adapter = (index: number): string => this.adapter('rank-16', index)
+    const folders = { model: this.model(), adapter, python: join(this.options.dir, 'python'), gguf: this.path('gguf') }
+    const sizes = { kind: 'rank-16', adapters: ROWS, threads: THREADS, contextSize: 1024 } as const
+    this.#peer ??= LlamaPeer.open(folders, sizes)
+    return this.#peer
+  }
+
   /** Starts another server on the synthetic model; it ends with the benchmark at the latest. */
   async start(store: string, flags: readonly string[]): Promise<ServerProcess> {
     const fixed = ['--precision', 'int4', '--threads', `${THREADS}`, '--max-batch', `${ROWS}`, '--max-context', '1024']
@@ -82,6 +93,8 @@ export class BenchContext {
 
   async close(): Promise<void> {
     await Promise.all(this.#processes.map((server) => server.kill()))
+    const peer = await this.#peer?.catch(() => null)
+    await peer?.close()
     rmSync(this.path('scratch'), { recursive: true, force: true })
   }
 }

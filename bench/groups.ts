@@ -3,8 +3,9 @@ import type { Row } from './report.ts'
 
 /** Rows that are measured together because they alternate with each other. */
 export interface Group {
-  /** Names that `--rows` takes; the first one is the whole group's. */
+  /** Stands for all of them in `--rows`. */
   readonly name: string
+  /** Names that `--rows` takes. */
   readonly rows: readonly string[]
   /** Measures those of its rows. */
   readonly run: (context: BenchContext, rows: ReadonlySet<string>, progress: Progress) => Promise<Row[]>
@@ -22,4 +23,9 @@ export function promise(name: string, value: number, unit: string, target: { lea
 /** A figure without a target. */
 export function figure(name: string, value: number, unit: string): Row {
   return { name, value, unit, target: null, met: null }
+}
+
+/** A row that has a target but no value. */
+export function unmeasured(name: string, unit: string, target: string | null, note: string): Row {
+  return { name, value: null, unit, target, met: null, note }
 }

@@ -5,8 +5,9 @@ import type { Group } from './groups.ts'
 import type { Row } from './report.ts'
 import { report } from './report.ts'
 import { DECODE } from './rows/decode.ts'
+import { PEERS } from './rows/peers.ts'
 
-const GROUPS: readonly Group[] = [DECODE]
+const GROUPS: readonly Group[] = [PEERS, DECODE]
 const REPOSITORY = join(import.meta.dirname, '..')
 
 const { values: options } = parseArgs({

@@ -1,4 +1,4 @@
-import type { StreamedCompletion, Target } from '../../src/bench/completion-stream.ts'
+import type { Target } from '../../src/bench/completion-stream.ts'
 import { streamCompletion } from '../../src/bench/completion-stream.ts'
 import { freshPrompt } from './prompts.ts'
 
@@ -19,7 +19,10 @@ export async function runBatch(
   { promptTokens, newTokens }: { readonly promptTokens: number; readonly newTokens: number },
 ): Promise<BatchFigures> {
   const bodies = models.map((model) => completionBody(model, freshPrompt(promptTokens), newTokens))
-  return batchFigures(await Promise.all(bodies.map((body) => streamCompletion(target, body))), newTokens)
+  const rows = await Promise.all(bodies.map((body) => streamCompletion(target, body)))
+  const counted = rows.find(({ completionTokens }) => completionTokens !== newTokens)
+  if (counted) throw new Error(`asked for ${newTokens} tokens, the server counts ${counted.completionTokens}`)
+  return batchFigures(rows, newTokens)
 }
 
 /** A greedy completion of exactly this many tokens. */
@@ -27,11 +30,17 @@ export function completionBody(model: string, prompt: readonly number[], newToke
   return { model, prompt, max_tokens: newTokens, temperature: 0, ignore_eos: true, return_token_ids: true }
 }
 
-function batchFigures(rows: readonly StreamedCompletion[], newTokens: number): BatchFigures {
-  for (const { arrivals, completionTokens } of rows) {
-    if (arrivals.length === newTokens && completionTokens === newTokens) continue
-    throw new Error(`asked for ${newTokens} tokens, ${arrivals.length} came and ${completionTokens} were counted`)
-  }
+/** One request as its client saw it, in milliseconds. */
+export interface RowTimes {
+  readonly startedAt: number
+  /** Of each token. */
+  readonly arrivals: readonly number[]
+}
+
+/** @throws Error when a row has another number of tokens */
+export function batchFigures(rows: readonly RowTimes[], newTokens: number): BatchFigures {
+  const short = rows.find(({ arrivals }) => arrivals.length !== newTokens)
+  if (short) throw new Error(`asked for ${newTokens} tokens, ${short.arrivals.length} came`)
   const startedAt = Math.min(...rows.map((row) => row.startedAt))
   const firsts = rows.map(({ arrivals }) => arrivals[0]!)
   const lasts = rows.map(({ arrivals }) => arrivals.at(-1)!)
