@@ -13,8 +13,8 @@ import { runPressure } from '../test/chaos/scenarios/pressure.ts'
 import { runRaces } from '../test/chaos/scenarios/races.ts'
 import type { Findings, Scale } from '../test/chaos/scenarios/scale.ts'
 import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
-import type { Row } from './report.ts'
-import { report } from './report.ts'
+import type { Row } from '../src/bench/report.ts'
+import { report } from '../src/bench/report.ts'
 
 /** A scenario of `test/chaos` at full size, and which of its figures are promises. */
 interface Scenario {

@@ -1,5 +1,5 @@
 import type { BenchContext } from './context.ts'
-import type { Row } from './report.ts'
+import type { Row } from '../src/bench/report.ts'
 
 /** Rows that are measured together because they alternate with each other. */
 export interface Group {

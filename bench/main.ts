@@ -1,13 +1,20 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { BenchContext } from './context.ts'
+import { writeDocument } from './document.ts'
 import type { Group } from './groups.ts'
-import type { Row } from './report.ts'
-import { report } from './report.ts'
+import type { Row } from '../src/bench/report.ts'
+import { report } from '../src/bench/report.ts'
+import { BANDWIDTH } from './rows/bandwidth.ts'
+import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
+import { OVERHEAD } from './rows/overhead.ts'
 import { PEERS } from './rows/peers.ts'
+import { PREFIX } from './rows/prefix.ts'
+import { SPECULATION } from './rows/speculation.ts'
+import { STORE } from './rows/store.ts'
 
-const GROUPS: readonly Group[] = [PEERS, DECODE]
+const GROUPS: readonly Group[] = [PEERS, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
 const REPOSITORY = join(import.meta.dirname, '..')
 
 const { values: options } = parseArgs({
@@ -50,7 +57,7 @@ function showProgress(group: string): (done: number, total: number, what: string
 
 const { quick } = options
 const groups = chosenRows(options.rows)
-const rounds = count('rounds', options.rounds, quick ? 3 : 5)
+const rounds = count('rounds', options.rounds, quick ? 2 : 5)
 const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
 const context = new BenchContext({ dir: resolve(options.dir), rounds, quick, ...sizes })
 const rows: Row[] = []
@@ -59,4 +66,7 @@ try {
 } finally {
   await context.close()
 }
-report(['npm run bench --', ...process.argv.slice(2)].join(' '), rows, options.json)
+const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' ')
+report(command, rows, options.json)
+// Parts and quick runs are for working on it; the document shows whole ones.
+if (options.rows === undefined && !quick) writeDocument(join(REPOSITORY, 'docs/benchmarks.md'), command, rows)

@@ -9,8 +9,8 @@ import type { AdapterHost } from '../src/engine/engine.ts'
 import { Registry } from '../src/registry/registry.ts'
 import { renderVersion } from '../src/registry/store/documents.ts'
 import type { VersionDocument } from '../src/registry/store/port.ts'
-import type { Row } from './report.ts'
-import { report } from './report.ts'
+import type { Row } from '../src/bench/report.ts'
+import { report } from '../src/bench/report.ts'
 
 const RESOLVES = 100_000
 const OWNERS = 100

@@ -4,7 +4,7 @@ import type { Group } from '../groups.ts'
 import { figure, promise } from '../groups.ts'
 import { alternate, median } from '../measure/alternate.ts'
 import { runBatch } from '../measure/batch.ts'
-import type { Row } from '../report.ts'
+import type { Row } from '../../src/bench/report.ts'
 import type { AdapterKind } from '../synthetic/adapters.ts'
 
 /** A batch by the models its requests name: so many adapters of a family, or the base, in so many rows. */

@@ -7,7 +7,7 @@ import type { BatchFigures } from '../measure/batch.ts'
 import { batchFigures, runBatch } from '../measure/batch.ts'
 import { freshPrompt } from '../measure/prompts.ts'
 import type { Setup } from '../peers/messages.ts'
-import type { Row } from '../report.ts'
+import type { Row } from '../../src/bench/report.ts'
 
 const PREFILL_TOKENS = 512
 

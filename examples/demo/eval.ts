@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import type { Row } from '../../bench/report.ts'
-import { report } from '../../bench/report.ts'
+import type { Row } from '../../src/bench/report.ts'
+import { report } from '../../src/bench/report.ts'
 import { startServer } from '../../src/server/start.ts'
 
 /**

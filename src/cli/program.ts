@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { packagePath } from '../config/defaults.ts'
+import type { BenchFlags } from './bench.ts'
 import type { ImportOptions } from './import.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
 
@@ -34,6 +35,8 @@ export function buildProgram(): Command {
 
   addAdapterCommands(program.command('adapters').description('look at adapters and store them'))
 
+  addBenchCommand(program)
+
   addSettingFlags(program.command('doctor').description('check machine, store and model folder'), [
     'model',
     'store',
@@ -42,6 +45,28 @@ export function buildProgram(): Command {
     if (!(await doctor(settingsFromFlags(flags)))) process.exitCode = 1
   })
   return program
+}
+
+function addBenchCommand(program: Command): void {
+  program
+    .command('bench')
+    .description('send a load to a running server and measure what its clients see')
+    .requiredOption('--url <url>', 'the server’s address')
+    .option('--models <names>', 'what to ask for, most popular first: names with commas, * for any (default: the base)')
+    .option('--zipf <exponent>', 'popularity falls with this power of the place in the list; 0 = all alike', '0')
+    .option('--requests <n>', 'requests in all', '100')
+    .option('--concurrency <n>', 'requests open at once', '8')
+    .option('--prompt-tokens <n|n-m>', 'length of the prompts', '128')
+    .option('--max-tokens <n|n-m>', 'length of the answers', '64')
+    .option('--first-token-ms <ms>', 'for the goodput: longest time to the first token')
+    .option('--inter-token-ms <ms>', 'for the goodput: longest mean time between two tokens of a request')
+    .option('--seed <n>', 'the same seed draws the same load', '1')
+    .addOption(new Option('--key <key>', 'API key').env('TROUPE_KEY'))
+    .option('--json <file>', 'also write the figures to this file')
+    .action(async (flags: BenchFlags) => {
+      const { bench } = await import('./bench.ts')
+      await bench(flags, `troupe bench --url ${flags.url}`)
+    })
 }
 
 function addAdapterCommands(adapters: Command): void {

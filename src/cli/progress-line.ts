@@ -17,11 +17,19 @@ export class ProgressLine {
   readonly #target: ProgressTarget
   readonly #title: string
   readonly #now: () => number
+  readonly #amount: (total: number) => string
   readonly #startedAt: number
   #drawnAt: number
   #drawn = false
 
-  constructor(title: string, target: ProgressTarget = process.stderr, now: () => number = () => performance.now()) {
+  /** @param amount how a total is written: of bytes, unless it is given */
+  constructor(
+    title: string,
+    target: ProgressTarget = process.stderr,
+    now: () => number = () => performance.now(),
+    amount: (total: number) => string = formatByteSize,
+  ) {
+    this.#amount = amount
     this.#title = title
     this.#target = target
     this.#now = now
@@ -34,7 +42,8 @@ export class ProgressLine {
     const isLast = done >= total
     if (!isLast && now - this.#drawnAt < (this.#target.isTTY ? REDRAW_MS : LINE_MS)) return
     this.#drawnAt = now
-    const text = renderProgress(this.#title, { done, total, what, elapsedMs: now - this.#startedAt })
+    const elapsedMs = now - this.#startedAt
+    const text = renderProgress(this.#title, { done, total, what, elapsedMs }, this.#amount)
     if (this.#target.isTTY) this.#target.write(`\r\u001b[2K${text.slice(0, (this.#target.columns ?? 80) - 1)}`)
     else this.#target.write(`${text}\n`)
     this.#drawn = true
@@ -51,12 +60,13 @@ export class ProgressLine {
 export function renderProgress(
   title: string,
   { done, total, what, elapsedMs }: { done: number; total: number; what: string; elapsedMs: number },
+  amount: (total: number) => string = formatByteSize,
 ): string {
   const share = total > 0 ? Math.min(1, done / total) : 1
   const filled = Math.round(share * BAR_WIDTH)
   const bar = '#'.repeat(filled) + '-'.repeat(BAR_WIDTH - filled)
   const percent = `${Math.floor(share * 100)}`.padStart(3)
-  return `${title} [${bar}] ${percent} % of ${formatByteSize(total)}, ${remaining(share, elapsedMs)}, ${what}`
+  return `${title} [${bar}] ${percent} % of ${amount(total)}, ${remaining(share, elapsedMs)}, ${what}`
 }
 
 function remaining(share: number, elapsedMs: number): string {

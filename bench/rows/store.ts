@@ -1,0 +1,108 @@
+import type { Target } from '../../src/bench/completion-stream.ts'
+import { streamCompletion } from '../../src/bench/completion-stream.ts'
+import { inspectAdapter } from '../../src/adapters/read.ts'
+import { Client } from '../../test/support/client.ts'
+import type { ServerProcess } from '../../test/support/server-process.ts'
+import type { BenchContext } from '../context.ts'
+import { BASE, ROWS } from '../context.ts'
+import type { Group, Progress } from '../groups.ts'
+import { figure, promise } from '../groups.ts'
+import { alternate, median } from '../measure/alternate.ts'
+import { completionBody, runBatch } from '../measure/batch.ts'
+import { freshPrompt } from '../measure/prompts.ts'
+import type { Row } from '../../src/bench/report.ts'
+import { Noise } from '../synthetic/noise.ts'
+import { registeredName, writeRegistered } from '../synthetic/registered.ts'
+import { ZipfRanks } from '../../src/bench/zipf.ts'
+
+const MANY = 10_000
+const FEW = 10
+const POPULAR = 1_000
+const EXPONENT = 1.1
+/** Adapters with room in memory; as many as rows have room in the bank. */
+const IN_MEMORY = 32
+
+/** Whether many registered adapters cost those that are used. */
+export const STORE: Group = {
+  name: 'store',
+  rows: ['zipf', 'store-size'],
+  run: async (context, rows, progress) => [
+    ...(rows.has('zipf') ? await zipf(context, progress) : []),
+    ...(rows.has('store-size') ? await storeSize(context, progress) : []),
+  ],
+}
+
+/** 1,000 registered adapters of unequal popularity in a server with room for few of them, beside one in which all that is asked for is hot. */
+async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
+  const requests = ROWS * (context.options.quick ? 3 : 8)
+  const { bytes } = inspectAdapter(context.adapter('rank-16', 0)).description
+  const roomFor = (adapters: number): string => `${Math.ceil((adapters + 0.5) * bytes)}`
+  const store = await registeredStore(context, POPULAR)
+  const tight = await context.start(store, ['--memory-bytes', roomFor(IN_MEMORY), '--bank-bytes', roomFor(ROWS)])
+  const roomy = await context.server()
+  const hot = await context.adapters(roomy, 'rank-16', ROWS)
+
+  const noise = new Noise(11)
+  const ranks = new ZipfRanks(POPULAR, EXPONENT, () => noise.below(2 ** 30) / 2 ** 30)
+  const draw = (): number[] => Array.from({ length: requests }, () => ranks.draw())
+  const runs = new Map([
+    ['all hot', () => requestsPerSecond(context, roomy, draw(), (rank) => hot[rank % ROWS]!)],
+    ['Zipf', () => requestsPerSecond(context, tight, draw(), registeredName)],
+  ])
+  const samples = await alternate(runs, context.options, progress)
+  await tight.kill()
+  const speed = (name: string): number => median(samples.get(name)!)
+  const name = `${POPULAR} adapters, Zipf ${EXPONENT}, room for ${IN_MEMORY} in memory and ${ROWS} in the bank / all hot`
+  return [
+    promise(name, speed('Zipf') / speed('all hot'), '×', { least: 0.8 }),
+    figure(`${POPULAR} adapters, Zipf ${EXPONENT}`, speed('Zipf'), 'tokens/s'),
+    figure('the same requests, all hot', speed('all hot'), 'tokens/s'),
+  ]
+}
+
+async function storeSize(context: BenchContext, progress: Progress): Promise<Row[]> {
+  const servers: ServerProcess[] = []
+  const runs = new Map<string, () => Promise<number>>()
+  for (const count of [FEW, MANY]) {
+    const server = await context.start(await registeredStore(context, count), ['--memory-bytes', '1GiB'])
+    servers.push(server)
+    const models = Array.from({ length: ROWS }, (_, row) => registeredName(row % FEW))
+    runs.set(`${count}`, async () => (await runBatch(server, models, context.options)).perSecond)
+  }
+  const samples = await alternate(runs, context.options, progress)
+  await Promise.all(servers.map((server) => server.kill()))
+  const speed = (count: number): number => median(samples.get(`${count}`)!)
+  return [
+    promise(`${MANY} adapters in the store / ${FEW}`, speed(MANY) / speed(FEW), '×', { least: 0.98 }),
+    figure(`${FEW} adapters in the store`, speed(FEW), 'tokens/s'),
+    figure(`${MANY} adapters in the store`, speed(MANY), 'tokens/s'),
+  ]
+}
+
+async function registeredStore(context: BenchContext, count: number): Promise<string> {
+  const { body } = await new Client((await context.server()).url).get<{ troupe: { fingerprint: string } }>(
+    `/v1/models/${BASE}`,
+  )
+  const templates = Array.from({ length: FEW }, (_, index) => context.adapter('rank-16', index))
+  const base = { name: BASE, fingerprint: body.troupe.fingerprint }
+  return writeRegistered(context.path(`registered-${count}`), templates, count, base)
+}
+
+/** Sends the requests from as many clients as there are rows. @returns tokens per second */
+async function requestsPerSecond(
+  { options }: BenchContext,
+  server: Target,
+  ranks: readonly number[],
+  nameOf: (rank: number) => string,
+): Promise<number> {
+  const from = performance.now()
+  let next = 0
+  const client = async (): Promise<void> => {
+    while (next < ranks.length) {
+      const name = nameOf(ranks[next++]!)
+      await streamCompletion(server, completionBody(name, freshPrompt(options.promptTokens), options.newTokens))
+    }
+  }
+  await Promise.all(Array.from({ length: ROWS }, client))
+  return (ranks.length * options.newTokens * 1000) / (performance.now() - from)
+}
