@@ -1,12 +1,12 @@
 import type { StreamedCompletion, Target } from '../../src/bench/completion-stream.ts'
 import { streamCompletion } from '../../src/bench/completion-stream.ts'
-import { inspectAdapter } from '../../src/adapters/read.ts'
 import { BASE, ROWS } from '../context.ts'
 import type { Group } from '../groups.ts'
 import { figure, promise } from '../groups.ts'
 import { median } from '../measure/alternate.ts'
 import { completionBody } from '../measure/batch.ts'
 import { freshPrompt } from '../measure/prompts.ts'
+import { readStored } from '../synthetic/registered.ts'
 
 /** Adapters that have room in memory and in the bank. */
 const ROOM = 2.5
@@ -19,10 +19,11 @@ export const COLD: Group = {
   rows: ['cold'],
   run: async (context, _rows, progress) => {
     const { rounds, promptTokens, newTokens } = context.options
-    const { bytes } = inspectAdapter(context.adapter('rank-16', 0)).description
-    const budget = `${Math.ceil(ROOM * bytes)}`
-    const server = await context.start(context.path('store'), ['--memory-bytes', budget, '--bank-bytes', budget])
-    const names = await context.adapters(server, 'rank-16', ADAPTERS)
+    const names = await context.adapters(await context.server(), 'rank-16', ADAPTERS)
+    const { bytes, deviceBytes } = readStored(context.path('store'), names[0]!).document
+    const roomFor = (each: number): string => `${Math.ceil(ROOM * each)}`
+    const budgets = ['--memory-bytes', roomFor(bytes), '--bank-bytes', roomFor(deviceBytes)]
+    const server = await context.start(context.path('store'), budgets)
     const total = ADAPTERS * (rounds + 1)
     const probe = new ColdProbe(server, promptTokens)
 

@@ -1,10 +1,8 @@
 import type { Target } from '../../src/bench/completion-stream.ts'
 import { streamCompletion } from '../../src/bench/completion-stream.ts'
-import { inspectAdapter } from '../../src/adapters/read.ts'
-import { Client } from '../../test/support/client.ts'
 import type { ServerProcess } from '../../test/support/server-process.ts'
 import type { BenchContext } from '../context.ts'
-import { BASE, ROWS } from '../context.ts'
+import { ROWS } from '../context.ts'
 import type { Group, Progress } from '../groups.ts'
 import { figure, promise } from '../groups.ts'
 import { alternate, median } from '../measure/alternate.ts'
@@ -12,7 +10,7 @@ import { completionBody, runBatch } from '../measure/batch.ts'
 import { freshPrompt } from '../measure/prompts.ts'
 import type { Row } from '../../src/bench/report.ts'
 import { Noise } from '../synthetic/noise.ts'
-import { registeredName, writeRegistered } from '../synthetic/registered.ts'
+import { readStored, registeredName, writeRegistered } from '../synthetic/registered.ts'
 import { ZipfRanks } from '../../src/bench/zipf.ts'
 
 const MANY = 10_000
@@ -35,12 +33,13 @@ export const STORE: Group = {
 /** 1,000 registered adapters of unequal popularity in a server with room for few of them, beside one in which all that is asked for is hot. */
 async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
   const requests = ROWS * (context.options.quick ? 3 : 8)
-  const { bytes } = inspectAdapter(context.adapter('rank-16', 0)).description
-  const roomFor = (adapters: number): string => `${Math.ceil((adapters + 0.5) * bytes)}`
   const store = await registeredStore(context, POPULAR)
-  const tight = await context.start(store, ['--memory-bytes', roomFor(IN_MEMORY), '--bank-bytes', roomFor(ROWS)])
   const roomy = await context.server()
   const hot = await context.adapters(roomy, 'rank-16', ROWS)
+  const { bytes, deviceBytes } = readStored(context.path('store'), hot[0]!).document
+  const roomFor = (adapters: number, each: number): string => `${Math.ceil((adapters + 0.5) * each)}`
+  const budgets = ['--memory-bytes', roomFor(IN_MEMORY, bytes), '--bank-bytes', roomFor(ROWS, deviceBytes)]
+  const tight = await context.start(store, budgets)
 
   const noise = new Noise(11)
   const ranks = new ZipfRanks(POPULAR, EXPONENT, () => noise.below(2 ** 30) / 2 ** 30)
@@ -80,12 +79,9 @@ async function storeSize(context: BenchContext, progress: Progress): Promise<Row
 }
 
 async function registeredStore(context: BenchContext, count: number): Promise<string> {
-  const { body } = await new Client((await context.server()).url).get<{ troupe: { fingerprint: string } }>(
-    `/v1/models/${BASE}`,
-  )
-  const templates = Array.from({ length: FEW }, (_, index) => context.adapter('rank-16', index))
-  const base = { name: BASE, fingerprint: body.troupe.fingerprint }
-  return writeRegistered(context.path(`registered-${count}`), templates, count, base)
+  const names = await context.adapters(await context.server(), 'rank-16', FEW)
+  const templates = names.map((name) => readStored(context.path('store'), name))
+  return writeRegistered(context.path(`registered-${count}`), templates, count)
 }
 
 /** Sends the requests from as many clients as there are rows. @returns tokens per second */

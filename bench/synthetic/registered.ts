@@ -1,19 +1,35 @@
-import { existsSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { AdapterInspection } from '../../src/adapters/read.ts'
-import { inspectAdapter } from '../../src/adapters/read.ts'
 import { digestAdapter, sha256File } from '../../src/adapters/digest.ts'
 import { CONFIG_FILE, recogniseFiles } from '../../src/adapters/files.ts'
-import { digestFolder, renderVersion, VERSION_FILE } from '../../src/registry/store/documents.ts'
+import {
+  digestFolder,
+  isDigestFolder,
+  parseVersion,
+  renderVersion,
+  VERSION_FILE,
+} from '../../src/registry/store/documents.ts'
 import type { VersionDocument } from '../../src/registry/store/port.ts'
 
-/** The base model that the versions were accepted for. */
-export type Base = VersionDocument['base']
+/** A version that a server accepted into its store. */
+export interface StoredVersion {
+  readonly document: VersionDocument
+  readonly config: Readonly<Record<string, unknown>>
+  readonly weightsPath: string
+}
 
-interface Template {
-  readonly weights: string
-  readonly sha256: string
-  readonly inspection: AdapterInspection
+/** The one version of an adapter in a store. */
+export function readStored(store: string, adapter: string): StoredVersion {
+  const parent = join(store, 'adapters', adapter)
+  const folder = readdirSync(parent).find(isDigestFolder)
+  if (folder === undefined) throw new Error(`${parent} holds no version`)
+  const dir = join(parent, folder)
+  const files = readdirSync(dir).filter((file) => file !== VERSION_FILE)
+  return {
+    document: parseVersion(readFileSync(join(dir, VERSION_FILE), 'utf8'), adapter, folder),
+    config: JSON.parse(readFileSync(join(dir, CONFIG_FILE), 'utf8')) as Record<string, unknown>,
+    weightsPath: join(dir, recogniseFiles(files).weights),
+  }
 }
 
 export function registeredName(index: number): string {
@@ -24,42 +40,27 @@ export function registeredName(index: number): string {
  * Writes a store with `count` registered LoRA adapters, unless it is there. They share the weights of a few (hard links), and each has an alpha
  * and so a digest of its own: a server treats them as different in every respect.
  */
-export function writeRegistered(store: string, templates: readonly string[], count: number, base: Base): string {
+export function writeRegistered(store: string, templates: readonly StoredVersion[], count: number): string {
   if (existsSync(store)) return store
   const partial = `${store}.partial`
   rmSync(partial, { recursive: true, force: true })
-  const read = templates.map((dir) => readTemplate(dir))
+  const hashes = templates.map(({ weightsPath }) => sha256File(weightsPath))
   for (let index = 0; index < count; index++) {
-    writeVersion(join(partial, 'adapters'), read[index % read.length]!, index, base)
+    const n = index % templates.length
+    writeVersion(join(partial, 'adapters'), templates[n]!, hashes[n]!, index)
   }
   renameSync(partial, store)
   return store
 }
 
-function readTemplate(dir: string): Template {
-  const inspection = inspectAdapter(dir)
-  const weights = join(dir, recogniseFiles(readdirSync(dir)).weights)
-  return { weights, sha256: sha256File(weights), inspection }
-}
-
-function writeVersion(parent: string, { weights, sha256, inspection }: Template, index: number, base: Base): void {
-  const { description } = inspection
-  const { format, method, rank, sites, parameters, bytes } = description
-  const config = { ...inspection.config, lora_alpha: rank * (1 + index / 10_000) }
-  const document: VersionDocument = {
-    adapter: registeredName(index),
-    version: 1,
-    digest: digestAdapter(format, config, sha256),
-    createdAt: new Date(1_700_000_000_000 + index * 1_000).toISOString(),
-    createdBy: 'bench',
-    source: 'upload',
-    ...{ format, method, rank, sites, parameters, bytes },
-    probe: null,
-    base,
-  }
-  const dir = join(parent, document.adapter, digestFolder(document.digest))
+function writeVersion(parent: string, template: StoredVersion, sha256: string, index: number): void {
+  const { document, weightsPath } = template
+  const config = { ...template.config, lora_alpha: document.rank * (1 + index / 10_000) }
+  const digest = digestAdapter(document.format, config, sha256)
+  const adapter = registeredName(index)
+  const dir = join(parent, adapter, digestFolder(digest))
   mkdirSync(dir, { recursive: true })
-  writeFileSync(join(dir, VERSION_FILE), renderVersion(document))
+  writeFileSync(join(dir, VERSION_FILE), renderVersion({ ...document, adapter, digest, version: 1 }))
   writeFileSync(join(dir, CONFIG_FILE), JSON.stringify(config))
-  linkSync(weights, join(dir, basename(weights)))
+  linkSync(weightsPath, join(dir, basename(weightsPath)))
 }
