@@ -1,6 +1,7 @@
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja'
 import type { Program, RuntimeValue, Statement } from '@huggingface/jinja'
 import { formatTime } from './format-time.ts'
+import { isComparison, isStripOfCharacters, pythonEqual, pythonStrip } from './python-jinja.ts'
 
 /** Longest rendering: a thousand messages through a long template take some 50 ms. */
 const MAX_MILLISECONDS = 1000
@@ -33,49 +34,26 @@ class BoundedInterpreter extends Interpreter {
 
   override evaluate(statement: Statement | undefined, environment: Environment): RuntimeValue {
     if (performance.now() > this.#deadline) throw new Error(`the template takes longer than ${MAX_MILLISECONDS} ms`)
-    const result = isComparison(statement)
-      ? this.#compare(statement, environment)
-      : super.evaluate(statement, environment)
+    const result = this.#asPython(statement, environment) ?? super.evaluate(statement, environment)
     const { value } = result
     if ((typeof value === 'string' || Array.isArray(value)) && value.length > MAX_SIZE)
       throw new Error(`the template makes a text or list longer than ${MAX_SIZE}`)
     return result
   }
 
-  /** As in Python, lists and objects are equal when their contents are; the library asks whether they are the same. */
-  #compare({ left, right, operator }: Comparison, environment: Environment): RuntimeValue {
-    const same = equal(this.evaluate(left, environment), this.evaluate(right, environment))
-    return new Environment().set('result', same === (operator.value === '=='))
+  /** What the library does in another way than Python's Jinja; null for everything else. */
+  #asPython(statement: Statement | undefined, environment: Environment): RuntimeValue | null {
+    if (isComparison(statement)) {
+      const { left, right, operator } = statement
+      const same = pythonEqual(this.evaluate(left, environment), this.evaluate(right, environment))
+      return new Environment().set('result', same === (operator.value === '=='))
+    }
+    if (!isStripOfCharacters(statement)) return null
+    const text = this.evaluate(statement.callee.object, environment).value
+    const characters = this.evaluate(statement.args[0], environment).value
+    if (typeof text !== 'string' || typeof characters !== 'string') return null
+    return new Environment().set('result', pythonStrip(text, characters, statement.callee.property.value))
   }
-}
-
-interface Comparison extends Statement {
-  readonly operator: { readonly value: string }
-  readonly left: Statement
-  readonly right: Statement
-}
-
-function isComparison(statement: Statement | undefined): statement is Comparison {
-  if (statement?.type !== 'BinaryExpression') return false
-  const { value } = (statement as Comparison).operator
-  return value === '==' || value === '!='
-}
-
-function equal(left: RuntimeValue, right: RuntimeValue): boolean {
-  if ((left.type === 'UndefinedValue') !== (right.type === 'UndefinedValue')) return false
-  const [a, b] = [left.value, right.value]
-  if (Array.isArray(a) && Array.isArray(b)) {
-    const others = b as readonly RuntimeValue[]
-    return a.length === b.length && (a as readonly RuntimeValue[]).every((item, i) => equal(item, others[i]!))
-  }
-  if (a instanceof Map && b instanceof Map) {
-    const others = b as ReadonlyMap<string, RuntimeValue>
-    const same = ([key, item]: [string, RuntimeValue]): boolean => others.has(key) && equal(item, others.get(key)!)
-    return a.size === b.size && [...(a as ReadonlyMap<string, RuntimeValue>)].every(same)
-  }
-  // True is 1.
-  const [first, second] = [a, b].map((value) => (typeof value === 'boolean' ? Number(value) : value))
-  return first === second
 }
 
 const GLOBALS = {
