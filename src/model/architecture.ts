@@ -19,6 +19,10 @@ export interface TensorNames {
   /** RMS norm of every query and key head before the rotation (Qwen 3, Gemma 3). */
   readonly qNorm?: string
   readonly kNorm?: string
+  /** Beginnings of names in checkpoints of models with more parts than the text model, and what they stand for. */
+  readonly renamed?: readonly (readonly [string, string])[]
+  /** Beginnings of the names of those other parts. */
+  readonly otherParts?: readonly string[]
   /** Buffers that old checkpoints carry and that follow from the configuration. */
   readonly derived?: readonly string[]
 }

@@ -55,10 +55,16 @@ export class Checkpoint {
     return home.file.entry(home.name)
   }
 
-  /** Puts a prefix before the names of all tensors but some: from here on the checkpoint answers to the longer names only. */
-  prefixNames(prefix: string, except: readonly string[]): void {
-    const renamed = [...this.#home].map(([name, home]) => [except.includes(name) ? name : prefix + name, home] as const)
-    this.#home = new Map(renamed)
+  /** Gives every tensor the name that `rename` returns; null: the checkpoint forgets it. */
+  rename(rename: (name: string) => string | null): void {
+    const home = new Map<string, Home>()
+    for (const [name, place] of this.#home) {
+      const renamed = rename(name)
+      if (renamed === null) continue
+      if (home.has(renamed)) throw refusal(name, `${this.dir}: "${name}" is there under two names`)
+      home.set(renamed, place)
+    }
+    this.#home = home
   }
 
   /** See `SafetensorsFile.readF32`. */

@@ -39,10 +39,18 @@ export function checkCoverage(checkpoint: Checkpoint, architecture: Architecture
   checkTiedHead(checkpoint, architecture)
 }
 
-/** Models saved without their head lack the first part of every name (GPT-2 on the hub): names are completed. */
+/** Models with more parts keep their text model under another name; models saved without their head lack the first part of every name (GPT-2 on the hub). */
 function nameLikeWhole(checkpoint: Checkpoint, { names }: Architecture): void {
-  if (checkpoint.has(names.embed)) return
-  if (checkpoint.has(names.embed.slice(names.basePrefix.length))) checkpoint.prefixNames(names.basePrefix, [names.head])
+  const { renamed = [], otherParts = [], basePrefix, embed, head } = names
+  if (renamed.length > 0) {
+    checkpoint.rename((name) => {
+      if (otherParts.some((part) => name.startsWith(part))) return null
+      const [from, to] = renamed.find(([start]) => name.startsWith(start)) ?? ['', '']
+      return to + name.slice(from.length)
+    })
+  }
+  if (checkpoint.has(embed) || !checkpoint.has(embed.slice(basePrefix.length))) return
+  checkpoint.rename((name) => (name === head ? name : basePrefix + name))
 }
 
 /** A head saved although it is tied must equal the embedding: which of the two counts differs between versions of transformers. */

@@ -11,14 +11,15 @@ export const QUANT_BLOCK = 32
 const ANCHORS: Readonly<Record<StepBits, readonly number[]>> = { 4: [-8, -8.7, 7.2, 7.9], 8: [-128, 127] }
 
 /**
- * Quantises rows, symmetric with the zero point in the middle, one scale per 32 inputs: the layout of ONNX Runtime's MatMulNBits
+ * Quantises rows, symmetric with the zero point in the middle, one scale per block of inputs: the layout of ONNX Runtime's MatMulNBits
  * (weight ≈ (step - zero) · scale; two steps a byte at 4 bits, low nibble first). Of a few ways to round a block the one with the
  * least squared error is kept, with the scale that is optimal for it: for steps q and weights w that is Σqw / Σq², and the error is
  * Σw² - (Σqw)² / Σq².
  *
  * @param weights `[rows, cols]` row-major
- * @param steps receives `[rows, ceil(cols / 32), 32 · bits / 8]`
- * @param scales receives `[rows, ceil(cols / 32)]`
+ * @param steps receives `[rows, ceil(cols / size), size · bits / 8]`
+ * @param scales receives `[rows, ceil(cols / size)]`
+ * @param size inputs of a block
  */
 export function quantizeRows(
   weights: Float32Array,
@@ -27,15 +28,16 @@ export function quantizeRows(
   bits: StepBits,
   steps: Uint8Array,
   scales: Float32Array,
+  size = QUANT_BLOCK,
 ): void {
-  const groups = Math.ceil(cols / QUANT_BLOCK)
-  const block = new Float32Array(QUANT_BLOCK)
-  const rounded = new Uint8Array(QUANT_BLOCK)
-  const bytes = (QUANT_BLOCK * bits) / 8
+  const groups = Math.ceil(cols / size)
+  const block = new Float32Array(size)
+  const rounded = new Uint8Array(size)
+  const bytes = (size * bits) / 8
   for (let row = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {
-      const start = row * cols + group * QUANT_BLOCK
-      const length = Math.min(QUANT_BLOCK, cols - group * QUANT_BLOCK)
+      const start = row * cols + group * size
+      const length = Math.min(size, cols - group * size)
       for (let i = 0; i < length; i++) block[i] = weights[start + i]!
       block.fill(0, length)
       const target = row * groups + group
@@ -56,7 +58,7 @@ function quantizeBlock(block: Float32Array, bits: StepBits, rounded: Uint8Array)
   const zero = 2 ** (bits - 1)
   const anchors = ANCHORS[bits]
   let largest = 0
-  for (let i = 0; i < QUANT_BLOCK; i++) if (Math.abs(block[i]!) > Math.abs(largest)) largest = block[i]!
+  for (let i = 0; i < block.length; i++) if (Math.abs(block[i]!) > Math.abs(largest)) largest = block[i]!
   let inverse = 0
   let scale = 0
   let best = 0
@@ -65,7 +67,7 @@ function quantizeBlock(block: Float32Array, bits: StepBits, rounded: Uint8Array)
       const candidate = anchors[k]! / largest
       let sumQW = 0
       let sumQQ = 0
-      for (let i = 0; i < QUANT_BLOCK; i++) {
+      for (let i = 0; i < block.length; i++) {
         const w = block[i]!
         const q = step(w * candidate, zero) - zero
         sumQW += q * w
@@ -79,7 +81,7 @@ function quantizeBlock(block: Float32Array, bits: StepBits, rounded: Uint8Array)
       }
     }
   }
-  for (let i = 0; i < QUANT_BLOCK; i++) rounded[i] = step(block[i]! * inverse, zero)
+  for (let i = 0; i < block.length; i++) rounded[i] = step(block[i]! * inverse, zero)
   return scale
 }
 

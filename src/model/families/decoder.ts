@@ -1,6 +1,7 @@
 import type { Activation } from '../../core/branch.ts'
 import type { LinearModule } from '../../core/model-info.ts'
 import type { JsonObject } from '../../core/json.ts'
+import { isJsonObject } from '../../core/json.ts'
 import type { Architecture, TensorNames } from '../architecture.ts'
 import { ConfigFields } from './config-fields.ts'
 import type { ModuleSizes } from './modules.ts'
@@ -71,6 +72,8 @@ export interface Family {
   }
   /** Non-linearities of the MLP by their names in transformers; silu alone in most families. */
   readonly activations?: Readonly<Record<string, Activation>>
+  /** The object of the configuration that describes the text model, and its values where that gives none. */
+  readonly textConfig?: { readonly field: string; readonly defaults: JsonObject }
   readonly names: TensorNames
   readonly modules: (config: ConfigFields, sizes: Sizes) => LinearModule[]
   /** How the rotation is configured; null = no rotation at all. */
@@ -118,7 +121,7 @@ export const ALL_ACTIVATIONS: Readonly<Record<string, Activation>> = {
  * @throws TroupeError `invalid_model` naming a field that is missing, malformed or asks for something that is not supported
  */
 export function readDecoder(family: Family, json: JsonObject): Architecture {
-  const config = new ConfigFields(json)
+  const config = new ConfigFields(textConfigOf(family, json))
   const { reads = [], defaults = {} } = family
   for (const [field, allowed] of Object.entries(PLAIN_VALUES)) if (!reads.includes(field)) config.only(field, allowed)
   if (!reads.includes('layer_types')) requireFullAttention(config)
@@ -158,6 +161,16 @@ export function readDecoder(family: Family, json: JsonObject): Architecture {
     modules: family.modules(config, sizes),
     names: family.names,
   }
+}
+
+/** The configuration of the text model. */
+function textConfigOf({ textConfig }: Family, json: JsonObject): JsonObject {
+  if (textConfig === undefined) return json
+  const { field, defaults } = textConfig
+  const inner = json[field]
+  if (!isJsonObject(inner)) throw new ConfigFields(json).refuse(field, 'an object')
+  const tied = json['tie_word_embeddings']
+  return { ...defaults, ...(tied === undefined ? {} : { tie_word_embeddings: tied }), ...inner }
 }
 
 function readSizes({ defaults = {} }: Family, config: ConfigFields, fields: SizeFields): Sizes {

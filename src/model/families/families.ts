@@ -4,7 +4,7 @@ import type { Architecture } from '../architecture.ts'
 import type { Family } from './decoder.ts'
 import { readDecoder } from './decoder.ts'
 import { GEMMA2 } from './gemma2.ts'
-import { GEMMA3 } from './gemma3.ts'
+import { GEMMA3, GEMMA3_MULTIMODAL } from './gemma3.ts'
 import { GPT_NEOX } from './gpt-neox.ts'
 import { GPT2 } from './gpt2.ts'
 import { GRANITE } from './granite.ts'
@@ -23,6 +23,7 @@ const FAMILIES: readonly Family[] = [
   QWEN3,
   GEMMA2,
   GEMMA3,
+  GEMMA3_MULTIMODAL,
   PHI3,
   SMOLLM3,
   GRANITE,

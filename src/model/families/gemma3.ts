@@ -29,6 +29,35 @@ export const GEMMA3: Family = {
   },
 }
 
+/** Gemma 3 with its vision tower, served as the text model in it. Values that published configurations leave out are those of the library. */
+export const GEMMA3_MULTIMODAL: Family = {
+  ...GEMMA3,
+  modelType: 'gemma3',
+  className: 'Gemma3ForConditionalGeneration',
+  textConfig: {
+    field: 'text_config',
+    defaults: {
+      vocab_size: 262_208,
+      hidden_size: 2304,
+      intermediate_size: 9216,
+      num_hidden_layers: 26,
+      num_attention_heads: 8,
+      num_key_value_heads: 4,
+      head_dim: 256,
+      max_position_embeddings: 131_072,
+    },
+  },
+  names: {
+    ...GEMMA3.names,
+    renamed: [
+      ['language_model.model.', 'model.'],
+      ['language_model.lm_head.', 'lm_head.'],
+      ['model.language_model.', 'model.'],
+    ],
+    otherParts: ['vision_tower.', 'multi_modal_projector.', 'model.vision_tower.', 'model.multi_modal_projector.'],
+  },
+}
+
 /** The global and the local rotation: an object of `rope_parameters` each, or the older fields. `rope_scaling` is for the global one. */
 function readRopes(config: ConfigFields, { headDim, maxContext }: Sizes): [Rope, Rope] {
   const global = { ...GLOBAL, headDim, maxContext }

@@ -1,0 +1,98 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Precision } from '../src/core/model-info.ts'
+import { prepareModel } from '../src/model/prepare.ts'
+import { Tokenizer } from '../src/text/tokenizer.ts'
+import type { Distance } from './fidelity/compare.ts'
+import { DistanceSum } from './fidelity/compare.ts'
+import { WindowLogits } from './fidelity/logits.ts'
+import { heldoutText, roundedCopy, trainedModels } from './fidelity/models.ts'
+import { renderFidelity } from './fidelity/page.ts'
+import type { Row } from '../src/bench/report.ts'
+import { machine, report } from '../src/bench/report.ts'
+
+/**
+ * How much the rounding of weights changes what models predict: every family's small trained model in int8 and int4 against itself in f32,
+ * on held-out text of the demo corpus. Writes docs/fidelity.md.
+ *
+ *     npm run fidelity -- [--windows 32] [--json FILE]
+ */
+
+const WINDOW = 128
+const { values: options } = parseArgs({
+  options: { windows: { type: 'string', default: '32' }, json: { type: 'string' } },
+})
+const work = mkdtempSync(join(tmpdir(), 'troupe-fidelity-'))
+const root = join(import.meta.dirname, '..')
+
+try {
+  const { models, missing } = trainedModels()
+  if (missing.length > 0) console.error(`not measured, train them with bench/fidelity/train.py: ${missing.join(', ')}`)
+  const windows = await readWindows()
+  const families = new Map<string, Map<string, Distance>>()
+  for (const { family, dir } of models) {
+    const runs = (['f32', 'int8', 'int4'] as const).map((precision) => ({ name: precision, dir, precision }))
+    families.set(family, await compare(windows, runs))
+  }
+  const demo = models[0]!.dir
+  const settings = await compare(windows, [
+    { name: 'f32', dir: demo, precision: 'f32' },
+    { name: 'blocks of 32, int8 activations (`int4`)', dir: demo, precision: 'int4' },
+    ...[32, 128].map((size) => ({
+      name: `blocks of ${size}, f32 activations`,
+      dir: roundedCopy(demo, work, 4, size),
+      precision: 'f32' as const,
+    })),
+  ])
+  const positions = windows.length * (WINDOW - 1)
+  writeFileSync(
+    join(root, 'docs/fidelity.md'),
+    renderFidelity({ families, settings, missing, positions, machine: machine() }),
+  )
+  const rows = [...[...families].flatMap(([name, found]) => rowsOf(name, found)), ...rowsOf('llama', settings)]
+  report('npm run fidelity', rows, options.json)
+} finally {
+  rmSync(work, { recursive: true })
+}
+
+interface Run {
+  readonly name: string
+  readonly dir: string
+  readonly precision: Precision
+}
+
+/** Token windows of the held-out text. */
+async function readWindows(): Promise<number[][]> {
+  const tokenizer = await Tokenizer.load(join(root, 'models/demo'))
+  const tokens = tokenizer.encode(heldoutText(), { addSpecialTokens: false })
+  const count = Math.min(Number(options.windows), Math.floor(tokens.length / WINDOW))
+  return Array.from({ length: count }, (_, i) => tokens.slice(i * WINDOW, (i + 1) * WINDOW))
+}
+
+/** Distances of several runs from the first. */
+async function compare(windows: readonly number[][], runs: readonly Run[]): Promise<Map<string, Distance>> {
+  const opened = await Promise.all(
+    runs.map(async ({ name, dir, precision }) => ({
+      name,
+      logits: await WindowLogits.open(await prepareModel({ modelDir: dir, precision, cacheDir: join(work, 'cache') })),
+      sum: new DistanceSum(),
+    })),
+  )
+  for (const window of windows) {
+    const reference = await opened[0]!.logits.of(window)
+    for (const { logits, sum } of opened) sum.add(reference, await logits.of(window), window)
+  }
+  for (const { logits } of opened) await logits.close()
+  return new Map(opened.map(({ name, sum }) => [name, sum.result()]))
+}
+
+function rowsOf(family: string, distances: ReadonlyMap<string, Distance>): Row[] {
+  const none = { target: null, met: null }
+  return [...distances].flatMap(([run, { divergence, agreement, perplexity }]) => [
+    { name: `${family}, ${run}: divergence`, value: 1000 * divergence, unit: 'mnat', ...none },
+    { name: `${family}, ${run}: same first choice`, value: agreement, unit: '%', ...none },
+    { name: `${family}, ${run}: perplexity`, value: perplexity, unit: '', ...none },
+  ])
+}

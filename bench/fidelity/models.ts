@@ -1,0 +1,77 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openCheckpoint } from '../../src/model/checkpoint.ts'
+import type { StepBits } from '../../src/model/quantize.ts'
+import { quantizeRows } from '../../src/model/quantize.ts'
+import { writeSafetensors } from '../../test/support/safetensors-writer.ts'
+import type { TensorSpec } from '../../test/support/safetensors-writer.ts'
+
+/** A model to measure: the demo's own, or one that train.py made. */
+export interface TrainedModel {
+  readonly family: string
+  readonly dir: string
+}
+
+const HERE = import.meta.dirname
+const ROOT = join(HERE, '../..')
+const TRAINED = [
+  ...['mistral', 'qwen2', 'qwen3', 'gemma2', 'gemma3_text', 'phi3'],
+  ...['smollm3', 'granite', 'gpt2', 'gpt_neox', 'opt'],
+]
+
+/** The models that are there, and the families whose model is missing. */
+export function trainedModels(): { models: TrainedModel[]; missing: string[] } {
+  const dirOf = (family: string): string => join(HERE, '.work', family)
+  const there = TRAINED.filter((family) => existsSync(join(dirOf(family), 'config.json')))
+  const demo = { family: 'llama', dir: join(ROOT, 'models/demo') }
+  return {
+    models: [demo, ...there.map((family) => ({ family, dir: dirOf(family) }))],
+    missing: TRAINED.filter((family) => !there.includes(family)),
+  }
+}
+
+/** The held-out documents. */
+export function heldoutText(): string {
+  return readFileSync(join(HERE, 'heldout.txt'), 'utf8')
+}
+
+/**
+ * A copy of a Llama folder with rounded linear layers, head included, whose values are f32: what quantised weights mean when the products are exact.
+ *
+ * @param size inputs of a block
+ */
+export function roundedCopy(dir: string, parent: string, bits: StepBits, size: number): string {
+  const checkpoint = openCheckpoint(dir)
+  try {
+    const tensors: Record<string, TensorSpec> = {}
+    for (const name of checkpoint.tensorNames) {
+      const { shape } = checkpoint.entry(name)
+      const values = checkpoint.readF32(name)
+      tensors[name] = { shape, values: name.endsWith('_proj.weight') ? rounded(values, shape, bits, size) : values }
+    }
+    const { shape, values } = tensors['model.embed_tokens.weight']!
+    tensors['lm_head.weight'] = { shape, values: rounded(Float32Array.from(values!), shape, bits, size) }
+    const copy = join(parent, `llama-${bits}-${size}`)
+    mkdirSync(copy, { recursive: true })
+    writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...checkpoint.config, tie_word_embeddings: false }))
+    writeSafetensors(join(copy, 'model.safetensors'), tensors)
+    return copy
+  } finally {
+    checkpoint.close()
+  }
+}
+
+function rounded(weights: Float32Array, shape: readonly number[], bits: StepBits, size: number): Float32Array {
+  const [rows, cols] = shape as [number, number]
+  const blocks = Math.ceil(cols / size)
+  const steps = new Uint8Array((rows * blocks * size * bits) / 8)
+  const scales = new Float32Array(rows * blocks)
+  quantizeRows(weights, rows, cols, bits, steps, scales, size)
+  return weights.map((_, i) => {
+    const [row, col] = [Math.floor(i / cols), i % cols]
+    const block = row * blocks + Math.floor(col / size)
+    const at = block * size + (col % size)
+    const step = bits === 8 ? steps[at]! : (steps[at >> 1]! >> (4 * (at & 1))) & 15
+    return (step - 2 ** (bits - 1)) * scales[block]!
+  })
+}
