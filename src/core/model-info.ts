@@ -49,6 +49,8 @@ export interface ModelInfo {
   readonly edges: readonly EdgeKind[]
   /** Whether some layers attend to the latest tokens only. */
   readonly windowed: boolean
+  /** Whether all tokens of a sequence are rotated anew once it outgrows a length (Phi 3's long rope). */
+  readonly longRope: boolean
   /** The linear modules of a layer under the names that PEFT knows. */
   readonly modules: readonly LinearModule[]
   /** Module paths begin with this; it is missing in adapters that were saved from the model without its head. */

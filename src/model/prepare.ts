@@ -21,7 +21,7 @@ import { WeightsWriter } from './weights-writer.ts'
 /** `auto` keeps f32 up to this many bytes of prepared weights. */
 const AUTO_F32_BYTES = 2 ** 30
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
-const PREPARATION = 3
+const PREPARATION = 4
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */
@@ -106,7 +106,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
 
 function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {
   const { family, layers, hidden, heads, kvHeads, headDim, vocab, maxContext, modules, names } = architecture
-  const { residual, residualScale, embedScale, logitScale, logitSoftcap, attention } = architecture
+  const { residual, residualScale, embedScale, logitScale, logitSoftcap, attention, longRope } = architecture
   // Where the libraries put a bottleneck module is settled only for layers that add what a sublayer returned as it is.
   const chained = residual === 'sequential' && residualScale === 1 && names.attnPostNorm === undefined
   const edges: EdgeKind[] = []
@@ -124,6 +124,7 @@ function describe(name: string, fingerprint: string, precision: Precision, archi
     modules,
     basePrefix: names.basePrefix,
     edges,
+    longRope: longRope !== null,
     windowed: attention.windows.some((window) => window !== null),
     otherModules: (
       [

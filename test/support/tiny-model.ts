@@ -30,6 +30,7 @@ export function tinyInfo(changes: Partial<ModelInfo> = {}): ModelInfo {
     basePrefix: 'model.',
     edges: EDGE_KINDS,
     windowed: false,
+    longRope: false,
     otherModules: [
       { path: 'model.embed_tokens', kind: 'embed_tokens' },
       { path: 'lm_head', kind: 'lm_head' },

@@ -51,8 +51,13 @@ export function parsePromptTuning(json: JsonObject, file: SafetensorsFile): Pars
   readTensor(file, [count, tokenDim])
   const plan = (info: ModelInfo): VirtualPlan => {
     checkField('token_dim', tokenDim, info.hidden, info)
-    if (!info.edges.includes('embed_tokens')) {
-      const text = `adapter_config.json: "peft_type" is ${String(json['peft_type'])}: base models of the family ${info.family} change what their embedding gives, and where trained vectors stand in that is not settled`
+    const fault = info.longRope
+      ? 'rotate what they have evaluated anew when a sequence grows long, and vectors are evaluated once'
+      : info.edges.includes('embed_tokens')
+        ? null
+        : 'change what their embedding gives, and where trained vectors stand in that is not settled'
+    if (fault !== null) {
+      const text = `adapter_config.json: "peft_type" is ${String(json['peft_type'])}: base models of the family ${info.family} ${fault}`
       throw new TroupeError('unsupported_adapter', text, { param: 'peft_type' })
     }
     return { type: 'embeddings', count, values: tensorValues(file, TENSOR) }

@@ -57,6 +57,7 @@ describe('prompt tuning', () => {
     await expectRefused(prompt({ task_type: 'SEQ_CLS' }), 'unsupported_adapter', '"task_type"')
     await expectRefused(virtual('PROMPT_TUNING', 6, { token_dim: 6 }), 'base_mismatch', '"token_dim" is 6')
     await expectRefused(prompt({}), 'unsupported_adapter', '"peft_type"', tinyInfo({ edges: [] }))
+    await expectRefused(prompt({}), 'unsupported_adapter', 'rotate what they', tinyInfo({ longRope: true }))
     await expectRefused(prompt({}), 'base_mismatch', '"num_virtual_tokens"', tinyInfo({ maxContext: 3 }))
     const more = prompt({})
     more.tensors['prefix_task_rows'] = { shape: [1] }
