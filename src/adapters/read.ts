@@ -84,14 +84,16 @@ export function inspectAdapter(dir: string): AdapterInspection {
   })
 }
 
-interface OpenAdapter {
+/** The files of an adapter while they are open. */
+export interface OpenAdapter {
   readonly format: AdapterFormat
   readonly config: JsonObject
   readonly file: SafetensorsFile
   readonly weightsPath: string
 }
 
-function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T {
+/** Opens the adapter in a folder while `use` runs. @throws TroupeError as `readAdapter`, for the files as such */
+export function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T {
   const { format, weights } = recogniseFiles(attempt(dir, () => readdirSync(dir)))
   const text = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE), 'utf8'))
   const config = parseJsonObject(text, CONFIG_FILE, 'invalid_adapter')

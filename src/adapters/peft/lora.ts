@@ -12,11 +12,12 @@ import type { AdapterPlan } from '../plan.ts'
 import { expectShape, readFinite, tensorValues } from '../values.ts'
 import { checkCopies } from './copies.ts'
 import { planDora } from './dora.ts'
+import type { TunerConfig } from './fields.ts'
 import { readTunerConfig } from './fields.ts'
 import { checkSelection, placeModules } from './placement.ts'
 import type { ModuleScale } from './scales.ts'
 import { SCALE_FIELDS, moduleScales, readScales } from './scales.ts'
-import type { ModuleTensors } from './tensors.ts'
+import type { ModuleTensors, SavedCopy } from './tensors.ts'
 import { collectModules, requirePart } from './tensors.ts'
 
 /** Modules that PEFT adapts in most families when the configuration names none. */
@@ -44,11 +45,20 @@ const MAGNITUDE_SUFFIXES = [
 type Part = (typeof SUFFIXES | typeof MAGNITUDE_SUFFIXES)[number][1] | (typeof BIAS_SUFFIX)[1]
 
 /** The LoRA of one module. */
-interface LoraModule extends LowRank {
+export interface LoraModule extends LowRank {
   readonly path: string
   readonly tensor: string
   /** Tensor with the lengths of the rows of the adapted weight (DoRA). */
   readonly magnitude: string | null
+}
+
+/** The files of a LoRA, understood as far as they can be without a base model. */
+export interface LoraFiles {
+  readonly config: TunerConfig
+  readonly dora: boolean
+  readonly biased: boolean
+  readonly modules: readonly LoraModule[]
+  readonly copies: readonly SavedCopy[]
 }
 
 /**
@@ -57,7 +67,7 @@ interface LoraModule extends LowRank {
  *
  * @throws TroupeError `invalid_adapter` or `unsupported_adapter` naming the field or tensor
  */
-export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapter {
+export function readLora(json: JsonObject, file: SafetensorsFile): LoraFiles {
   const config = readTunerConfig(json, RULES)
   const scales = readScales(json, 'lora_alpha')
   const [dora, biased] = [readFlag('use_dora', json['use_dora']), readFlag('lora_bias', json['lora_bias'])]
@@ -69,6 +79,12 @@ export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapte
     tensors.map(({ path }) => path),
   )
   const modules = tensors.map((one, i) => readModule(one, found[i]!, { dora, biased }, file))
+  return { config, dora, biased, modules, copies }
+}
+
+/** A LoRA as an adapter. @throws TroupeError as `readLora` */
+export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapter {
+  const { config, dora, modules, copies } = readLora(json, file)
   const values = modules.reduce((sum, one) => sum + lowRankValues(one) + (one.magnitude === null ? 0 : one.outDim), 0)
 
   const plan = (info: ModelInfo, weights: BaseWeights): AdapterPlan => {
