@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { ProgressLine } from '../src/cli/progress-line.ts'
 import { BenchContext } from './context.ts'
 import { writeDocument } from './document.ts'
 import type { Group } from './groups.ts'
@@ -47,14 +48,6 @@ function count(flag: string, value: string | undefined, standard: number): numbe
   throw new Error(`--${flag} takes a whole number above 0, not ${value}`)
 }
 
-function showProgress(group: string): (done: number, total: number, what: string) => void {
-  return (done, total, what) => {
-    const line = `${group}: ${done} of ${total} runs, ${what}`
-    if (process.stderr.isTTY) process.stderr.write(`\r\u001b[2K${line}${done === total ? '\n' : ''}`)
-    else if (done === total) process.stderr.write(`${line}\n`)
-  }
-}
-
 const { quick } = options
 const groups = chosenRows(options.rows)
 const rounds = count('rounds', options.rounds, quick ? 2 : 5)
@@ -62,7 +55,11 @@ const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
 const context = new BenchContext({ dir: resolve(options.dir), rounds, quick, ...sizes })
 const rows: Row[] = []
 try {
-  for (const [group, names] of groups) rows.push(...(await group.run(context, names, showProgress(group.name))))
+  for (const [group, names] of groups) {
+    const line = new ProgressLine(group.name, process.stderr, () => performance.now(), String)
+    rows.push(...(await group.run(context, names, (...step) => line.update(...step))))
+    line.finish()
+  }
 } finally {
   await context.close()
 }
