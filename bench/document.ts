@@ -16,8 +16,9 @@ export function writeDocument(path: string, command: string, rows: readonly Row[
 }
 
 function renderFigures(command: string, rows: readonly Row[]): string {
-  const promised = rows.filter(({ target }) => target !== null)
-  const others = rows.filter(({ target }) => target === null)
+  const isFigure = ({ target, value }: Row): boolean => target === null && value !== null
+  const promised = rows.filter((row) => !isFigure(row))
+  const others = rows.filter(isFigure)
   return [
     `\`${command}\`, ${new Date().toISOString().slice(0, 10)}, commit ${commit()}, ${machine()}`,
     '',

@@ -4,6 +4,7 @@ import { ProgressLine } from '../src/cli/progress-line.ts'
 import { BenchContext } from './context.ts'
 import { writeDocument } from './document.ts'
 import type { Group } from './groups.ts'
+import { unmeasured } from './groups.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { BANDWIDTH } from './rows/bandwidth.ts'
@@ -57,7 +58,15 @@ const rows: Row[] = []
 try {
   for (const [group, names] of groups) {
     const line = new ProgressLine(group.name, process.stderr, () => performance.now(), String)
-    rows.push(...(await group.run(context, names, (...step) => line.update(...step))))
+    try {
+      rows.push(...(await group.run(context, names, (...step) => line.update(...step))))
+    } catch (error) {
+      // The others still count, and the table says what is missing.
+      const [message = ''] = String(error).split('\n')
+      rows.push(...[...names].map((name) => unmeasured(name, '', null, `not measured: ${message}`)))
+      console.error(error)
+      process.exitCode = 1
+    }
     line.finish()
   }
 } finally {
