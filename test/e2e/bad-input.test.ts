@@ -122,7 +122,18 @@ const CASES: { name: string; files: () => Files; code: string; says: RegExp }[] 
     code: 'base_mismatch',
     says: /48.*64|64.*48/,
   },
-  { name: 'DoRA', files: () => badFiles('lora-dora'), code: 'unsupported_adapter', says: /use_dora/ },
+  {
+    name: 'a DoRA without its magnitudes',
+    files: () => changed((files) => withConfig(files, (config) => (config['use_dora'] = true))),
+    code: 'invalid_adapter',
+    says: /no lora_magnitude_vector/,
+  },
+  {
+    name: 'a LoRA that changed the base model too',
+    files: () => changed((files) => withConfig(files, (config) => (config['init_lora_weights'] = 'pissa'))),
+    code: 'unsupported_adapter',
+    says: /init_lora_weights/,
+  },
   {
     name: 'modules_to_save',
     files: () => badFiles('lora-modules-to-save'),
