@@ -12,7 +12,7 @@ export const WEIGHT_FILES: Readonly<Record<AdapterFormat, string>> = {
   adapterhub: 'adapter.safetensors',
 }
 
-/** Files that may lie beside an adapter's own and are not read. `version.json` is the store's. */
+/** Files that may lie beside an adapter's own and are not read. The last two are the store's. */
 const COMPANIONS: readonly string[] = [
   'README.md',
   'LICENSE',
@@ -24,6 +24,7 @@ const COMPANIONS: readonly string[] = [
   '.DS_Store',
   'adapter_interface.json',
   'version.json',
+  'proof.json',
 ]
 
 const HEAD_FILES: readonly string[] = ['head_config.json', 'model_head.safetensors']

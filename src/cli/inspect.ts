@@ -4,14 +4,18 @@ import { inspectAdapter } from '../adapters/read.ts'
 import type { AdapterInspection } from '../adapters/read.ts'
 import { formatByteSize } from '../config/byte-size.ts'
 import { TroupeError } from '../core/errors.ts'
+import type { Proof } from '../registry/proof.ts'
+import { readProof } from '../registry/proof.ts'
 
-/** Prints what is in an adapter's files, for people or as JSON. Throws what is wrong with them. */
-export function inspect(path: string, options: { readonly json?: boolean }): void {
-  const inspection = inspectAdapter(adapterFolder(path))
+/** Prints what is in an adapter's files, for people or as JSON; of a version in a store also the proof that it acts. Throws what is wrong with them. */
+export async function inspect(path: string, options: { readonly json?: boolean }): Promise<void> {
+  const dir = adapterFolder(path)
+  const inspection = inspectAdapter(dir)
+  const proof = await readProof(dir)
   if (options.json) {
     const { description, ...rest } = inspection
-    console.log(JSON.stringify({ ...description, ...rest }, null, 2))
-  } else console.log(renderInspection(inspection))
+    console.log(JSON.stringify({ ...description, ...rest, proof }, null, 2))
+  } else console.log([renderInspection(inspection), ...renderProof(proof)].join('\n'))
 }
 
 /** The folder of an adapter that was named by its folder or by a file in it. */
@@ -36,6 +40,14 @@ function renderInspection({ description, digest, tensors }: AdapterInspection): 
     ['base', baseModel ?? 'not named'],
   ] as const
   return facts.map(([name, value]) => `${name.padEnd(11)} ${value}`).join('\n')
+}
+
+/** What a server found when it took the version; only in its store. */
+function renderProof(proof: Proof | null): string[] {
+  const sites = [...(proof?.sites ?? [])].sort((a, b) => a.norm - b.norm)
+  const show = (name: string, at: (typeof sites)[number] | undefined): string[] =>
+    at === undefined ? [] : [`${name.padEnd(11)} ${at.site}, norm ${at.norm.toPrecision(3)}`]
+  return [...show('weakest', sites[0]), ...show('strongest', sites.at(-1))]
 }
 
 /** `lm_head, layers.0-3.q_proj, layers.0-3.v_proj`: the same kind in consecutive layers as one entry. */

@@ -82,6 +82,10 @@ export const SettingsSchema = Type.Object({
     default: 0,
     description: 'Threads of one ONNX Runtime call; 0 = physical cores.',
   }),
+  allowBaseMismatch: Type.Boolean({
+    default: false,
+    description: 'Take adapters whose files name another base model than this one; shapes are checked nevertheless.',
+  }),
   memoryBytes: bytes({
     description: 'Adapter weights kept in host memory.',
     defaultText: 'an eighth of the memory',

@@ -1,4 +1,5 @@
 import type { AdapterHost } from '../engine/engine.ts'
+import { siteNorms } from '../adapters/site-norms.ts'
 import { AdapterView } from './adapter-view.ts'
 import { Catalogue } from './catalogue.ts'
 import { Changes } from './changes.ts'
@@ -8,7 +9,7 @@ import { DroppedFolders } from './dropped-folders.ts'
 import { Intake } from './intake.ts'
 import { Leases } from './leases.ts'
 import { Loader } from './loader.ts'
-import type { AdapterReader } from './loader-messages.ts'
+import type { AdapterReader, NormReader } from './loader-messages.ts'
 import type { Log } from './log.ts'
 import { MemoryTier } from './memory-tier.ts'
 import type { VersionRecord } from './records.ts'
@@ -34,6 +35,8 @@ export interface RegistryOptions {
   readonly random?: () => number
   /** Reads adapter folders: a function, or a thread that is told where the base model lies. */
   readonly reader: AdapterReader | { readonly modelDir: string }
+  /** Names of the base model that adapters may give; left out = any. */
+  readonly baseNames?: readonly string[]
   readonly scanIntervalMs?: number
   /** How long the files of a dropped folder must rest before it is taken. */
   readonly dropStableMs?: number
@@ -65,6 +68,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const { reader } = options
   const loader = typeof reader === 'function' ? null : new Loader({ info: host.info, modelDir: reader.modelDir })
   const read: AdapterReader = typeof reader === 'function' ? reader : (dir) => (loader as Loader).read(dir)
+  const measure: NormReader = (weights) => loader?.measure(weights) ?? siteNorms(weights)
   const catalogue = new Catalogue(host.info.fingerprint)
   const tasks = new TaskBook(store, catalogue)
   const draining = new Draining(log)
@@ -115,7 +119,18 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     onFollowed: () => pins.follow(),
   })
   const onRepaired = (digest: string): void => source.failures.forget(digest)
-  const intake = new Intake({ store, catalogue, tier, host, read, changes, log, onRepaired })
+  const intake = new Intake({
+    store,
+    catalogue,
+    tier,
+    host,
+    read,
+    measure,
+    baseNames: options.baseNames ?? null,
+    changes,
+    log,
+    onRepaired,
+  })
   const dropped = new DroppedFolders(store, intake, log, options.dropStableMs ?? 1_000)
   const view = new AdapterView({ catalogue, draining, dropped, follower, notes, uploads, failures: source.failures })
   const watch = new StoreWatch(follower, dropped, options.scanIntervalMs ?? 1_000)

@@ -1,3 +1,4 @@
+import { checkBaseName } from '../adapters/base-name.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { AdapterHost } from '../engine/engine.ts'
 import { packAdapter } from '../engine/packed-adapter.ts'
@@ -5,11 +6,12 @@ import type { VersionNotes } from './adapter-notes.ts'
 import { checkNotes } from './adapter-notes.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Changes } from './changes.ts'
-import type { AdapterReader, ReadAdapter } from './loader-messages.ts'
+import type { AdapterReader, NormReader, ReadAdapter } from './loader-messages.ts'
 import type { Log } from './log.ts'
 import type { MemoryTier } from './memory-tier.ts'
 import { checkName, ownerOf } from './names.ts'
 import { probe } from './probe.ts'
+import { writeProof } from './proof.ts'
 import type { ProbeResult, VersionRecord } from './records.ts'
 import { Serial } from './serial.ts'
 import type { NewVersion, RegistryStore, Staging } from './store/port.ts'
@@ -20,6 +22,9 @@ export interface IntakeParts {
   readonly tier: MemoryTier
   readonly host: AdapterHost
   readonly read: AdapterReader
+  readonly measure: NormReader
+  /** Names of the base model that adapters may give; null = any. */
+  readonly baseNames: readonly string[] | null
   readonly log: Log
   readonly changes: Changes
   /** Called when the stored bytes of a version were put right. */
@@ -70,19 +75,26 @@ export class Intake {
   }
 
   async #examine(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
-    const { catalogue, tier, host, read } = this.#parts
+    const { catalogue, tier, host, read, baseNames } = this.#parts
     const found = await read(staging.dir)
+    if (baseNames !== null) checkBaseName(found.description.baseModel, baseNames)
     const { digest } = found.weights
     const existing = catalogue.byDigest(name, digest)
-    const kept = existing && (await this.#keepExisting(existing, staging))
+    const kept = existing && (await this.#keepExisting(existing, staging, found))
     if (kept) return { record: kept, created: false }
     const load = (): Promise<ReadAdapter['weights']> => Promise.resolve(found.weights)
     const pin = await tier.pin([{ digest, bytes: found.weights.bytes, load }])
     try {
-      return await this.#publish(name, staging, origin, found, await probe(host, found.weights))
+      const result = await probe(host, found.weights)
+      await this.#prove(staging, found)
+      return await this.#publish(name, staging, origin, found, result)
     } finally {
       pin.release()
     }
+  }
+
+  async #prove(staging: Staging, { weights, description }: ReadAdapter): Promise<void> {
+    await writeProof(staging, { parameters: description.parameters, sites: await this.#parts.measure(weights) })
   }
 
   async #publish(
@@ -126,7 +138,7 @@ export class Intake {
    * The same bytes again. Whoever sends them may do so because the stored ones were altered: those are put right.
    * Null if the version was deleted meanwhile.
    */
-  async #keepExisting(existing: VersionRecord, staging: Staging): Promise<VersionRecord | null> {
+  async #keepExisting(existing: VersionRecord, staging: Staging, found: ReadAdapter): Promise<VersionRecord | null> {
     const { adapter, version, digest } = existing
     const { store, catalogue, log, read, changes, onRepaired } = this.#parts
     if (existing.state !== 'ready') {
@@ -140,6 +152,7 @@ export class Intake {
     return changes.run(`adapter ${adapter}`, async () => {
       const current = catalogue.byDigest(adapter, digest)
       if (!current || intact) return current
+      await this.#prove(staging, found)
       await store.repairVersion(staging, adapter, digest)
       onRepaired(digest)
       log.warn({ adapter, version, digest }, 'stored files were altered; put right by an upload')

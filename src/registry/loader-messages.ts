@@ -1,4 +1,5 @@
 import type { AdapterDescription } from '../adapters/read.ts'
+import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -11,6 +12,9 @@ export interface ReadAdapter {
 /** Reads and checks the adapter in a folder, off the main thread. */
 export type AdapterReader = (dir: string) => Promise<ReadAdapter>
 
+/** Measures an adapter's strength at its sites. */
+export type NormReader = (weights: AdapterWeights) => Promise<readonly SiteNorm[]>
+
 /** Plain data at the start of the loader thread. */
 export interface LoaderOptions {
   readonly info: ModelInfo
@@ -18,7 +22,10 @@ export interface LoaderOptions {
   readonly modelDir: string
 }
 
-export type ToLoader = { readonly type: 'read'; readonly id: number; readonly dir: string } | { readonly type: 'stop' }
+export type ToLoader =
+  | { readonly type: 'read'; readonly id: number; readonly dir: string }
+  | { readonly type: 'measure'; readonly id: number; readonly weights: AdapterWeights }
+  | { readonly type: 'stop' }
 
 /** An error on its way between threads. */
 export interface LoaderFailure {
@@ -29,4 +36,5 @@ export interface LoaderFailure {
 
 export type FromLoader =
   | { readonly type: 'read'; readonly id: number; readonly result: ReadAdapter }
+  | { readonly type: 'measured'; readonly id: number; readonly norms: readonly SiteNorm[] }
   | { readonly type: 'failed'; readonly id: number; readonly failure: LoaderFailure }

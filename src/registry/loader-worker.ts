@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { readAdapter } from '../adapters/read.ts'
+import { siteNorms } from '../adapters/site-norms.ts'
 import { TroupeError } from '../core/errors.ts'
 import { CheckpointWeights } from '../model/base-weights.ts'
 import type { FromLoader, LoaderFailure, LoaderOptions, ToLoader } from './loader-messages.ts'
@@ -15,6 +16,10 @@ port.on('message', (message: ToLoader) => {
   if (message.type === 'stop') {
     base.close()
     port.close()
+    return
+  }
+  if (message.type === 'measure') {
+    void siteNorms(message.weights).then((norms) => answer({ type: 'measured', id: message.id, norms }))
     return
   }
   try {

@@ -1,10 +1,14 @@
 import { Worker } from 'node:worker_threads'
 import { TroupeError } from '../core/errors.ts'
 import { threadEntry } from '../core/thread.ts'
+import type { SiteNorm } from '../adapters/site-norms.ts'
+import type { AdapterWeights } from '../core/branch.ts'
 import type { FromLoader, LoaderOptions, ReadAdapter, ToLoader } from './loader-messages.ts'
 
+type Answer = Exclude<FromLoader, { type: 'failed' }>
+
 interface Pending {
-  readonly resolve: (result: ReadAdapter) => void
+  readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
@@ -25,19 +29,32 @@ export class Loader {
 
   /** @throws TroupeError as `readAdapter` does, with its code, message and field */
   async read(dir: string): Promise<ReadAdapter> {
-    if (this.#closed) throw stopping()
-    const worker = (this.#worker ??= this.#start())
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject })
-      worker.postMessage({ type: 'read', id, dir } satisfies ToLoader)
-    })
+    const answer = await this.#ask((id) => ({ type: 'read', id, dir }))
+    if (answer.type !== 'read') throw new Error(`the loader answered a read with ${answer.type}`)
+    return answer.result
+  }
+
+  /** Lets reads pass in between. */
+  async measure(weights: AdapterWeights): Promise<readonly SiteNorm[]> {
+    const answer = await this.#ask((id) => ({ type: 'measure', id, weights }))
+    if (answer.type !== 'measured') throw new Error(`the loader answered a measurement with ${answer.type}`)
+    return answer.norms
   }
 
   /** Ends the thread after the read it is at; what waits behind that fails. Idempotent. */
   async close(): Promise<void> {
     this.#closed ??= this.#stop()
     return this.#closed
+  }
+
+  async #ask(message: (id: number) => ToLoader): Promise<Answer> {
+    if (this.#closed) throw stopping()
+    const worker = (this.#worker ??= this.#start())
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject })
+      worker.postMessage(message(id))
+    })
   }
 
   async #stop(): Promise<void> {
@@ -61,8 +78,8 @@ export class Loader {
   #onMessage(message: FromLoader): void {
     const pending = this.#pending.get(message.id)
     this.#pending.delete(message.id)
-    if (message.type === 'read') {
-      pending?.resolve(message.result)
+    if (message.type !== 'failed') {
+      pending?.resolve(message)
       return
     }
     const { code, message: text, param } = message.failure

@@ -3,6 +3,8 @@ import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { bringIn, changeNotes, deletedVersion, retryVersion, versionOf } from './adapter-upkeep.ts'
 import { adapterNotFound } from './catalogue.ts'
+import type { Proof } from './proof.ts'
+import { proofOf } from './proof.ts'
 import type { AdapterPage, PageOptions } from './adapter-view.ts'
 import { DEFAULT_DRAIN_SECONDS } from './drain-deadlines.ts'
 import type { AddedVersion, Origin } from './intake.ts'
@@ -108,6 +110,11 @@ export class Registry {
     const { digest } = versionOf(this.#parts, name, version)
     await this.#changeAdapter(name, () => this.#parts.notes.changeVersion(name, digest, notes))
     return versionOf(this.#parts, name, version)
+  }
+
+  /** What was found when a version was checked. @throws TroupeError `storage_error` */
+  async proofOf(record: VersionRecord): Promise<Proof | null> {
+    return proofOf(this.#parts.store, record)
   }
 
   /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */

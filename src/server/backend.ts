@@ -2,6 +2,7 @@ import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
+import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -51,6 +52,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       host: engine,
       reader: { modelDir: settings.model },
       memoryBytes: settings.memoryBytes,
+      ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,
     })
     const close = async (): Promise<void> => {

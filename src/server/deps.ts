@@ -9,6 +9,7 @@ import type { LoadPlan } from '../registry/load-plan.ts'
 import type { NotesInput } from '../registry/notes-book.ts'
 import type { PendingUpload } from '../registry/pending-uploads.ts'
 import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
+import type { Proof } from '../registry/proof.ts'
 import type { Deletion } from '../registry/removal.ts'
 import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
@@ -99,6 +100,7 @@ export interface RegistryPort {
   describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord>
   describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord>
   retryVersion(name: string, version: number): Promise<VersionRecord>
+  proofOf(record: VersionRecord): Promise<Proof | null>
   addVersion(
     name: string,
     staging: Staging,

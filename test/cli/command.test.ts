@@ -44,7 +44,10 @@ describe('the troupe command', () => {
   it('imports an adapter into a store and points a task at it', async () => {
     const store = await temporaryFolder()
     const args = ['--model', modelDir('llama'), '--store', store, '--task', 'try', '--prompt', 'Say: {input}']
-    const first = await runCommand(['adapters', 'import', 'demo', ADAPTER, ...args])
+    const refused = await runCommand(['adapters', 'import', 'demo', ADAPTER, ...args])
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--allow-base-mismatch') as string })
+    const allowed = [...args, '--allow-base-mismatch']
+    const first = await runCommand(['adapters', 'import', 'demo', ADAPTER, ...allowed])
     expect(first).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/demo@v1 stored.*\ntask try created/) as string,
@@ -58,6 +61,7 @@ describe('the troupe command', () => {
       modelDir('llama'),
       '--store',
       store,
+      '--allow-base-mismatch',
     ])
     expect(again.stdout).toMatch(/demo@v1 was there already/)
   })

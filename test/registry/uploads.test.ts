@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FakeHost } from '../support/fake-host.ts'
 import { fakeDigest, fakeFile, readFakeAdapter, stageFake } from '../support/fake-adapter.ts'
+import type { ReadAdapter } from '../../src/registry/loader-messages.ts'
 import { codeOf, messageOf, openRegistry, upload } from '../support/registry-fixture.ts'
 
 async function versionFolder(storeDir: string, name: string, effect: number): Promise<string> {
@@ -27,8 +28,20 @@ describe('uploads', () => {
       probe: { maxDifference: 0.5 },
     })
     expect(registry.getAdapter('acme/a', 'acme').versions).toEqual([record])
+    expect(await registry.proofOf(record)).toEqual({ parameters: 2, sites: [{ site: 'layers.0.q_proj', norm: 0 }] })
     expect(host.held.has(record.digest)).toBe(true)
     registry.checkIntegrity()
+  })
+
+  it('refuses what names another base model, where names are checked', async () => {
+    const reader = async (dir: string): Promise<ReadAdapter> => {
+      const found = await readFakeAdapter(dir)
+      return { ...found, description: { ...found.description, baseModel: 'org/Mistral-7B' } }
+    }
+    const strict = await openRegistry({ reader, baseNames: ['llama'] })
+    expect(await codeOf(() => upload(strict.registry, 'a', { effect: 1 }))).toBe('base_mismatch')
+    const fitting = await openRegistry({ reader, baseNames: ['llama', 'mistral-7b-awq'] })
+    expect((await upload(fitting.registry, 'a', { effect: 1 })).state).toBe('ready')
   })
 
   it('serves everything after a restart, without reading weights at the start', async () => {

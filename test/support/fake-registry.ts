@@ -1,4 +1,5 @@
 import { TroupeError } from '../../src/core/errors.ts'
+import type { Proof } from '../../src/registry/proof.ts'
 import type { Tier } from '../../src/core/generation.ts'
 import type { AdapterPage, PageOptions } from '../../src/registry/adapter-view.ts'
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
@@ -183,6 +184,10 @@ export class FakeRegistry implements RegistryPort {
     const record = { ...this.getAdapter(name, '*').versions[version - 1]!, ...notes }
     this.adapters.get(name)![version - 1] = record
     return record
+  }
+
+  async proofOf(): Promise<Proof | null> {
+    return { parameters: 2, sites: [{ site: 'layers.0.q_proj', norm: 0.5 }] }
   }
 
   async retryVersion(name: string, version: number): Promise<VersionRecord> {

@@ -18,6 +18,7 @@ export async function startServerProcess(
   flags: readonly string[] = ['--precision', 'f32', '--threads', '1'],
 ): Promise<ServerProcess> {
   const args = ['serve', '--model', model, '--store', store, '--port', '0', '--log-level', 'silent']
+  args.push('--allow-base-mismatch')
   const child = spawn(process.execPath, [COMMAND, ...args, ...flags], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

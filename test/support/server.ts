@@ -14,7 +14,16 @@ export interface RunningServer {
 /** A whole server on a free loopback port, with a store of its own. */
 export async function startTestServer(settings: Partial<Settings>): Promise<RunningServer> {
   const store = settings.store ?? mkdtempSync(join(tmpdir(), 'troupe-store-'))
-  const server = await startServer({ precision: 'f32', threads: 1, port: 0, logLevel: 'silent', ...settings, store })
+  const server = await startServer({
+    precision: 'f32',
+    threads: 1,
+    port: 0,
+    logLevel: 'silent',
+    // The fixtures' folders are all called `model`.
+    allowBaseMismatch: true,
+    ...settings,
+    store,
+  })
   return {
     url: server.url,
     store,

@@ -15,6 +15,7 @@ import {
   VersionPatch,
   VersionSchema,
   adapterBody,
+  VersionDetailSchema,
   versionBody,
 } from '../schemas/adapters.ts'
 import { NextSchema, numberKey, pageBounds, pageOf, pageQuery } from '../paging.ts'
@@ -80,7 +81,7 @@ const schemas = {
     tags,
     summary: 'One version',
     params: byVersion,
-    response: { 200: VersionSchema(), ...errorResponses(400, 401, 404) },
+    response: { 200: VersionDetailSchema, ...errorResponses(400, 401, 404, 500) },
   },
   patch: {
     operationId: 'describeAdapter',
@@ -146,10 +147,12 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
     const named = Number(String(params.version).replace(/^v/, ''))
     const deleted = registry.deletedVersion(params.name, named, viewOf(caller))
-    if (deleted) return versionBody(deleted)
+    if (deleted) return { ...versionBody(deleted), proof: null }
     const adapter = registry.getAdapter(params.name, viewOf(caller))
     const number = versionNumber(adapter, params.version)
-    return adapter.versions.filter(({ version }) => version === number).map(versionBody)[0]!
+    const record = adapter.versions.find(({ version }) => version === number)!
+    const proof = await registry.proofOf(record)
+    return { ...versionBody(record), proof: proof && { ...proof, sites: [...proof.sites] } }
   })
 
   app.patch('/v1/adapters/:name', { schema: schemas.patch }, async ({ body, caller, params }) => {

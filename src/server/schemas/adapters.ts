@@ -36,6 +36,29 @@ export function VersionSchema(description = 'One version.') {
   return Strict(VersionProperties, { title: 'AdapterVersion', description })
 }
 
+/** One version with everything that is known of it. */
+export const VersionDetailSchema = Strict(
+  {
+    ...VersionProperties,
+    proof: Type.Union(
+      [
+        Strict({
+          parameters: Type.Integer({ description: 'Values in the files; all of them act.' }),
+          sites: Type.Array(
+            Strict({
+              site: Type.String(),
+              norm: Type.Number({ description: 'Frobenius norm of what is added to the linear map there.' }),
+            }),
+          ),
+        }),
+        Type.Null(),
+      ],
+      { description: 'What was found when it was checked; null for what never was ready.' },
+    ),
+  },
+  { title: 'AdapterVersionDetail', description: 'One version with the proof that it acts.' },
+)
+
 export const AdapterSchema = Strict(
   {
     name: Type.String(),
