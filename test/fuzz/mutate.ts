@@ -45,6 +45,7 @@ export function mutate(files: Files, seed: number, index: number): Files {
 }
 
 function mutateOnce(files: Files, random: Random): Files {
+  if (Object.keys(files).length === 0) return files
   const name = pick(Object.keys(files), random())
   const bytes = files[name]!
   const kind = random()
