@@ -23,6 +23,8 @@ export interface BenchOptions {
   readonly promptTokens: number
   readonly newTokens: number
   readonly quick: boolean
+  /** A Python with torch, transformers and peft; null = that peer is left out. */
+  readonly peftPython: string | null
 }
 
 /** What the rows share: the synthetic model and adapters on disk, and one server with room for everything. */

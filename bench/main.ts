@@ -11,12 +11,13 @@ import { BANDWIDTH } from './rows/bandwidth.ts'
 import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
 import { OVERHEAD } from './rows/overhead.ts'
+import { PEFT } from './rows/peft.ts'
 import { PEERS } from './rows/peers.ts'
 import { PREFIX } from './rows/prefix.ts'
 import { SPECULATION } from './rows/speculation.ts'
 import { STORE } from './rows/store.ts'
 
-const GROUPS: readonly Group[] = [PEERS, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
+const GROUPS: readonly Group[] = [PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
 const REPOSITORY = join(import.meta.dirname, '..')
 
 const { values: options } = parseArgs({
@@ -25,6 +26,7 @@ const { values: options } = parseArgs({
     rows: { type: 'string' },
     rounds: { type: 'string' },
     dir: { type: 'string', default: join(REPOSITORY, '.cache/bench') },
+    'peft-python': { type: 'string' },
     json: { type: 'string' },
   },
 })
@@ -53,7 +55,10 @@ const { quick } = options
 const groups = chosenRows(options.rows)
 const rounds = count('rounds', options.rounds, quick ? 2 : 5)
 const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
-const context = new BenchContext({ dir: resolve(options.dir), rounds, quick, ...sizes })
+const context = new BenchContext({
+  ...{ dir: resolve(options.dir), rounds, quick, ...sizes },
+  peftPython: options['peft-python'] ?? null,
+})
 const rows: Row[] = []
 try {
   for (const [group, names] of groups) {
