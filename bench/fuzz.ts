@@ -35,13 +35,14 @@ const [count, uploads, seed, from, minutes] = [
 const UNITS: Readonly<Record<string, string>> = { slowestMs: 'ms', growthMib: 'MiB' }
 const rows: Row[] = []
 const seconds = minutes * 30
-rows.push(...rowsOf('reader', count, await fuzzReader({ seed, from, count, seconds })))
+const maxMs = 2000
+rows.push(...rowsOf('reader', count, await fuzzReader({ seed, from, count, seconds, maxMs })))
 
 const store = mkdtempSync(join(tmpdir(), 'troupe-fuzz-'))
 const server = await startServerProcess(modelDir('llama'), store)
 try {
   const client = new Client(server.url)
-  rows.push(...rowsOf('uploads', uploads, await fuzzUploads(client, { seed, from, count: uploads, seconds })))
+  rows.push(...rowsOf('uploads', uploads, await fuzzUploads(client, { seed, from, count: uploads, seconds, maxMs })))
   const { status } = await client.get('/health/ready')
   rows.push({ name: 'uploads: ready afterwards', value: status, unit: '', target: '= 200', met: status === 200 })
 } finally {

@@ -14,14 +14,20 @@ describe('damaged adapters', () => {
   afterAll(() => server.close())
 
   it('are refused by the reader with a reason, whatever is damaged', async () => {
-    const { violations, figures } = await fuzzReader({ seed: 2, from: 0, count: 400, seconds: 50 })
+    const { violations, figures } = await fuzzReader({ seed: 2, from: 0, count: 400, seconds: 50, maxMs: 20_000 })
     expect(violations).toEqual([])
     expect(figures.refused).toBeGreaterThan(100)
   })
 
   it('are refused by the upload route with a reason, and the server lives on', async () => {
     const client = new Client(server.url)
-    const { violations, figures } = await fuzzUploads(client, { seed: 3, from: 0, count: 60, seconds: 50 })
+    const { violations, figures } = await fuzzUploads(client, {
+      seed: 3,
+      from: 0,
+      count: 60,
+      seconds: 50,
+      maxMs: 20_000,
+    })
     expect(violations).toEqual([])
     expect(figures.refused).toBeGreaterThan(10)
     expect((await client.get('/health/ready')).status).toBe(200)
