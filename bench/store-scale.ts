@@ -21,7 +21,13 @@ const { values: options } = parseArgs({
 const count = Number(options.adapters)
 const fingerprint = `sha256:${'f'.repeat(64)}`
 const info = { name: 'bench-base', fingerprint } as AdapterHost['info']
-const host: AdapterHost = { info, hold: () => undefined, drop: () => undefined, generate: () => unused() }
+const host: AdapterHost = {
+  info,
+  maxContext: 64,
+  hold: () => undefined,
+  drop: () => undefined,
+  generate: () => unused(),
+}
 const log = { info: () => undefined, warn: () => undefined, error: (fields: object) => console.error(fields) }
 
 const storeDir = await mkdtemp(join(tmpdir(), 'troupe-scale-'))

@@ -176,6 +176,7 @@ export class EngineLoop {
       for (const adapter of adaptersOf(sequence)) {
         if (bank.pin(adapter)) hot.push(adapter)
         else cold += adapter.bytes
+        sequence.pinned.push(adapter.digest)
       }
       const now = performance.now()
       if (cold > 0) {
@@ -258,11 +259,10 @@ export class EngineLoop {
 
   #finish(sequence: Sequence, reason: FinishReason, message?: string): void {
     const { scheduler, kv, bank } = this.#parts
-    const pinned = sequence.row >= 0
     if (reason === 'stop' || reason === 'length') this.#parts.reuse.keep(sequence)
     for (const move of scheduler.remove(sequence)) kv.move(move)
     sequence.finished = true
-    if (pinned) for (const { digest } of sequence.request.mix) bank.unpin(digest)
+    for (const digest of sequence.pinned.splice(0)) bank.unpin(digest)
     this.#emit(sequence.id, { type: 'finish', reason, ...(message !== undefined && { message }) })
   }
 

@@ -10,6 +10,8 @@ import { EventQueue } from './event-queue.ts'
 /** What the registry needs of the engine: where versions become available for requests. */
 export interface AdapterHost {
   readonly info: ModelInfo
+  /** Tokens of one sequence that there is room for, virtual ones included. */
+  readonly maxContext: number
   /** Makes a version available to requests. The engine keeps a reference, no copy. Idempotent per digest. */
   hold(weights: AdapterWeights): void
   /** Forgets a version. The caller sees to it that no running or queued request uses it. */
@@ -29,6 +31,7 @@ interface Waiter<T> {
 /** The main thread's side of the engine thread: typed messages in, streams of events out. */
 export class Engine implements AdapterHost {
   readonly info: ModelInfo
+  readonly maxContext: number
   /** Whether KV and logits are written in place (see docs/engine.md). */
   readonly inPlace: boolean
   /** Resolves when the thread ended without being asked to; the process can then only restart. */
@@ -46,8 +49,14 @@ export class Engine implements AdapterHost {
   #stopped: Promise<void> | null = null
   #resolveStopped: (() => void) | null = null
 
-  private constructor(worker: Worker, ready: Extract<FromEngine, { type: 'ready' }>, name: string) {
+  private constructor(
+    worker: Worker,
+    ready: Extract<FromEngine, { type: 'ready' }>,
+    { maxContext }: EngineOptions,
+    name: string,
+  ) {
     this.#worker = worker
+    this.maxContext = maxContext
     this.info = { ...ready.info, name }
     this.inPlace = ready.inPlace
     worker.on('message', (message: FromEngine) => this.#onMessage(message))
@@ -81,7 +90,7 @@ export class Engine implements AdapterHost {
       worker.once('message', (message: FromEngine) => {
         worker.off('error', reject)
         worker.off('exit', onExit)
-        if (message.type === 'ready') resolve(new Engine(worker, message, name ?? message.info.name))
+        if (message.type === 'ready') resolve(new Engine(worker, message, options, name ?? message.info.name))
         else reject(new Error(message.type === 'failed' ? message.message : `unexpected ${message.type}`))
       })
     })

@@ -24,6 +24,8 @@ export class Sequence {
   overtaken = 0
   /** Whether the prefix cache was asked for this prompt. */
   lookedUp = false
+  /** Versions that it holds in the bank. */
+  readonly pinned: string[] = []
   /** Slot of the KV cache; -1 while waiting. */
   row = -1
   finished = false

@@ -35,6 +35,11 @@ export interface AdapterPage {
   readonly next: string | null
 }
 
+/** By number; what never became a version has none, and is ordered by time. */
+function inOrder(a: VersionRecord, b: VersionRecord): number {
+  return a.version - b.version || (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0)
+}
+
 /** Adapters as people see them: what is served, what is on its way in or out, and what was refused. */
 export class AdapterView {
   readonly #parts: AdapterViewParts
@@ -87,7 +92,7 @@ export class AdapterView {
     if (!served && unserved.length === 0) return null
     const { description, labels, pinned, versions: noted } = notes.get(name)
     const own = (served?.versions ?? []).map((version) => this.#asItIs(version, noted[version.digest]))
-    const versions = [...own, ...unserved].sort((a, b) => a.version - b.version)
+    const versions = [...own, ...unserved].sort(inOrder)
     const createdAt = served?.createdAt ?? versions.map((version) => version.createdAt).sort()[0] ?? ''
     return { name, createdAt, ...versionNotes({}, { description, labels }), pinned, versions }
   }

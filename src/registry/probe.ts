@@ -6,6 +6,8 @@ import type { AdapterHost } from '../engine/engine.ts'
 import type { ProbeResult } from './records.ts'
 
 const PROMPT_TOKENS = 24
+/** One to begin with and one to predict. */
+const LEAST_TOKENS = 2
 const ALTERNATIVES = 8
 /** Differences of log-probabilities below this are rounding, not an adapter. */
 const LEAST_DIFFERENCE = 1e-6
@@ -13,10 +15,16 @@ const LEAST_DIFFERENCE = 1e-6
 /**
  * Proves that an adapter acts: evaluates a fixed pseudo-random prompt with the base model and with the adapter at scale 1.
  * The host must hold the weights.
- * @throws TroupeError `adapter_has_no_effect` if the answers equal the base model's, `invalid_adapter` if they are not finite
+ * @throws TroupeError `unsupported_adapter` if its virtual tokens fill the context, `adapter_has_no_effect` if the answers equal the base model's, `invalid_adapter` if they are not finite
  */
 export async function probe(host: AdapterHost, weights: AdapterWeights): Promise<ProbeResult> {
-  const tokens = probePrompt(host.info.vocab, Math.min(PROMPT_TOKENS, host.info.maxContext))
+  const virtual = weights.virtualTokens?.count ?? 0
+  const room = host.maxContext - virtual
+  if (room < LEAST_TOKENS) {
+    const message = `the adapter's ${virtual} virtual tokens leave no room for a prompt in a context of ${host.maxContext}: raise --max-context`
+    throw new TroupeError('unsupported_adapter', message, { param: 'num_virtual_tokens' })
+  }
+  const tokens = probePrompt(host.info.vocab, Math.min(PROMPT_TOKENS, room))
   const base = await evaluate(host, tokens, [])
   const adapted = await evaluate(host, tokens, [{ digest: weights.digest, scale: 1 }])
   if (!base.every(isFinitePosition)) {

@@ -50,26 +50,39 @@ async function reference(model: string): Promise<string> {
 
 describe('a new version while 16 streams run', () => {
   it('lets old requests finish on the old version and starts new ones on the new', async () => {
-    const finished = { old: 0 }
+    // Each lane streams one answer after the other until the swap, so that 16 run when it comes, however long the upload takes.
+    const running = new Set<Promise<Streamed>>()
+    const swapped = { yet: false }
+    const lane = async (onFirst: () => void): Promise<void> => {
+      for (let first: (() => void) | undefined = onFirst; !swapped.yet; first = undefined) {
+        const answer = stream(first)
+        running.add(answer)
+        await answer
+        running.delete(answer)
+      }
+    }
     const started: Promise<void>[] = []
-    const old = Array.from({ length: STREAMS }, () => {
+    const lanes = Array.from({ length: STREAMS }, () => {
       let first!: () => void
       started.push(new Promise((resolve) => (first = resolve)))
-      return stream(first).then((result) => {
-        finished.old++
-        return result
-      })
+      return lane(first)
     })
     await Promise.all(started)
 
     const upload = await client.upload<{ version: string }>('swapped', adapterFiles('qwen2', 'lora-r4'))
     expect([upload.status, upload.body.version]).toEqual([201, 'v2'])
-    const activation = await client.post('/v1/tasks/demo/activate', { adapter: 'swapped' })
+    // Answers that have begun by now; requests on their way are resolved before the activation or after it.
+    await new Promise((resolve) => setImmediate(resolve))
+    const old = [...running]
+    const activating = client.post('/v1/tasks/demo/activate', { adapter: 'swapped' })
+    swapped.yet = true
+    const activation = await activating
     expect(activation.status, JSON.stringify(activation.body)).toBe(200)
-    expect(finished.old, 'the streams ended before the swap: the test proves nothing').toBeLessThan(STREAMS)
+    expect(running.size, 'the streams ended before the swap: the test proves nothing').toBeGreaterThan(0)
 
     const fresh = await Promise.all(Array.from({ length: STREAMS }, () => stream()))
     const before = await Promise.all(old)
+    await Promise.all(lanes)
     const [v1, v2] = [await reference('swapped@v1'), await reference('swapped@v2')]
     expect(v1).not.toBe(v2)
     for (const result of before) expect(result).toEqual({ text: v1, versions: ['v1'] })

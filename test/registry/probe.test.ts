@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { AdapterWeights } from '../../src/core/branch.ts'
+import type { GenerationRequest } from '../../src/core/generation.ts'
 import { compare, probe, probePrompt } from '../../src/registry/probe.ts'
 import { fakeWeights } from '../support/fake-adapter.ts'
 import { FakeHost } from '../support/fake-host.ts'
@@ -25,6 +27,24 @@ describe('probe', () => {
     const weights = fakeWeights('sha256:a', effect, 100)
     host.hold(weights)
     expect(await codeOf(() => probe(host, weights))).toBe(code)
+  })
+
+  it('asks less where virtual tokens leave little room, and refuses where they leave none', async () => {
+    const host = new FakeHost()
+    const asked: number[] = []
+    const generate = host.generate.bind(host)
+    host.generate = (request: GenerationRequest) => {
+      asked.push(request.tokens.length)
+      return generate(request)
+    }
+    const withTokens = (count: number): AdapterWeights => {
+      const virtualTokens = { type: 'embeddings', count, values: new Float32Array(count * 8) } as const
+      return { ...fakeWeights('sha256:a', 1, 100), virtualTokens }
+    }
+    host.hold(withTokens(54))
+    await probe(host, withTokens(54))
+    expect(asked).toEqual([10, 10])
+    expect(await messageOf(() => probe(host, withTokens(63)))).toContain('63 virtual tokens leave no room')
   })
 
   it('passes on why the engine could not run', async () => {

@@ -23,6 +23,7 @@ export const FAKE_INFO: ModelInfo = tinyInfo({
  */
 export class FakeHost implements AdapterHost {
   readonly info: ModelInfo
+  readonly maxContext: number = 64
   readonly held = new Map<string, AdapterWeights>()
   holds = 0
   drops = 0
