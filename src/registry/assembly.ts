@@ -1,4 +1,5 @@
 import type { AdapterHost } from '../engine/engine.ts'
+import { mergeAdapters } from '../adapters/merge.ts'
 import { siteNorms } from '../adapters/site-norms.ts'
 import { AdapterView } from './adapter-view.ts'
 import { Catalogue } from './catalogue.ts'
@@ -9,7 +10,7 @@ import { DroppedFolders } from './dropped-folders.ts'
 import { Intake } from './intake.ts'
 import { Leases } from './leases.ts'
 import { Loader } from './loader.ts'
-import type { AdapterReader, NormReader } from './loader-messages.ts'
+import type { AdapterMerger, AdapterReader, NormReader } from './loader-messages.ts'
 import type { Log } from './log.ts'
 import { MemoryTier } from './memory-tier.ts'
 import type { VersionRecord } from './records.ts'
@@ -33,7 +34,7 @@ export interface RegistryOptions {
   readonly log: Log
   /** Uniform in [0, 1); chooses among the routes of a task. */
   readonly random?: () => number
-  /** Reads adapter folders: a function, or a thread that is told where the base model lies. */
+  /** Reads adapter folders: a function, or a thread that is told where the base model lies. The thread merges too. */
   readonly reader: AdapterReader | { readonly modelDir: string }
   /** Names of the base model that adapters may give; left out = any. */
   readonly baseNames?: readonly string[]
@@ -54,6 +55,7 @@ export interface RegistryParts extends RemovalParts {
   readonly follower: StoreFollower
   readonly view: AdapterView
   readonly changes: Changes
+  readonly merge: AdapterMerger
   readonly watch: StoreWatch
   readonly notes: NotesBook
   readonly source: WeightsSource
@@ -69,6 +71,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const loader = typeof reader === 'function' ? null : new Loader({ info: host.info, modelDir: reader.modelDir })
   const read: AdapterReader = typeof reader === 'function' ? reader : (dir) => (loader as Loader).read(dir)
   const measure: NormReader = (weights) => loader?.measure(weights) ?? siteNorms(weights)
+  const merge: AdapterMerger = async (job) => (loader ? loader.merge(job) : mergeAdapters(job))
   const catalogue = new Catalogue(host.info.fingerprint)
   const tasks = new TaskBook(store, catalogue)
   const draining = new Draining(log)
@@ -157,6 +160,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     follower,
     view,
     changes,
+    merge,
     watch,
   }
 }

@@ -12,7 +12,7 @@ import type { MemoryTier } from './memory-tier.ts'
 import { checkName, ownerOf } from './names.ts'
 import { probe } from './probe.ts'
 import { writeProof } from './proof.ts'
-import type { ProbeResult, VersionRecord } from './records.ts'
+import type { ProbeResult, VersionRecord, VersionSource } from './records.ts'
 import { Serial } from './serial.ts'
 import type { NewVersion, RegistryStore, Staging } from './store/port.ts'
 
@@ -32,7 +32,7 @@ export interface IntakeParts {
 }
 
 export interface Origin {
-  readonly source: 'upload' | 'folder'
+  readonly source: VersionSource
   readonly by: string
   readonly notes?: VersionNotes
 }

@@ -1,3 +1,4 @@
+import type { MergeJob } from '../adapters/merge.ts'
 import type { AdapterDescription } from '../adapters/read.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
@@ -15,6 +16,9 @@ export type AdapterReader = (dir: string) => Promise<ReadAdapter>
 /** Measures an adapter's strength at its sites. */
 export type NormReader = (weights: AdapterWeights) => Promise<readonly SiteNorm[]>
 
+/** Merges stored adapters as `mergeAdapters` does, off the main thread. */
+export type AdapterMerger = (job: MergeJob) => Promise<void>
+
 /** Plain data at the start of the loader thread. */
 export interface LoaderOptions {
   readonly info: ModelInfo
@@ -25,6 +29,7 @@ export interface LoaderOptions {
 export type ToLoader =
   | { readonly type: 'read'; readonly id: number; readonly dir: string }
   | { readonly type: 'measure'; readonly id: number; readonly weights: AdapterWeights }
+  | { readonly type: 'merge'; readonly id: number; readonly job: MergeJob }
   | { readonly type: 'stop' }
 
 /** An error on its way between threads. */
@@ -37,4 +42,5 @@ export interface LoaderFailure {
 export type FromLoader =
   | { readonly type: 'read'; readonly id: number; readonly result: ReadAdapter }
   | { readonly type: 'measured'; readonly id: number; readonly norms: readonly SiteNorm[] }
+  | { readonly type: 'merged'; readonly id: number }
   | { readonly type: 'failed'; readonly id: number; readonly failure: LoaderFailure }

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { mergeAdapters } from '../adapters/merge.ts'
 import { readAdapter } from '../adapters/read.ts'
 import { siteNorms } from '../adapters/site-norms.ts'
 import { TroupeError } from '../core/errors.ts'
@@ -23,19 +24,24 @@ port.on('message', (message: ToLoader) => {
     return
   }
   try {
-    answer({ type: 'read', id: message.id, result: readAdapter(message.dir, info, base) })
+    if (message.type === 'read') answer({ type: 'read', id: message.id, result: readAdapter(message.dir, info, base) })
+    else {
+      mergeAdapters(message.job)
+      answer({ type: 'merged', id: message.id })
+    }
   } catch (error) {
-    answer({ type: 'failed', id: message.id, failure: failureOf(error, message.dir) })
+    const [action, dir] = message.type === 'read' ? ['read', message.dir] : ['merge into', message.job.into]
+    answer({ type: 'failed', id: message.id, failure: failureOf(error, action, dir) })
   }
 })
 
-function failureOf(error: unknown, dir: string): LoaderFailure {
+function failureOf(error: unknown, action: string, dir: string): LoaderFailure {
   const message = error instanceof Error ? error.message : String(error)
   const fileError = isFileError(error) || (error instanceof TroupeError && isFileError(error.cause))
   // A disk that does not give a file says nothing about the file's content.
-  if (fileError) return { code: 'storage_error', message: `cannot read ${dir}: ${message}`, param: dir }
+  if (fileError) return { code: 'storage_error', message: `cannot ${action} ${dir}: ${message}`, param: dir }
   if (error instanceof TroupeError) return { code: error.code, message, param: error.param }
-  return { code: 'internal', message: `cannot read ${dir}: ${message}`, param: dir }
+  return { code: 'internal', message: `cannot ${action} ${dir}: ${message}`, param: dir }
 }
 
 /** Whether the system refused an operation on a file. */

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import type { MergeJob } from '../adapters/merge.ts'
 import { TroupeError } from '../core/errors.ts'
 import { threadEntry } from '../core/thread.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
@@ -13,7 +14,7 @@ interface Pending {
 }
 
 /**
- * The thread that reads adapters, so that neither parsing nor checking holds up requests. Weights come back in shared memory.
+ * The thread that reads and merges adapters, so that neither parsing nor checking holds up requests. Weights come back in shared memory.
  * Reads run one after another. A thread that dies fails what it was reading; the next read starts a new one.
  */
 export class Loader {
@@ -39,6 +40,11 @@ export class Loader {
     const answer = await this.#ask((id) => ({ type: 'measure', id, weights }))
     if (answer.type !== 'measured') throw new Error(`the loader answered a measurement with ${answer.type}`)
     return answer.norms
+  }
+
+  /** @throws TroupeError as `mergeAdapters` does; `storage_error` where files cannot be read or written */
+  async merge(job: MergeJob): Promise<void> {
+    await this.#ask((id) => ({ type: 'merge', id, job }))
   }
 
   /** Ends the thread after the read it is at; what waits behind that fails. Idempotent. */

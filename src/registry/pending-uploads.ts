@@ -1,5 +1,5 @@
 import type { VersionNotes } from './adapter-notes.ts'
-import type { VersionRecord } from './records.ts'
+import type { VersionRecord, VersionSource } from './records.ts'
 import type { Changes } from './changes.ts'
 import type { Log } from './log.ts'
 import type { Rejection } from './rejections.ts'
@@ -8,7 +8,7 @@ import type { RegistryStore } from './store/port.ts'
 
 const MAX_DELETED = 100
 
-/** An upload on its way; it ends by `finish` or `reject`. */
+/** An upload or merge on its way; it ends by `finish` or `reject`. */
 export interface PendingUpload {
   validating(): void
   finish(): void
@@ -36,8 +36,8 @@ export class PendingUploads {
     this.#parts = parts
   }
 
-  begin(adapter: string, notes: VersionNotes = {}): PendingUpload {
-    const rejection = { adapter, reason: '', createdAt: new Date().toISOString(), ...notes }
+  begin(adapter: string, notes: VersionNotes = {}, source: VersionSource = 'upload'): PendingUpload {
+    const rejection = { adapter, reason: '', createdAt: new Date().toISOString(), source, ...notes }
     const blank = { ...rejectedVersion(rejection), reason: null }
     const entry: { record: VersionRecord } = { record: { ...blank, state: 'uploading' } }
     this.#open.add(entry)

@@ -9,6 +9,10 @@ import type { Labels } from './adapter-notes.ts'
 export const VERSION_STATES = ['uploading', 'validating', 'ready', 'rejected', 'failed', 'draining', 'deleted'] as const
 export type VersionState = (typeof VERSION_STATES)[number]
 
+/** How its bytes came: sent, put into the store, or merged from stored versions. */
+export const VERSION_SOURCES = ['upload', 'folder', 'merge'] as const
+export type VersionSource = (typeof VERSION_SOURCES)[number]
+
 /** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
 export interface ProbeResult {
   readonly maxDifference: number
@@ -25,7 +29,7 @@ export interface VersionRecord {
   readonly state: VersionState
   readonly reason: string | null
   readonly createdAt: string
-  readonly source: 'upload' | 'folder'
+  readonly source: VersionSource
   readonly format: 'peft' | 'adapterhub'
   readonly method: Method
   /** Largest rank of any site; 0 where there are gains or virtual tokens only. */

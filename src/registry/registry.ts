@@ -13,9 +13,11 @@ import type { VersionNotes } from './adapter-notes.ts'
 import type { Claim } from './leases.ts'
 import type { LoadPlan } from './load-plan.ts'
 import { planLoad } from './load-plan.ts'
+import type { MergeInput } from './merges.ts'
+import { mergeInto } from './merges.ts'
 import type { NotesInput } from './notes-book.ts'
 import type { PendingUpload } from './pending-uploads.ts'
-import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecord } from './records.ts'
+import type { AdapterRecord, Lease, Resolution, Target, TaskRecord, VersionRecord, VersionSource } from './records.ts'
 import type { Deletion } from './removal.ts'
 import { deleteAdapter, deleteVersion } from './removal.ts'
 import { resolveTarget } from './resolve.ts'
@@ -94,9 +96,15 @@ export class Registry {
     return this.#uploads.stage()
   }
 
-  /** Shows an upload among the adapter's versions, from its first byte on. */
-  beginUpload(adapter: string, notes: VersionNotes = {}): PendingUpload {
-    return this.#uploads.begin(adapter, notes)
+  /** Shows an upload or merge among the adapter's versions, from its first byte on. */
+  beginUpload(adapter: string, notes: VersionNotes = {}, source: VersionSource = 'upload'): PendingUpload {
+    return this.#parts.uploads.begin(adapter, notes, source)
+  }
+
+  /** Merges stored versions into a staging folder, and says what was merged. @throws TroupeError as `mergeInto` in merges.ts */
+  async mergeInto(staging: Staging, input: MergeInput, tenant: string): Promise<string> {
+    this.#refuseIfClosing()
+    return mergeInto(this.#parts, staging, input, tenant)
   }
 
   /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */

@@ -2,15 +2,17 @@ import { TroupeError } from '../core/errors.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 import type { VersionNotes } from './adapter-notes.ts'
 import { readNotes } from './adapter-notes.ts'
-import type { VersionRecord } from './records.ts'
+import type { VersionRecord, VersionSource } from './records.ts'
+import { VERSION_SOURCES } from './records.ts'
 import { unusableVersion } from './unusable-version.ts'
 
-/** An upload that was looked at and refused. Nothing of it is kept but this. */
+/** An upload or merge that was looked at and refused. Nothing of it is kept but this. */
 export interface Rejection extends VersionNotes {
   readonly adapter: string
   readonly reason: string
   /** ISO time. */
   readonly createdAt: string
+  readonly source: VersionSource
 }
 
 /** Older ones are forgotten. */
@@ -26,8 +28,8 @@ export function withoutRejections(rejections: readonly Rejection[], adapter: str
 }
 
 /** As people see it: a version with the number 0. */
-export function rejectedVersion({ adapter, reason, createdAt, ...notes }: Rejection): VersionRecord {
-  return { ...unusableVersion(adapter, '', reason, createdAt), ...notes, source: 'upload' }
+export function rejectedVersion({ adapter, reason, createdAt, ...rest }: Rejection): VersionRecord {
+  return { ...unusableVersion(adapter, '', reason, createdAt), ...rest }
 }
 
 export function renderRejections(rejections: readonly Rejection[]): string {
@@ -44,7 +46,9 @@ export function parseRejections(text: string): readonly Rejection[] {
     if (typeof adapter !== 'string' || typeof reason !== 'string' || typeof createdAt !== 'string') {
       throw wrong('rejected', 'a list with adapter, reason and createdAt in every entry')
     }
-    return { adapter, reason, createdAt, ...readNotes(item) }
+    const source = VERSION_SOURCES.find((known) => known === (item.source ?? 'upload'))
+    if (source === undefined) throw wrong('source', `one of ${VERSION_SOURCES.join(', ')}`)
+    return { adapter, reason, createdAt, source, ...readNotes(item) }
   })
 }
 

@@ -1,8 +1,6 @@
-import type { VersionNotes } from './adapter-notes.ts'
 import type { RegistryParts } from './assembly.ts'
 import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
-import type { PendingUpload } from './pending-uploads.ts'
 import type { Staging } from './store/port.ts'
 
 type UploadParts = Pick<RegistryParts, 'store' | 'storeDir' | 'intake' | 'uploads' | 'pins'>
@@ -21,10 +19,6 @@ export class Uploads {
   async stage(): Promise<Staging> {
     this.#refuseIfClosing()
     return this.#parts.store.stage()
-  }
-
-  begin(adapter: string, notes: VersionNotes): PendingUpload {
-    return this.#parts.uploads.begin(adapter, notes)
   }
 
   async add(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {

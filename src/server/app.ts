@@ -8,6 +8,7 @@ import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers
 import type { ServerDeps } from './deps.ts'
 import { joinOwnedNames } from './named-urls.ts'
 import { adapterRoutes } from './routes/adapters.ts'
+import { adapterMergeRoutes } from './routes/adapter-merges.ts'
 import { adapterUploadRoutes } from './routes/adapter-uploads.ts'
 import { chatRoutes } from './routes/chat-completions.ts'
 import { completionRoutes } from './routes/completions.ts'
@@ -86,6 +87,7 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     shadowRoutes(api, routeDeps)
     planRoutes(api, deps)
     adapterRoutes(api, deps)
+    adapterMergeRoutes(api, deps)
     vllmRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)

@@ -5,11 +5,22 @@ import type { ModelInfo } from '../core/model-info.ts'
 import type { AdapterPage, PageOptions } from '../registry/adapter-view.ts'
 import type { VersionNotes } from '../registry/adapter-notes.ts'
 import type { Claim } from '../registry/leases.ts'
+import type { Origin } from '../registry/intake.ts'
 import type { LoadPlan } from '../registry/load-plan.ts'
+import type { MergeInput } from '../registry/merges.ts'
 import type { NotesInput } from '../registry/notes-book.ts'
 import type { PendingUpload } from '../registry/pending-uploads.ts'
-import type { AdapterRecord, Lease, Resolution, Route, Target, TaskRecord, VersionRecord } from '../registry/records.ts'
 import type { Proof } from '../registry/proof.ts'
+import type {
+  AdapterRecord,
+  Lease,
+  Resolution,
+  Route,
+  Target,
+  TaskRecord,
+  VersionRecord,
+  VersionSource,
+} from '../registry/records.ts'
 import type { Deletion } from '../registry/removal.ts'
 import type { Staging } from '../registry/store/port.ts'
 import type { TaskInput } from '../registry/task-changes.ts'
@@ -96,7 +107,8 @@ export interface RegistryPort {
   deletedVersion(name: string, version: number, tenant: string): VersionRecord | null
   prefetch(resolution: Resolution): void
   stageUpload(): Promise<Staging>
-  beginUpload(adapter: string): PendingUpload
+  beginUpload(adapter: string, notes: VersionNotes, source: VersionSource): PendingUpload
+  mergeInto(staging: Staging, input: MergeInput, tenant: string): Promise<string>
   describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord>
   describeVersion(name: string, version: number, notes: VersionNotes): Promise<VersionRecord>
   retryVersion(name: string, version: number): Promise<VersionRecord>
@@ -104,7 +116,7 @@ export interface RegistryPort {
   addVersion(
     name: string,
     staging: Staging,
-    origin: { readonly source: 'upload'; readonly by: string; readonly notes?: VersionNotes },
+    origin: Origin,
   ): Promise<{ readonly record: VersionRecord; readonly created: boolean }>
   pageAdapters(tenant: string, options: PageOptions): AdapterPage
   listAdapters(tenant: string): readonly AdapterRecord[]

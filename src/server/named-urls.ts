@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 
 /** Last parts of a path that are actions on a resource, not the second half of its name. */
-const ACTIONS = new Set(['versions', 'generate', 'activate', 'rollback', 'shadow', 'history'])
+const ACTIONS = new Set(['versions', 'merges', 'generate', 'activate', 'rollback', 'shadow', 'history'])
 const NAMED = /^(\/v1\/(?:tasks|adapters|models)\/)([^/?]+)\/([^/?]+)([^?]*)(\?.*)?$/
 
 /**

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { MergeJob } from '../../src/adapters/merge.ts'
 import { Loader } from '../../src/registry/loader.ts'
 import { codeOf, messageOf, temporaryFolder } from '../support/registry-fixture.ts'
 import { readTiny, tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
@@ -39,6 +40,24 @@ describe('Loader', () => {
     expect(await codeOf(() => loader.read(join(dir, 'missing')))).not.toBe('none')
     writeAdapter(dir, tinyLora())
     expect((await loader.read(dir)).description.method).toBe('lora')
+  })
+
+  it('merges, and tells what is wrong with the adapters from what is wrong with the disk', async () => {
+    const [dir, into] = [await temporaryFolder(), await temporaryFolder()]
+    writeAdapter(dir, tinyLora())
+    const loader = openLoader()
+    const { digest } = (await loader.read(dir)).weights
+    const job = { combination: 'cat' as const, into, limitBytes: Infinity }
+    const source = { name: 'a@v1', dir, digest, weight: 2 }
+    await loader.merge({ ...job, sources: [source, source] })
+    expect((await loader.read(into)).description).toMatchObject({ method: 'lora', rank: 4 })
+    const failed = (change: Partial<MergeJob>) => loader.merge({ ...job, sources: [source], ...change })
+    await expect(failed({ into: join(into, 'missing') })).rejects.toMatchObject({
+      code: 'storage_error',
+      message: expect.stringContaining('cannot merge into') as string,
+    })
+    const other = { ...source, digest: `sha256:${'0'.repeat(64)}` }
+    await expect(failed({ sources: [other] })).rejects.toMatchObject({ code: 'digest_mismatch', param: 'a@v1' })
   })
 
   it('stops cleanly, also with reads behind it', async () => {

@@ -90,7 +90,7 @@ describe('StoreFollower', () => {
     const { store, catalogue, tasks, uploads, gone, follow } = await following()
     const { document } = await store.putVersion(await stageFake(await store.stage(), { effect: 1 }), newVersion('a', 1))
     await store.putTask(newTask('t', 1), null)
-    await store.addRejection({ adapter: 'b', reason: 'no', createdAt: '2026-01-01T00:00:00.000Z' })
+    await store.addRejection({ adapter: 'b', reason: 'no', source: 'upload', createdAt: '2026-01-01T00:00:00.000Z' })
     await follow()
     expect(uploads.records()).toMatchObject([{ adapter: 'b', state: 'rejected', reason: 'no' }])
     expect([catalogue.versionCount, tasks.all.size]).toEqual([1, 1])

@@ -1,9 +1,11 @@
+import { Readable } from 'node:stream'
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Proof } from '../../src/registry/proof.ts'
 import type { Tier } from '../../src/core/generation.ts'
 import type { AdapterPage, PageOptions } from '../../src/registry/adapter-view.ts'
 import type { VersionNotes } from '../../src/registry/adapter-notes.ts'
 import type { LoadPlan } from '../../src/registry/load-plan.ts'
+import type { MergeInput } from '../../src/registry/merges.ts'
 import type { NotesInput } from '../../src/registry/notes-book.ts'
 import { Changes } from '../../src/registry/changes.ts'
 import type { Claim } from '../../src/registry/leases.ts'
@@ -18,6 +20,7 @@ import type {
   Target,
   TaskRecord,
   VersionRecord,
+  VersionSource,
 } from '../../src/registry/records.ts'
 import type { Deletion } from '../../src/registry/removal.ts'
 import type { Staging } from '../../src/registry/store/port.ts'
@@ -62,6 +65,7 @@ export class FakeRegistry implements RegistryPort {
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
   })
   readonly imports: [string, string, string][] = []
+  readonly merges: MergeInput[] = []
   readonly prefetched: string[] = []
   leases = 0
   released = 0
@@ -172,8 +176,15 @@ export class FakeRegistry implements RegistryPort {
     this.prefetched.push(...resolution.adapters.map(({ digest }) => digest))
   }
 
-  beginUpload(adapter: string): PendingUpload {
-    return this.pending.begin(adapter)
+  beginUpload(adapter: string, notes: VersionNotes, source: VersionSource): PendingUpload {
+    return this.pending.begin(adapter, notes, source)
+  }
+
+  async mergeInto(staging: Staging, input: MergeInput, tenant: string): Promise<string> {
+    const picked = input.adapters.map(({ name, version }) => this.#pick(name, version, 1, tenant))
+    this.merges.push(input)
+    await staging.write('merged', Readable.from([Buffer.from(JSON.stringify(input))]))
+    return picked.map(({ adapter, version }) => `${adapter}@v${version}`).join(' + ')
   }
 
   async describeAdapter(name: string, input: NotesInput): Promise<AdapterRecord> {

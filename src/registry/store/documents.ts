@@ -3,6 +3,7 @@ import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../../core/json.ts'
 import { readNotes } from '../adapter-notes.ts'
+import { VERSION_SOURCES } from '../records.ts'
 import type { ProbeResult } from '../records.ts'
 import type { VersionDocument } from './port.ts'
 
@@ -37,7 +38,7 @@ export function parseVersion(text: string, adapter: string, folder: string): Ver
     digest: stringOf(json, 'digest'),
     createdAt: stringOf(json, 'createdAt'),
     createdBy: shared(stringOf(json, 'createdBy')),
-    source: oneOf(json, 'source', ['upload', 'folder'] as const),
+    source: oneOf(json, 'source', VERSION_SOURCES),
     format: oneOf(json, 'format', FORMATS),
     method: oneOf(json, 'method', METHODS),
     rank: count(json, 'rank', 0),

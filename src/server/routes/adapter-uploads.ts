@@ -9,9 +9,9 @@ import type { Staging } from '../../registry/store/port.ts'
 import { assertMayAlter } from '../../tenancy/access.ts'
 import type { App } from '../app.ts'
 import type { ServerDeps } from '../deps.ts'
-import { toTroupeError } from '../error-envelope.ts'
-import { VersionSchema, versionBody } from '../schemas/adapters.ts'
+import { VersionSchema } from '../schemas/adapters.ts'
 import { Name, Strict, errorResponses } from '../schemas/common.ts'
+import { addNewVersion } from './new-version.ts'
 
 const schema = {
   operationId: 'uploadAdapterVersion',
@@ -39,7 +39,6 @@ const schema = {
 
 /** `POST /v1/adapters/{name}/versions`. In a scope of its own: only here are multipart bodies taken. */
 export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<void> {
-  const { registry, metrics, settings } = deps
   await app.register(multipart, { limits: { fileSize: Infinity, files: 64, fields: 16, parts: 80 } })
   // The body is a stream that the handler reads: its schema is documentation.
   const validator = app.validatorCompiler
@@ -52,25 +51,10 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
     const { caller, params } = request
     assertMayAlter(caller, params.name)
-    const staging = await registry.stageUpload()
-    const pending = registry.beginUpload(params.name)
-    try {
-      const notes = await receiveFiles(request, staging, settings.uploadLimitBytes)
-      pending.validating()
-      const origin = { source: 'upload' as const, by: caller.tenant, notes }
-      const { record, created } = await registry.addVersion(params.name, staging, origin)
-      pending.finish()
-      metrics.uploadEnded(created ? 'created' : 'known')
-      return await reply.code(created ? 201 : 200).send(versionBody(record))
-    } catch (error) {
-      const { code, message, status } = toTroupeError(error)
-      // Only what was looked at and found wrong is a rejected version.
-      if (status === 400 && code !== 'invalid_request') await pending.reject(`${code}: ${message}`)
-      else pending.finish()
-      metrics.uploadEnded(code)
-      await staging.discard()
-      throw error
-    }
+    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', caller }, (staging) =>
+      receiveFiles(request, staging, deps.settings.uploadLimitBytes),
+    )
+    return reply.code(status).send(body)
   })
 }
 

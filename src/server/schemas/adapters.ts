@@ -1,7 +1,7 @@
 import { METHODS } from '../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { VERSION_STATES } from '../../registry/records.ts'
+import { VERSION_SOURCES, VERSION_STATES } from '../../registry/records.ts'
 import type { AdapterRecord, VersionRecord } from '../../registry/records.ts'
 import { versionName } from '../generation/target.ts'
 import { Strict } from './common.ts'
@@ -25,7 +25,7 @@ const VersionProperties = {
   probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
     description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
   }),
-  source: Type.Enum(['upload', 'folder']),
+  source: Type.Enum([...VERSION_SOURCES], { description: 'Sent, put into the store, or merged from versions.' }),
   created_at: Type.String(),
   description: Type.String(),
   labels: Labels,
@@ -71,7 +71,7 @@ export const AdapterSchema = Strict(
   { title: 'Adapter', description: 'An adapter with all its versions, oldest first.' },
 )
 
-const NotesFields = {
+export const NotesFields = {
   description: Type.Optional(Type.String({ maxLength: 4096 })),
   labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Replaces all labels there are.' })),
 }

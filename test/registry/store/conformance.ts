@@ -118,7 +118,8 @@ export function describeStore(name: string, start: () => Promise<() => Promise<R
       const open = await start()
       const store = await open()
       const refused = (adapter: string, reason: string) => {
-        return { adapter, reason, createdAt: '2026-01-02T03:04:05.000Z', description: 'd', labels: { a: 'b' } }
+        const notes = { description: 'd', labels: { a: 'b' } }
+        return { adapter, reason, createdAt: '2026-01-02T03:04:05.000Z', source: 'merge' as const, ...notes }
       }
       expect((await store.list()).rejections).toEqual([])
       await store.addRejection(refused('acme/a', 'first'))
