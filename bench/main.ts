@@ -79,5 +79,5 @@ try {
 }
 const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' ')
 report(command, rows, options.json)
-// Parts and quick runs are for working on it; the document shows whole ones.
-if (options.rows === undefined && !quick) writeDocument(join(REPOSITORY, 'docs/benchmarks.md'), command, rows)
+// Parts are for working on it; the document shows whole runs, with the command that made them.
+if (options.rows === undefined) writeDocument(join(REPOSITORY, 'docs/benchmarks.md'), command, rows)

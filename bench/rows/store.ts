@@ -55,7 +55,7 @@ async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
   return [
     promise(name, speed('Zipf') / speed('all hot'), '×', { least: 0.8 }),
     figure(`${POPULAR} adapters, Zipf ${EXPONENT}`, speed('Zipf'), 'tokens/s'),
-    figure('the same requests, all hot', speed('all hot'), 'tokens/s'),
+    figure('requests of the same sizes, all hot', speed('all hot'), 'tokens/s'),
   ]
 }
 

@@ -56,8 +56,11 @@ export function takeOutputs(vector: Float32Array, outputs: OutputRange): Float32
 export function readFinite(file: SafetensorsFile, name: string, into?: Float32Array): Float32Array {
   const target = into ?? new Float32Array(elementCount(file.entry(name).shape))
   file.readF32(name, target)
+  // A value minus itself is 0 if it is finite, else not a number: one sum tells for all.
+  let sum = 0
+  for (let i = 0; i < target.length; i++) sum += target[i]! - target[i]!
+  if (sum === 0) return target
   const index = target.findIndex((value) => !Number.isFinite(value))
-  if (index < 0) return target
   const message = `tensor "${name}" has ${target[index]} at element ${index}: values must be finite`
   throw new TroupeError('invalid_adapter', message, { param: name })
 }

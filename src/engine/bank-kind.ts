@@ -125,9 +125,9 @@ export class BankKind {
     return end
   }
 
-  /** A quarter more than needed, so that filling the bank copies each row a few times only. */
+  /** Twice as much as before, so that filling the bank copies each row about once; the system backs memory as it is first used. */
   #grow(needed: number): void {
-    const capacity = Math.ceil(Math.max(needed, this.#capacity * 1.25))
+    const capacity = Math.max(needed, this.#capacity * 2)
     this.#capacity = capacity
     for (const slab of this.#slabs) {
       slab.down = enlarged(slab.down, capacity * this.inDim)
