@@ -30,8 +30,8 @@ const KEPT = 8
 
 /** Stands for the vectors of a call without any: the embedding times one, plus zero. */
 const NO_VECTORS: Feeds = {
-  [IO.keep]: new Tensor('float32', Float32Array.of(1), [1, 1, 1]),
-  [IO.vectors]: new Tensor('float32', Float32Array.of(0), [1, 1, 1]),
+  [IO.keep]: new Tensor('float32', Float32Array.of(1), [1, 1]),
+  [IO.vectors]: new Tensor('float32', Float32Array.of(0), [1, 1]),
 }
 
 /** Chooses the graph for a batch of mixes and points its adapter inputs into the bank. */
@@ -109,7 +109,7 @@ export class AdapterFeeder {
     for (let layer = 0; layer < this.#info.layers; layer++)
       feeds[IO.gain(layer, kind)] = new Tensor('float32', ones ?? table!.table(layer), [table?.rows ?? 1, channels])
     const chosen = rows.map(({ mix }) => mix.map(({ digest }) => table?.row(digest) ?? 0).find((row) => row > 0) ?? 0)
-    feeds[IO.gainRow(kind)] = new Tensor('int64', BigInt64Array.from(chosen, BigInt), [rows.length, 1])
+    feeds[IO.gainRow(kind)] = new Tensor('int64', BigInt64Array.from(chosen, BigInt), [rows.length])
   }
 }
 

@@ -45,7 +45,7 @@ export function addDense(feeds: Feeds, parts: Parts<SiteKind>, uses: KindUses): 
       const offset = use.row * uses.rows + use.segment.start - uses.start
       for (let row = 0; row < use.segment.rows; row++) if (wanted(use, row)) values[offset + row] = use.scale
     }
-    return new Tensor('float32', values, [rows, 1, uses.rows])
+    return new Tensor('float32', values, [rows, uses.rows])
   }
   if (!isResidual(kind)) {
     feeds[IO.mask(kind)] = mask(() => true)
@@ -66,7 +66,7 @@ export function addGrouped(feeds: Feeds, parts: Parts<Exclude<SiteKind, EdgeKind
   const units = uses.rows / unit
   addWeights(feeds, parts, uses, [units, unit], [units, 1])
   // Members that a unit does not have are row 0, taken by nobody.
-  const memberRows = new BigInt64Array(units * members * 2)
+  const memberRows = new BigInt64Array(units * members)
   const shares = Array.from(
     { length: isResidual(kind) ? spec.depth : 1 },
     () => new Float32Array(rows * units * members),
@@ -75,13 +75,13 @@ export function addGrouped(feeds: Feeds, parts: Parts<Exclude<SiteKind, EdgeKind
     const member = uses.usersOf(segment.start).indexOf(row)
     const first = (segment.start - start) / unit
     for (let i = first; i < first + segment.rows / unit; i++) {
-      memberRows[(i * members + member) * 2] = BigInt(row)
+      memberRows[i * members + member] = BigInt(row)
       shares[isResidual(kind) ? level : 0]![row * units * members + i * members + member] = scale
     }
   }
-  feeds[IO.members(kind)] = new Tensor('int64', memberRows, [units, members, 2])
+  feeds[IO.members(kind)] = new Tensor('int64', memberRows, [units, members])
   for (const [level, values] of shares.entries())
-    feeds[IO.combine(kind, level)] = new Tensor('float32', values, [rows, 1, units * members])
+    feeds[IO.combine(kind, level)] = new Tensor('float32', values, [rows, units * members])
   if (isResidual(kind)) addActivationMasks(feeds, spec, kind, uses, [units, 1, unit])
 }
 

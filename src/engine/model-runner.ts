@@ -84,8 +84,8 @@ export class ModelRunner {
       // A copy: the runtime takes no views of shared memory.
       const part = vectors.slice(start * info.hidden, end * info.hidden)
       const given = {
-        [IO.keep]: new Tensor('float32', Float32Array.of(0), [1, 1, 1]),
-        [IO.vectors]: new Tensor('float32', part, [1, end - start, info.hidden]),
+        [IO.keep]: new Tensor('float32', Float32Array.of(0), [1, 1]),
+        [IO.vectors]: new Tensor('float32', part, [end - start, info.hidden]),
       }
       const adapters = { graph, feeds: { ...feeds, ...given } }
       const ids = new BigInt64Array(end - start)

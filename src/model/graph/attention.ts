@@ -12,6 +12,8 @@ import type { Weights } from './weights.ts'
 export interface Lengths {
   readonly last: Value
   readonly total: Value
+  /** i64 `[3]`: the shape `[batch, tokens, -1]`. */
+  readonly apart: Value
   /** null where attention counts positions by itself. */
   readonly positions: Value | null
 }
@@ -42,9 +44,9 @@ export class Attention {
     this.#parts = parts
   }
 
-  /** @param x the normalised stream `[batch, tokens, hidden]`. @returns what the sublayer gives, of the same shape */
+  /** @param x the normalised stream `[batch · tokens, hidden]`. @returns what the sublayer gives, of the same shape */
   add(layer: number, x: Value, lengths: Lengths): Value {
-    const { kvHeads, headDim, longRope } = this.#architecture
+    const { heads, kvHeads, headDim, longRope } = this.#architecture
     const { graph, sites, weights } = this.#parts
     const rotation = this.#rotation(layer)
     const inside = rotation === null || rotatesApart(rotation.rope) ? [] : [rotation.cos, rotation.sin]
@@ -59,31 +61,34 @@ export class Attention {
       this.#attributes(layer, inside.length > 0),
       MICROSOFT,
     )
-    const read = sites.linearInput(layer, 'o_proj', attended!)
+    const flat = graph.node('Reshape', [attended!, graph.constant('i64', [2], [-1, heads * headDim])])
+    const read = sites.linearInput(layer, 'o_proj', flat)
     return sites.addLinear(layer, 'o_proj', read, weights.linear(`layers.${layer}.o`, read))
   }
 
   /** Queries, keys and values: packed in one tensor where nothing is done to them on the way. */
-  #query(layer: number, x: Value, rotation: Rotation | null, { positions }: Lengths): (Value | null)[] {
+  #query(layer: number, x: Value, rotation: Rotation | null, { positions, apart }: Lengths): (Value | null)[] {
     const { heads, kvHeads, headDim, names } = this.#architecture
     const { graph, sites, weights } = this.#parts
     const packed = weights.linear(`layers.${layer}.qkv`, x)
     const adapted = (['q_proj', 'k_proj', 'v_proj'] as const).some((kind) => sites.changes(kind))
-    if (!adapted && names.qNorm === undefined && rotation === null) return [packed, null, null]
+    if (!adapted && names.qNorm === undefined && rotation === null)
+      return [graph.node('Reshape', [packed, apart]), null, null]
     const widths = [heads * headDim, kvHeads * headDim, kvHeads * headDim]
     const split = graph.nodes('Split', [packed, graph.constant('i64', [3], widths)], 3, { axis: -1 })
     const q = sites.addLinear(layer, 'q_proj', x, split[0]!)
     const k = sites.addLinear(layer, 'k_proj', x, split[1]!)
     const v = sites.addLinear(layer, 'v_proj', x, split[2]!)
-    const finish = (part: 'q' | 'k', values: Value): Value => {
+    const finish = (part: 'q' | 'k', flat: Value): Value => {
       const count = part === 'q' ? heads : kvHeads
+      const values = graph.node('Reshape', [flat, apart])
       const normed = names.qNorm === undefined ? values : this.#headNorm(layer, part, values, count)
       if (rotation === null) return normed
       const { rope, cos, sin } = rotation
       const attributes = { num_heads: count, rotary_embedding_dim: 2 * rope.inverseFrequencies.length }
       return graph.node('RotaryEmbedding', [normed, positions, cos, sin], attributes, MICROSOFT)
     }
-    return [finish('q', q), finish('k', k), v]
+    return [finish('q', q), finish('k', k), graph.node('Reshape', [v, apart])]
   }
 
   #rotation(layer: number): Rotation | null {

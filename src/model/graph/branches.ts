@@ -13,15 +13,15 @@ type Masks = readonly (readonly [Activation, Value])[]
 /**
  * The adapters' part of the graph: at every site of the spec, in the dense form over the ranks of all adapters in the batch, stacked,
  *
- *     xa    = X · downᵀ (+ a)            [batch, tokens, rank]
+ *     xa    = X · downᵀ (+ a)            [rows, rank]
  *     xm    = Σφ φ(xa) ∘ maskφ           the mask carries the row's scale, 0 where the row does not use the column
- *     delta = xm · up                    [batch, tokens, outDim]
+ *     delta = xm · up                    [rows, outDim]
  *
  * and in the grouped form, for decode steps, over equal units of the stack, each with the rows that use it,
  *
  *     xa    = X[members] · downᵀ (+ a)   [units, members, unit]
  *     xm    = Σφ φ(xa) ∘ maskφ
- *     delta = combine · (xm · up)        [batch, 1, outDim], the scale of every member in its row
+ *     delta = combine · (xm · up)        [rows, outDim], the scale of every member in its row
  *
  * Linear sites have φ = identity. The edges are dense in both. Gains multiply what a linear layer reads or returns by one row of a table,
  * the first of which is all ones.
@@ -46,16 +46,16 @@ export class BranchSites {
     this.#kinds = new Set(specKinds(spec))
     const grouped = form === 'grouped'
     const masked = grouped ? spec.edges : [...spec.linear, ...spec.edges]
-    for (const kind of masked) this.#masks.set(kind, graph.input(IO.mask(kind), 'f32', ['batch', 1, rankOf(kind)]))
+    for (const kind of masked) this.#masks.set(kind, graph.input(IO.mask(kind), 'f32', ['batch', rankOf(kind)]))
     for (const kind of spec.residual) {
-      const shape = grouped ? [unitsOf(kind), 1, rankOf(kind)] : ['batch', 1, rankOf(kind)]
+      const shape = grouped ? [unitsOf(kind), 1, rankOf(kind)] : ['batch', rankOf(kind)]
       const level = (_: unknown, index: number): Masks =>
         spec.activations.map(
           (phi) => [phi, this.#input(IO.activationMask(kind, phi, grouped ? 0 : index), shape)] as const,
         )
       this.#activationMasks.set(kind, Array.from({ length: spec.depth }, level))
     }
-    for (const kind of spec.gains) this.#gainRows.set(kind, graph.input(IO.gainRow(kind), 'i64', ['batch', 1]))
+    for (const kind of spec.gains) this.#gainRows.set(kind, graph.input(IO.gainRow(kind), 'i64', ['batch']))
   }
 
   has(kind: SiteKind): boolean {
@@ -78,8 +78,7 @@ export class BranchSites {
     if (!this.has(kind)) return gained
     const xa = this.#reduce(layer, kind, x)
     const mask = this.#masks.get(kind)
-    const xm = mask === undefined ? xa : this.#graph.node('Mul', [xa, mask])
-    return this.#graph.node('Add', [gained, this.#expand(layer, kind, xm)])
+    return this.#expand(layer, kind, mask === undefined ? xa : this.#graph.node('Mul', [xa, mask]), gained)
   }
 
   /** Delta of a residual site that reads `x`, of the modules on one level of the stacks; null when the spec does not have the site. */
@@ -89,17 +88,17 @@ export class BranchSites {
     const graph = this.#graph
     const xa = this.#reduce(layer, kind, x)
     const parts = masks.map(([phi, mask]) => graph.node('Mul', [activate(graph, phi, xa), mask]))
-    return this.#expand(layer, kind, parts.length === 1 ? parts[0]! : graph.node('Sum', parts), level)
+    return this.#expand(layer, kind, parts.length === 1 ? parts[0]! : graph.node('Sum', parts), null, level)
   }
 
-  /** The embedded tokens `y [batch, tokens, hidden]`, plus the delta of a branch on the embedding: its `down` is looked up, not multiplied. */
+  /** The embedded tokens `y [rows, hidden]`, plus the delta of a branch on the embedding: its `down` is looked up, not multiplied. */
   addEmbedding(ids: Value, y: Value): Value {
     const mask = this.#masks.get('embed_tokens')
     if (mask === undefined) return y
     const graph = this.#graph
     const columns = graph.node('Gather', [this.#down(0, 'embed_tokens'), ids], { axis: 1 })
-    const xa = graph.node('Transpose', [columns], { perm: [1, 2, 0] })
-    return graph.node('Add', [y, this.#expand(0, 'embed_tokens', graph.node('Mul', [xa, mask]))])
+    const xa = graph.node('Transpose', [columns], { perm: [1, 0] })
+    return this.#expand(0, 'embed_tokens', graph.node('Mul', [xa, mask]), y)
   }
 
   /**
@@ -109,29 +108,28 @@ export class BranchSites {
   addHead(x: Value, y: Value): Value {
     const mask = this.#masks.get('lm_head')
     if (mask === undefined) return y
-    const graph = this.#graph
-    const rowMask = graph.node('Squeeze', [mask, graph.constant('i64', [1], [1])])
-    const xm = graph.node('Mul', [this.#reduce(0, 'lm_head', x), rowMask])
-    return graph.node('Add', [y, this.#expand(0, 'lm_head', xm)])
+    return this.#expand(0, 'lm_head', this.#graph.node('Mul', [this.#reduce(0, 'lm_head', x), mask]), y)
   }
 
   #reduce(layer: number, kind: SiteKind, x: Value): Value {
     const graph = this.#graph
-    const read = this.#isGrouped(kind) ? graph.node('GatherND', [x, this.#members(kind)]) : x
+    const read = this.#isGrouped(kind) ? graph.node('Gather', [x, this.#members(kind)]) : x
     const xa = graph.node('FusedMatMul', [read, this.#down(layer, kind)], { transB: 1 }, MICROSOFT)
     if (!hasBias(this.#spec, kind)) return xa
     const shape = this.#isGrouped(kind) ? [unitsOf(kind), 1, rankOf(kind)] : [rankOf(kind)]
     return graph.node('Add', [xa, this.#input(IO.bias(layer, kind), shape)])
   }
 
-  #expand(layer: number, kind: SiteKind, xm: Value, level = 0): Value {
+  /** The delta of `xm`, added to `y` if given, in the same node. */
+  #expand(layer: number, kind: SiteKind, xm: Value, y: Value | null, level = 0): Value {
     const graph = this.#graph
     const outDim = siteDims(this.#info, kind)[1]
-    const delta = graph.node('MatMul', [xm, this.#weights(IO.up(layer, kind), kind, outDim)])
-    if (!this.#isGrouped(kind)) return delta
-    const flat = graph.node('Reshape', [delta, graph.constant('i64', [2], [-1, outDim])])
-    const combine = this.#input(IO.combine(kind, level), ['batch', 1, `shares.${kind}`])
-    return graph.node('MatMul', [combine, flat])
+    const up = this.#weights(IO.up(layer, kind), kind, outDim)
+    const product = (a: Value, b: Value): Value =>
+      y === null ? graph.node('MatMul', [a, b]) : graph.node('Gemm', [a, b, y])
+    if (!this.#isGrouped(kind)) return product(xm, up)
+    const flat = graph.node('Reshape', [graph.node('MatMul', [xm, up]), graph.constant('i64', [2], [-1, outDim])])
+    return product(this.#input(IO.combine(kind, level), ['batch', `shares.${kind}`]), flat)
   }
 
   #down(layer: number, kind: SiteKind): Value {
@@ -147,7 +145,7 @@ export class BranchSites {
   }
 
   #members(kind: LinearKind | ResidualKind): Value {
-    return this.#input(IO.members(kind), [unitsOf(kind), `members.${kind}`, 2], 'i64')
+    return this.#input(IO.members(kind), [unitsOf(kind), `members.${kind}`], 'i64')
   }
 
   /** An input that several nodes read: all levels of a stack, all layers. */

@@ -53,7 +53,11 @@ class Decoder {
     graph.sequenceOutput(graph.nodes('SequenceEmpty', [], [IO.done], { dtype: 1 })[0]!)
 
     const ids = graph.input(IO.inputIds, 'i64', ['batch', 'tokens'])
+    // The stream is `[batch · tokens, hidden]`, so that a product and an addition are one node; attention alone needs three dimensions.
+    const flatIds = graph.node('Reshape', [ids, graph.constant('i64', [1], [-1])])
+    const rest = graph.constant('i64', [1], [-1])
     const lengths = {
+      apart: graph.node('Concat', [graph.node('Shape', [ids]), rest], { axis: 0 }),
       last: graph.input(IO.lastPosition, 'i32', ['batch']),
       total: graph.input(IO.totalLength, 'i32', []),
       positions:
@@ -61,9 +65,11 @@ class Decoder {
           ? graph.input(IO.positions, 'i64', ['batch', 'tokens'])
           : null,
     }
-    let state: Stream = { stream: this.#embed(ids), pending: null }
+    let state: Stream = { stream: this.#embed(flatIds), pending: null }
     if (architecture.positionOffset !== null) {
-      state = { ...state, pending: graph.node('Gather', [this.#weights.get('positions'), lengths.positions]) }
+      const learned = graph.node('Gather', [this.#weights.get('positions'), lengths.positions])
+      const pending = graph.node('Reshape', [learned, graph.constant('i64', [2], [-1, hidden])])
+      state = { ...state, pending }
     }
     for (let layer = 0; layer < layers; layer++) {
       state =
@@ -73,11 +79,8 @@ class Decoder {
     }
     const { stream, pending } = state
     const rows = graph.input(IO.logitRows, 'i64', ['rows'])
-    const flat = graph.node('Reshape', [
-      pending === null ? stream : graph.node('Add', [stream, pending]),
-      graph.constant('i64', [2], [-1, hidden]),
-    ])
-    const wanted = graph.node('Gather', [flat, rows])
+    const last = pending === null ? stream : graph.node('Add', [stream, pending])
+    const wanted = graph.node('Gather', [last, rows])
     graph.output(this.#logits(this.#norms.norm(wanted, 'final_norm')), 'f32', ['rows', vocab])
     this.#declareCaches()
     return graph.build('troupe')
@@ -118,8 +121,8 @@ class Decoder {
     const embedded = this.#sites.addEmbedding(ids, graph.node('Gather', [this.#weights.get('embed'), ids]))
     if (!this.#spec.vectors) return embedded
     // Dimensions of their own: one zero and one one stand for calls without vectors.
-    const keep = graph.input(IO.keep, 'f32', ['keep.batch', 'keep.tokens', 1])
-    const vectors = graph.input(IO.vectors, 'f32', ['vectors.batch', 'vectors.tokens', 'vectors.width'])
+    const keep = graph.input(IO.keep, 'f32', ['keep.rows', 1])
+    const vectors = graph.input(IO.vectors, 'f32', ['vectors.rows', 'vectors.width'])
     return graph.node('Add', [graph.node('Mul', [embedded, keep]), vectors])
   }
 

@@ -58,7 +58,7 @@ export const IO = {
   logits: 'logits',
   /** An empty sequence, first among the outputs: see docs/engine.md, "Writing in place". */
   done: 'done',
-  /** f32, with `spec.vectors`: the stream begins with embedding ∘ `keep` + `vectors`, `[batch, tokens, 1]` and `[batch, tokens, hidden]`. */
+  /** f32, with `spec.vectors`: the stream begins with embedding ∘ `keep` + `vectors`, `[batch · tokens, 1]` and `[batch · tokens, hidden]`. */
   keep: 'keep_embedding',
   vectors: 'vectors',
   past: (layer: number, part: 'key' | 'value') => `past.${layer}.${part}`,
@@ -70,18 +70,18 @@ export const IO = {
   down: (layer: number, kind: SiteKind) => `down.${layer}.${kind}`,
   up: (layer: number, kind: SiteKind) => `up.${layer}.${kind}`,
   bias: (layer: number, kind: SiteKind) => `bias.${layer}.${kind}`,
-  /** f32 `[batch, 1, rank]`: scale of every column in every row; 0 = the row does not use the column. */
+  /** f32 `[batch, rank]`: scale of every column in every row; 0 = the row does not use the column. */
   mask: (kind: LinearKind | EdgeKind) => `mask.${kind}`,
   /**
    * The same for a residual site: non-zero only in the mask of the column's own φ, on the level of its module in a stack.
    * In the grouped form `[units, 1, unit]`, ones and zeros, on level 0 for all.
    */
   activationMask: (kind: ResidualKind, activation: Activation, level: number) => `mask.${kind}.${activation}.${level}`,
-  /** i64 `[units, members, 2]`, grouped form: index `[row, 0]` of the rows that use a unit of the stack. */
+  /** i64 `[units, members]`, grouped form: the rows that use a unit of the stack. */
   members: (kind: LinearKind | ResidualKind) => `members.${kind}`,
-  /** f32 `[batch, 1, units · members]`, grouped form: how strongly a row takes what a unit gave for a member. */
+  /** f32 `[batch, units · members]`, grouped form: how strongly a row takes what a unit gave for a member. */
   combine: (kind: LinearKind | ResidualKind, level: number) => `combine.${kind}.${level}`,
-  /** f32 `[gains, channels]`, the first all ones, and i64 `[batch, 1]`: which of them each row multiplies by. */
+  /** f32 `[gains, channels]`, the first all ones, and i64 `[batch]`: which of them each row multiplies by. */
   gain: (layer: number, kind: GainKind) => `gain.${layer}.${kind}`,
   gainRow: (kind: GainKind) => `gain_row.${kind}`,
 } as const
