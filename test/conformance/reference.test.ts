@@ -58,13 +58,15 @@ describe.each(['llama', 'qwen2', 'qwen3', 'llama-methods', 'qwen2-methods', 'gpt
       }
     })
 
-    it.runIf(declined.length > 0)('declines what it cannot serve exactly', async () => {
-      for (const sample of declined)
-        expect((await complete(client, sample)).status, sample.name).toBeGreaterThanOrEqual(400)
-    })
+    if (declined.length > 0)
+      it('declines what it cannot serve exactly', async () => {
+        for (const sample of declined)
+          expect((await complete(client, sample)).status, sample.name).toBeGreaterThanOrEqual(400)
+      })
 
-    it.runIf(refused.size > 0)('refuses files that mean something else', async () => {
-      for (const [name, dir] of refused) expect((await client.uploadFolder(name, dir)).status, name).toBe(400)
-    })
+    if (refused.size > 0)
+      it('refuses files that mean something else', async () => {
+        for (const [name, dir] of refused) expect((await client.uploadFolder(name, dir)).status, name).toBe(400)
+      })
   },
 )
