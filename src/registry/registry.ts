@@ -3,6 +3,7 @@ import type { RegistryOptions, RegistryParts } from './assembly.ts'
 import { assembleRegistry } from './assembly.ts'
 import { bringIn, changeNotes, deletedVersion, retryVersion, versionOf } from './adapter-upkeep.ts'
 import { adapterNotFound } from './catalogue.ts'
+import { checkBooks, closeParts } from './parts-life.ts'
 import type { Proof } from './proof.ts'
 import { proofOf } from './proof.ts'
 import type { AdapterPage, PageOptions } from './adapter-view.ts'
@@ -60,7 +61,7 @@ export class Registry {
 
   /** Ends what is in progress and stops the threads. Leases may be released afterwards. Idempotent. */
   async close(): Promise<void> {
-    this.#closing ??= this.#close()
+    this.#closing ??= closeParts(this.#parts)
     return this.#closing
   }
 
@@ -273,22 +274,7 @@ export class Registry {
 
   /** Throws if the books of memory, leases and catalogue do not agree. */
   checkIntegrity(): void {
-    this.#parts.tier.checkIntegrity()
-    this.#parts.leases.checkIntegrity()
-    for (const { digest } of this.#parts.draining.records()) {
-      if (this.#parts.tier.uses(digest) === 0) throw new Error(`${digest} is draining though nobody uses it`)
-    }
-  }
-
-  async #close(): Promise<void> {
-    this.#parts.deadlines.stop()
-    await this.#parts.watch.stop()
-    await this.#parts.intake.idle()
-    await this.#parts.pins.stop()
-    await this.#parts.prefetch.settled()
-    await this.#parts.changes.idle()
-    await this.#parts.draining.settled()
-    await this.#parts.loader?.close()
+    checkBooks(this.#parts)
   }
 
   #changeAdapter<T>(name: string, job: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-import { open, rename, rm, writeFile } from 'node:fs/promises'
+import { open, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 
@@ -45,4 +45,21 @@ export async function replaceFile(path: string, content: string, temporary: stri
     throw error
   }
   await flush(dirname(path))
+}
+
+/** Whether something is there, of whatever kind. */
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Removes a folder with all that is in it; what is not there is no failure. */
+export async function removeTree(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+  } catch (error) {
+    throw storageError('remove', path, error)
+  }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 import type { AdapterNotes } from '../adapter-notes.ts'
@@ -12,7 +12,7 @@ import { DirectoryCache } from './directory-cache.ts'
 import { blockingDisk, waitingDisk } from './disk.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
-import { errnoOf, storageError, flush, writeNewFile } from './durable.ts'
+import { errnoOf, exists, flush, removeTree, storageError, writeNewFile } from './durable.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { withLock } from './lock.ts'
 import type {
@@ -287,19 +287,4 @@ export class FilesystemStore implements RegistryStore {
 /** A name as a file name: `~` occurs in no name. */
 function flat(name: string): string {
   return name.replace('/', '~')
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function removeTree(path: string): Promise<void> {
-  try {
-    await rm(path, { recursive: true, force: true })
-  } catch (error) {
-    throw storageError('remove', path, error)
-  }
 }
