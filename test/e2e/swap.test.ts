@@ -54,12 +54,15 @@ describe('a new version while 16 streams run', () => {
     const running = new Set<Promise<Streamed>>()
     const swapped = { yet: false }
     const lane = async (onFirst: () => void): Promise<void> => {
-      for (let first: (() => void) | undefined = onFirst; !swapped.yet; first = undefined) {
-        const answer = stream(first)
-        running.add(answer)
+      do {
+        // Counted from its first chunk on: before that the request may not have been resolved yet.
+        const answer: Promise<Streamed> = stream(() => {
+          running.add(answer)
+          onFirst()
+        })
         await answer
         running.delete(answer)
-      }
+      } while (!swapped.yet)
     }
     const started: Promise<void>[] = []
     const lanes = Array.from({ length: STREAMS }, () => {
@@ -71,8 +74,6 @@ describe('a new version while 16 streams run', () => {
 
     const upload = await client.upload<{ version: string }>('swapped', adapterFiles('qwen2', 'lora-r4'))
     expect([upload.status, upload.body.version]).toEqual([201, 'v2'])
-    // Answers that have begun by now; requests on their way are resolved before the activation or after it.
-    await new Promise((resolve) => setImmediate(resolve))
     const old = [...running]
     const activating = client.post('/v1/tasks/demo/activate', { adapter: 'swapped' })
     swapped.yet = true
