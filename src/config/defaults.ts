@@ -24,6 +24,7 @@ export function defaultSettings(memory = availableMemory()): Partial<Settings> {
     store: packagePath('adapters-store'),
     memoryBytes: Math.floor(memory / 8),
     bankBytes: Math.floor(memory / 16),
+    graphBytes: Math.floor(memory / 4),
     prefixCacheBytes: Math.floor(memory / 16),
   }
 }

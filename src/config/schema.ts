@@ -94,6 +94,11 @@ export const SettingsSchema = Type.Object({
     description: 'Adapter weights kept on the compute device, laid out for the batch.',
     defaultText: 'a sixteenth of the memory',
   }),
+  graphBytes: bytes({
+    description:
+      'Weights of compiled graphs. The graph of the base model and one for all adapters are there whatever it says; more of them make mixed batches and adapters on few layers faster.',
+    defaultText: 'a quarter of the memory',
+  }),
   prefixCacheBytes: bytes({
     minimum: 0,
     description: 'Evaluated beginnings of prompts kept in host memory for later requests of the same tenant; 0 = none.',

@@ -42,6 +42,24 @@ export const ACTIVATIONS = [
 ] as const
 export type Activation = (typeof ACTIVATIONS)[number]
 
+/** φ(1), of all of them above 0. */
+export const ACTIVATION_OF_ONE: Readonly<Record<Activation, number>> = {
+  identity: 1,
+  relu: 1,
+  relu2: 1,
+  relu6: 1,
+  silu: 0.7310585786300049,
+  gelu: 0.8413447460685429,
+  gelu_tanh: 0.8411919906082768,
+  gelu_clipped: 0.8413447460685429,
+  quick_gelu: 0.8457957659328212,
+  tanh: 0.7615941559557649,
+  sigmoid: 0.7310585786300049,
+  leaky_relu: 1,
+  mish: 0.8650983882673103,
+  laplace: 0.8504296492845703,
+}
+
 /** What adapters are called by those who train them. The engine knows branches, gains and virtual tokens only. */
 export const METHODS = [
   'lora',

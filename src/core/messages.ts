@@ -15,6 +15,8 @@ export interface EngineOptions {
   readonly prefillChunk: number
   /** Budget of the bank. */
   readonly bankBytes: number
+  /** Budget of the compiled graphs: those that must be there are, whatever it says. */
+  readonly graphBytes: number
   /** Budget of the evaluated prompts kept for later requests; 0 = none. */
   readonly prefixCacheBytes: number
   /** Threads of one ONNX Runtime call; 0 = physical cores. */
@@ -34,6 +36,8 @@ export interface EngineStats {
   readonly bankLoads: number
   readonly bankHits: number
   readonly bankEvictions: number
+  readonly graphs: number
+  readonly graphBytes: number
   readonly prefixBytes: number
   readonly prefixBudgetBytes: number
   readonly prefixLookedUpTokens: number

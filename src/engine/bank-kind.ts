@@ -1,4 +1,5 @@
 import type { Activation, SiteKind } from '../core/branch.ts'
+import { ACTIVATION_OF_ONE } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { siteCount, siteDims } from '../core/model-info.ts'
 import type { PackedKind } from './packed-adapter.ts'
@@ -8,7 +9,7 @@ export interface Segment {
   readonly digest: string
   readonly start: number
   readonly rows: number
-  readonly activations: readonly Activation[]
+  readonly activation: Activation
 }
 
 interface Slab {
@@ -53,7 +54,7 @@ export class BankKind {
   add(digest: string, packed: PackedKind): void {
     const start = this.#findGap(packed.rows)
     if (start + packed.rows > this.#capacity) this.#grow(start + packed.rows)
-    this.#segments.push({ digest, start, rows: packed.rows, activations: packed.activations })
+    this.#segments.push({ digest, start, rows: packed.rows, activation: packed.activation })
     this.#segments.sort((a, b) => a.start - b.start)
     for (const [layer, branch] of packed.branches.entries()) {
       const { down, up, bias } = this.#slabs[layer]!
@@ -69,7 +70,7 @@ export class BankKind {
       if (branch.c !== null) {
         const last = packed.rows - 1
         bias[start + last] = 1
-        copyScaled(branch.c, branch.scale, upRows.subarray(last * this.outDim))
+        copyScaled(branch.c, branch.scale / ACTIVATION_OF_ONE[branch.activation], upRows.subarray(last * this.outDim))
       }
     }
   }

@@ -4,7 +4,7 @@ import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { siteCount, siteDims } from '../core/model-info.ts'
 import type { Form, GraphSpec } from '../model/graph/spec.ts'
-import { IO, hasBias } from '../model/graph/spec.ts'
+import { IO, hasBias, needsUnitMasks } from '../model/graph/spec.ts'
 import type { KindUses, Use } from './kind-uses.ts'
 
 type Feeds = Record<string, Tensor>
@@ -39,11 +39,11 @@ export function chooseForm(rows: number, kinds: Iterable<KindUses>): Form {
 export function addDense(feeds: Feeds, parts: Parts<SiteKind>, uses: KindUses): void {
   const { spec, kind, rows } = parts
   addWeights(feeds, parts, uses, [uses.rows], [])
-  const mask = (wanted: (use: Use, row: number) => boolean): Tensor => {
+  const mask = (wanted: (use: Use) => boolean): Tensor => {
     const values = new Float32Array(rows * uses.rows)
     for (const use of uses.uses) {
       const offset = use.row * uses.rows + use.segment.start - uses.start
-      for (let row = 0; row < use.segment.rows; row++) if (wanted(use, row)) values[offset + row] = use.scale
+      if (wanted(use)) values.fill(use.scale, offset, offset + use.segment.rows)
     }
     return new Tensor('float32', values, [rows, uses.rows])
   }
@@ -53,9 +53,7 @@ export function addDense(feeds: Feeds, parts: Parts<SiteKind>, uses: KindUses): 
   }
   for (const phi of spec.activations)
     for (let level = 0; level < spec.depth; level++)
-      feeds[IO.activationMask(kind, phi, level)] = mask(
-        (use, row) => use.level === level && use.segment.activations[row] === phi,
-      )
+      feeds[IO.activationMask(kind, phi, level)] = mask((use) => use.level === level && use.segment.activation === phi)
 }
 
 /** The same for the grouped form: the range in units, the rows that use each, and what each row takes of them. */
@@ -82,7 +80,7 @@ export function addGrouped(feeds: Feeds, parts: Parts<Exclude<SiteKind, EdgeKind
   feeds[IO.members(kind)] = new Tensor('int64', memberRows, [units, members])
   for (const [level, values] of shares.entries())
     feeds[IO.combine(kind, level)] = new Tensor('float32', values, [rows, units * members])
-  if (isResidual(kind)) addActivationMasks(feeds, spec, kind, uses, [units, 1, unit])
+  if (isResidual(kind) && needsUnitMasks(spec)) addActivationMasks(feeds, spec, kind, uses, [units, 1, unit])
 }
 
 /** Ones where a rank has the mask's φ. */
@@ -96,8 +94,7 @@ function addActivationMasks(
   for (const phi of spec.activations) {
     const values = new Float32Array(rows)
     for (const { segment } of uses)
-      for (const [row, activation] of segment.activations.entries())
-        if (activation === phi) values[segment.start - start + row] = 1
+      if (segment.activation === phi) values.fill(1, segment.start - start, segment.start - start + segment.rows)
     feeds[IO.activationMask(kind, phi, 0)] = new Tensor('float32', values, dims)
   }
 }

@@ -123,7 +123,7 @@ export class EngineLoop {
   }
 
   stats(): EngineStats {
-    const { scheduler, kv, bank, runner, reuse } = this.#parts
+    const { scheduler, kv, bank, graphs, runner, reuse } = this.#parts
     return {
       queued: scheduler.waiting,
       running: scheduler.running.length,
@@ -136,6 +136,8 @@ export class EngineLoop {
       bankLoads: bank.counters.loads,
       bankHits: bank.counters.hits,
       bankEvictions: bank.counters.evictions,
+      graphs: graphs.count,
+      graphBytes: graphs.bytes,
       ...reuse.stats(),
       runSeconds: runner.runSeconds,
       ...this.#counters,

@@ -1,10 +1,8 @@
 import { InferenceSession } from 'onnxruntime-node'
-import { LINEAR_KINDS } from '../core/branch.ts'
-import { hasSite } from '../core/model-info.ts'
 import { buildDecoder } from '../model/graph/decoder.ts'
 import type { Form, GraphSpec } from '../model/graph/spec.ts'
-import { BASE_SPEC, specCovers, specFor, specKey, specUnion } from '../model/graph/spec.ts'
-import type { PreparedModel } from '../model/prepared.ts'
+import { BASE_SPEC, specCovers, specKey, specSize, specUnion } from '../model/graph/spec.ts'
+import type { PreparedManifest, PreparedModel } from '../model/prepared.ts'
 
 export interface GraphSession {
   readonly spec: GraphSpec
@@ -12,38 +10,64 @@ export interface GraphSession {
   readonly session: InferenceSession
 }
 
-/** The same sites in both forms. */
-type Pair = Readonly<Record<Form, GraphSession>>
+interface Compiled extends GraphSession {
+  /** When it was last chosen, in choices. */
+  used: number
+}
+
+export interface GraphOptions {
+  /** Threads of one call; 0 = one per physical core. */
+  readonly threads: number
+  /** Bytes that all graphs together may take. */
+  readonly budget: number
+}
+
+/** Tensors that kernels read as they are in the weights file; all others are kept once more by every graph, in the layout of its kernels. */
+const LOOKED_UP = /^(embed|positions|rope(\.\d+)?\.(cos|sin))$/
 
 /**
- * The compiled graphs, all over the same weights file: `base` without adapter sites, `linear` with all linear sites for plain LoRA, and one
- * `full` pair with everything else seen so far. A step runs on the smallest that covers its rows, so sites nobody uses cost nothing.
+ * The compiled graphs, all over the same weights file. Two must be there: `base` without adapter sites, and a dense one with everything seen so
+ * far. Others make steps faster while they fit into the budget: the same sites in the grouped form, and both forms with no more than the sites
+ * of one kind of adapter, since a site that nobody uses still costs its nodes. A step runs on the smallest that covers its rows.
  */
 export class GraphSessions {
   readonly base: GraphSession
-  readonly #linearSpec: GraphSpec
   readonly #create: (spec: GraphSpec, form: Form) => Promise<GraphSession>
-  #linear: Pair | null = null
-  #full: Pair | null = null
+  readonly #budget: number
+  readonly #bytesEach: number
+  #compiled: Compiled[] = []
+  /** Everything seen so far. */
+  #full = BASE_SPEC
   #generation = 0
+  #choices = 0
 
   private constructor(
     base: GraphSession,
-    linearSpec: GraphSpec,
     create: (spec: GraphSpec, form: Form) => Promise<GraphSession>,
+    budget: number,
+    bytesEach: number,
   ) {
     this.base = base
-    this.#linearSpec = linearSpec
     this.#create = create
+    this.#budget = budget
+    this.#bytesEach = bytesEach
   }
 
-  /** Changes whenever a graph was replaced: sessions got before are released. */
+  /** Changes whenever a graph came or went: sessions got before may be released. */
   get generation(): number {
     return this.#generation
   }
 
-  /** @param threads threads of one call; 0 = one per physical core */
-  static async open(prepared: PreparedModel, threads: number): Promise<GraphSessions> {
+  get count(): number {
+    return 1 + this.#compiled.length
+  }
+
+  /** Bytes of weights that the graphs hold. */
+  get bytes(): number {
+    return this.count * this.#bytesEach
+  }
+
+  static async open(prepared: PreparedModel, { threads, budget }: GraphOptions): Promise<GraphSessions> {
     const options = {
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'all',
@@ -57,45 +81,66 @@ export class GraphSessions {
       form,
       session: await InferenceSession.create(buildDecoder(prepared.manifest, spec, form), options),
     })
-    const { info } = prepared.manifest
-    const linear = LINEAR_KINDS.filter((kind) => hasSite(info, kind))
-    return new GraphSessions(await create(BASE_SPEC, 'dense'), specFor(linear), create)
+    return new GraphSessions(await create(BASE_SPEC, 'dense'), create, budget, bytesOfGraph(prepared.manifest))
   }
 
-  /** Compiles what an adapter needs, if no graph has it yet. Takes as long as loading the model: done when a version arrives, not per request. */
+  /**
+   * Compiles what an adapter needs, if no graph has it yet, and what makes it fast, if it fits. Takes as long as loading the model for each
+   * graph: done when a version arrives, not per request.
+   */
   async ensure(needed: GraphSpec): Promise<void> {
     if (specCovers(this.base.spec, needed)) return
-    if (specCovers(this.#linearSpec, needed)) {
-      this.#linear ??= await this.#createPair(this.#linearSpec)
-      return
+    if (!specCovers(this.#full, needed)) {
+      const full = specUnion(this.#full, needed)
+      await this.#compile(full, 'dense')
+      this.#full = full
     }
-    if (this.#full !== null && specCovers(this.#full.dense.spec, needed)) return
-    const former = this.#full
-    // Rows of all methods share steps: the full graph has the linear sites too.
-    this.#full = await this.#createPair(specUnion(former?.dense.spec ?? this.#linearSpec, needed))
-    this.#generation++
-    await release(former)
+    for (const [spec, form] of [
+      [this.#full, 'grouped'],
+      [needed, 'dense'],
+      [needed, 'grouped'],
+    ] as const)
+      if (isFaster(spec, form) && this.bytes + this.#bytesEach <= this.#budget) await this.#compile(spec, form)
   }
 
-  /** The smallest compiled graph with these sites. Throws when `ensure` was not called for one of them. */
+  /** The smallest compiled graph with these sites, in this form if there is one. Throws when `ensure` was not called for one of them. */
   covering(needed: GraphSpec, form: Form): GraphSession {
     if (specCovers(this.base.spec, needed)) return this.base
-    const found = [this.#linear, this.#full].find((pair) => pair && specCovers(pair.dense.spec, needed))
-    if (!found) throw new Error(`no graph has ${specKey(needed)}`)
-    return found[form]
+    const fitting = this.#compiled.filter(({ spec }) => specCovers(spec, needed))
+    const [best] = fitting.sort(
+      (a, b) => Number(b.form === form) - Number(a.form === form) || specSize(a.spec) - specSize(b.spec),
+    )
+    if (best === undefined) throw new Error(`no graph has ${specKey(needed)}`)
+    best.used = ++this.#choices
+    return best
   }
 
   async release(): Promise<void> {
     await this.base.session.release()
-    for (const pair of [this.#linear, this.#full]) await release(pair)
+    for (const { session } of this.#compiled.splice(0)) await session.release()
   }
 
-  async #createPair(spec: GraphSpec): Promise<Pair> {
-    return { dense: await this.#create(spec, 'dense'), grouped: await this.#create(spec, 'grouped') }
+  /** Makes room among those that were not used for longest; the one that everything depends on stays until it has a successor. */
+  async #compile(spec: GraphSpec, form: Form): Promise<void> {
+    if (this.#compiled.some((graph) => graph.form === form && specKey(graph.spec) === specKey(spec))) return
+    const successor = { ...(await this.#create(spec, form)), used: ++this.#choices }
+    const leaving = [...this.#compiled].sort((a, b) => a.used - b.used)
+    this.#compiled.push(successor)
+    while (this.bytes > this.#budget && leaving.length > 0) {
+      const [graph] = leaving.splice(0, 1)
+      this.#compiled = this.#compiled.filter((other) => other !== graph)
+      await graph!.session.release()
+    }
+    this.#generation++
   }
 }
 
-async function release(pair: Pair | null): Promise<void> {
-  await pair?.dense.session.release()
-  await pair?.grouped.session.release()
+/** The grouped form is for sites that have one; where a spec has neither sites nor gains there is nothing to save. */
+function isFaster(spec: GraphSpec, form: Form): boolean {
+  return form === 'grouped' ? spec.linear.length + spec.residual.length > 0 : specSize(spec) > 0
+}
+
+function bytesOfGraph({ tensors }: PreparedManifest): number {
+  const held = Object.entries(tensors).filter(([name]) => !LOOKED_UP.test(name))
+  return held.reduce((sum, [, { bytes }]) => sum + bytes, 0)
 }

@@ -9,8 +9,7 @@ import { specFor } from '../model/graph/spec.ts'
 export interface PackedKind {
   /** Largest rank of any layer, plus one row when there is a bias after `up`. */
   readonly rows: number
-  /** φ of each row. */
-  readonly activations: readonly Activation[]
+  readonly activation: Activation
   /** By layer; null where the module has no branch. */
   readonly branches: readonly (Branch | null)[]
 }
@@ -33,8 +32,8 @@ export interface PackedAdapter {
 }
 
 /**
- * Groups branches by site kind. A bias `c` after `up` becomes one more rank row with `down = 0`, `a = 1`, φ = identity and `up = c`,
- * so the graph needs no case for it.
+ * Groups branches by site kind. A bias `c` after `up` becomes one more rank row with `down = 0`, `a = 1` and `up = c / φ(1)`, so the graph
+ * needs no case for it.
  */
 export function packAdapter(weights: Omit<AdapterWeights, 'method' | 'bytes'>, info: ModelInfo): PackedAdapter {
   const { digest, branches, virtualTokens } = weights
@@ -44,7 +43,7 @@ export function packAdapter(weights: Omit<AdapterWeights, 'method' | 'bytes'>, i
   for (const [kind, layers] of byKind(branches, ({ kind }) => kind, info)) {
     const packed = packKind(kind, layers)
     kinds.set(kind, packed)
-    for (const phi of packed.activations) activations.add(phi)
+    activations.add(packed.activation)
     bytes += packed.rows * bytesPerRow(info, kind)
   }
   const gains = new Map<GainKind, (Float32Array | null)[]>()
@@ -111,7 +110,6 @@ function packKind(kind: SiteKind, layers: readonly (Branch | null)[]): PackedKin
   if (!residual && phi !== 'identity') throw new Error(`a branch at ${kind} has a non-linearity`)
   const biased = present.some((branch) => branch.a !== null || branch.c !== null)
   if (biased && !residual && !isLinearKind(kind)) throw new Error(`a branch at ${kind} has a bias`)
-  const activations = new Array<Activation>(rank).fill(phi)
-  if (present.some((branch) => branch.c !== null)) activations.push('identity')
-  return { rows: activations.length, activations, branches: layers }
+  const rows = present.some((branch) => branch.c !== null) ? rank + 1 : rank
+  return { rows, activation: phi, branches: layers }
 }

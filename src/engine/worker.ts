@@ -105,7 +105,7 @@ async function open(
   const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
   const { info, architecture } = manifest
   const positions = new Positions(architecture)
-  const graphs = await GraphSessions.open({ dir, manifest }, options.threads)
+  const graphs = await GraphSessions.open({ dir, manifest }, { threads: options.threads, budget: options.graphBytes })
   const inPlace = await testInPlace(graphs.base, info, positions)
   const kv = new KvCache({ ...info, slots: options.maxBatch, capacity: options.maxContext })
   const bank = new Bank(info, options.bankBytes)

@@ -40,9 +40,9 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
 
-  const { device, maxBatch, prefillChunk, bankBytes, prefixCacheBytes, threads } = settings
+  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
   const engine = await Engine.start(
-    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, prefixCacheBytes, threads },
+    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads },
     manifest.info.name,
   )
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')

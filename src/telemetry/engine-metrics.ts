@@ -9,6 +9,8 @@ export const ENGINE_METRICS: readonly ReadMetric<EngineStats>[] = [
   gauge('engine_slots', 'Slots of the batch.', (s) => s.slots),
   gauge('engine_kv_tokens', 'Tokens held in the KV cache.', (s) => s.kvTokens),
   gauge('engine_kv_capacity_tokens', 'Tokens the KV cache can hold.', (s) => s.kvCapacityTokens),
+  gauge('engine_graphs', 'Compiled graphs.', (s) => s.graphs),
+  gauge('engine_graph_bytes', 'Bytes of weights that the compiled graphs hold.', (s) => s.graphBytes),
   gauge('prefix_cache_bytes', 'Bytes of evaluated prompts kept for later requests.', (s) => s.prefixBytes),
   gauge('prefix_cache_budget_bytes', 'Byte limit of the prefix cache.', (s) => s.prefixBudgetBytes),
   counter(

@@ -62,7 +62,7 @@ describe('Bank', () => {
     const bank = new Bank(info, 1e6)
     bank.pin(packed)
     const { down, up, bias } = bank.kind('mlp_out')!.rows(0, 0, 3)
-    expect(packed.kinds.get('mlp_out')!.activations).toEqual(['relu', 'relu', 'identity'])
+    expect(packed.kinds.get('mlp_out')).toMatchObject({ activation: 'relu', rows: 3 })
     expect([...bias]).toEqual([3, 3, 1])
     expect(new Set(down.subarray(2 * info.hidden))).toEqual(new Set([0]))
     expect(new Set(up.subarray(2 * info.hidden))).toEqual(new Set([6]))

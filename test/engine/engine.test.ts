@@ -24,6 +24,7 @@ beforeAll(async () => {
     maxContext: 64,
     prefillChunk: 8,
     bankBytes: 1_000_000,
+    graphBytes: 1e9,
     prefixCacheBytes: 0,
     threads: 1,
   }

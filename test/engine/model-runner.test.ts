@@ -20,7 +20,7 @@ it('computes the same with ordinary outputs as in place', async () => {
   const prepared = await prepareModel({ modelDir, precision: 'f32', cacheDir })
   const { info, architecture } = prepared.manifest
   const positions = new Positions(architecture)
-  const graphs = await GraphSessions.open(prepared, 1)
+  const graphs = await GraphSessions.open(prepared, { threads: 1, budget: 1e9 })
   expect(await testInPlace(graphs.base, info, positions)).toBe(true)
 
   /** Prefills two rows, decodes both twice, and returns all logits on the way. */

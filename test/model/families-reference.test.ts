@@ -47,7 +47,7 @@ async function start(family: string, precision: Precision): Promise<Engine> {
   const modelDir = join(FIXTURES, family, 'model')
   const { dir } = await prepareModel({ modelDir, precision, cacheDir })
   // Chunks are shorter than most prompts, and than the sliding windows of some.
-  const sizes = { maxBatch: 8, maxContext: 96, prefillChunk: 16, bankBytes: 1e8, prefixCacheBytes: 0 }
+  const sizes = { maxBatch: 8, maxContext: 96, prefillChunk: 16, bankBytes: 1e8, graphBytes: 1e9, prefixCacheBytes: 0 }
   return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, ...sizes })
 }
 

@@ -114,7 +114,7 @@ describe.each(CASES)('%s', (name) => {
 
 async function promptLogprobs(name: string, precision: Precision | 'auto'): Promise<number[]> {
   const { dir } = await prepare(name, precision)
-  const sizes = { maxBatch: 1, maxContext: 32, prefillChunk: 16, bankBytes: 1e6, prefixCacheBytes: 0 }
+  const sizes = { maxBatch: 1, maxContext: 32, prefillChunk: 16, bankBytes: 1e6, graphBytes: 1e9, prefixCacheBytes: 0 }
   const engine = await Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, ...sizes })
   try {
     const tokens = Int32Array.from({ length: 16 }, (_, i) => (i * 7) % 32)

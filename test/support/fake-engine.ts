@@ -82,6 +82,8 @@ export class FakeEngine implements GenerationEngine {
       bankLoads: 5,
       bankHits: 7,
       bankEvictions: 3,
+      graphs: 3,
+      graphBytes: 600,
       prefixBytes: 500,
       prefixBudgetBytes: 2000,
       prefixLookedUpTokens: 90,

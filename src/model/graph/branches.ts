@@ -6,7 +6,7 @@ import type { GraphBuilder, Shape, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import { activate } from './activation.ts'
 import type { Form, GainKind, GraphSpec } from './spec.ts'
-import { IO, hasBias, specKinds } from './spec.ts'
+import { IO, hasBias, needsUnitMasks, specKinds } from './spec.ts'
 
 type Masks = readonly (readonly [Activation, Value])[]
 
@@ -48,6 +48,7 @@ export class BranchSites {
     const masked = grouped ? spec.edges : [...spec.linear, ...spec.edges]
     for (const kind of masked) this.#masks.set(kind, graph.input(IO.mask(kind), 'f32', ['batch', rankOf(kind)]))
     for (const kind of spec.residual) {
+      if (grouped && !needsUnitMasks(spec)) continue
       const shape = grouped ? [unitsOf(kind), 1, rankOf(kind)] : ['batch', rankOf(kind)]
       const level = (_: unknown, index: number): Masks =>
         spec.activations.map(
@@ -83,11 +84,13 @@ export class BranchSites {
 
   /** Delta of a residual site that reads `x`, of the modules on one level of the stacks; null when the spec does not have the site. */
   residual(layer: number, kind: ResidualKind, level: number, x: Value): Value | null {
-    const masks = this.#activationMasks.get(kind)?.[level]
-    if (masks === undefined) return null
+    if (!this.has(kind)) return null
     const graph = this.#graph
     const xa = this.#reduce(layer, kind, x)
-    const parts = masks.map(([phi, mask]) => graph.node('Mul', [activate(graph, phi, xa), mask]))
+    const masks = this.#activationMasks.get(kind)?.[level]
+    const parts =
+      masks?.map(([phi, mask]) => graph.node('Mul', [activate(graph, phi, xa), mask])) ??
+      this.#spec.activations.map((phi) => activate(graph, phi, xa))
     return this.#expand(layer, kind, parts.length === 1 ? parts[0]! : graph.node('Sum', parts), null, level)
   }
 

@@ -74,7 +74,7 @@ export const IO = {
   mask: (kind: LinearKind | EdgeKind) => `mask.${kind}`,
   /**
    * The same for a residual site: non-zero only in the mask of the column's own φ, on the level of its module in a stack.
-   * In the grouped form `[units, 1, unit]`, ones and zeros, on level 0 for all.
+   * In the grouped form `[units, 1, unit]`, ones and zeros, on level 0 for all, and only where there is more than one φ.
    */
   activationMask: (kind: ResidualKind, activation: Activation, level: number) => `mask.${kind}.${activation}.${level}`,
   /** i64 `[units, members]`, grouped form: the rows that use a unit of the stack. */
@@ -120,9 +120,19 @@ export function specKinds(spec: GraphSpec): SiteKind[] {
   return [...spec.linear, ...spec.residual, ...spec.edges]
 }
 
+/** How many sites and gains a layer of the graph has: what a step through it costs beside the base model. */
+export function specSize(spec: GraphSpec): number {
+  return specKinds(spec).length * spec.depth + spec.gains.length
+}
+
 /** Whether branches of a kind have a bias input in this graph. */
 export function hasBias(spec: GraphSpec, kind: SiteKind): boolean {
   return isLinearKind(kind) ? spec.linearBias : (RESIDUAL_KINDS as readonly SiteKind[]).includes(kind)
+}
+
+/** Whether units of the grouped form have masks: one φ for all needs none, since what a row takes of a unit is said later. */
+export function needsUnitMasks({ activations }: GraphSpec): boolean {
+  return activations.length > 1
 }
 
 /** Stable name of a spec, for logs and maps. */
