@@ -55,6 +55,10 @@ export interface ModelInfo {
   readonly modules: readonly LinearModule[]
   /** Module paths begin with this; it is missing in adapters that were saved from the model without its head. */
   readonly basePrefix: string
+  /** How larger models that have this one as a part name its modules: by model, beginnings of paths here and there. */
+  readonly within?: readonly (readonly (readonly [own: string, there: string])[])[]
+  /** Beginnings of the paths of those larger models' other parts. */
+  readonly otherParts?: readonly string[]
   /** Paths of embedding, head and learned positions; `kind` null where no module can act. */
   readonly otherModules: readonly { readonly path: string; readonly kind: EdgeKind | null }[]
 }

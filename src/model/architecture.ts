@@ -21,6 +21,8 @@ export interface TensorNames {
   readonly kNorm?: string
   /** Beginnings of names in checkpoints of models with more parts than the text model, and what they stand for. */
   readonly renamed?: readonly (readonly [string, string])[]
+  /** How models with more parts name the text model in them, by model: beginnings of paths here and there. */
+  readonly within?: readonly (readonly (readonly [own: string, there: string])[])[]
   /** Beginnings of the names of those other parts. */
   readonly otherParts?: readonly string[]
   /** Buffers that old checkpoints carry and that follow from the configuration. */

@@ -123,6 +123,8 @@ function describe(name: string, fingerprint: string, precision: Precision, archi
     residual: chained ? RESIDUAL_KINDS : [],
     modules,
     basePrefix: names.basePrefix,
+    ...(names.within === undefined ? {} : { within: names.within }),
+    ...(names.otherParts === undefined ? {} : { otherParts: names.otherParts }),
     edges,
     longRope: longRope !== null,
     windowed: attention.windows.some((window) => window !== null),

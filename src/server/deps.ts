@@ -92,8 +92,10 @@ export interface TextPort {
   renderChat(messages: readonly ChatMessage[], tools?: readonly JsonObject[]): string
   /** Special tokens that calls of tools are written with. */
   readonly toolMarkers: readonly number[]
-  /** Null when the model's way of writing calls is not known: they stay text. */
-  toolScanner(names: ReadonlySet<string>): CallScanner | null
+  /** What an answer that calls this function (null = any) begins with; null when the model's way of writing calls is not known. */
+  toolOpening(name: string | null): string | null
+  /** `begun` = what of the answer stands in the prompt. Null when the model's way of writing calls is not known: they stay text. */
+  toolScanner(names: ReadonlySet<string>, begun?: string): CallScanner | null
 }
 
 /** What the routes need of the registry. `tenant` is the caller's view: `*` sees everything. */

@@ -78,9 +78,18 @@ export class ModelText {
     return markers.flatMap((marker) => this.tokenizer.specialIdOf(marker) ?? [])
   }
 
-  /** Takes calls of the named functions out of an answer; null when the template shows no form of calls that is known. */
-  toolScanner(names: ReadonlySet<string>): ToolScanner | null {
+  /** What an answer that calls this function (null = any) begins with; null when the template shows no form of calls that is known. */
+  toolOpening(name: string | null): string | null {
+    return this.chatTemplate.toolFormat?.opening(name) ?? null
+  }
+
+  /**
+   * Takes calls of the named functions out of an answer; null when the template shows no form of calls that is known.
+   *
+   * @param begun what of the answer stands at the end of the prompt
+   */
+  toolScanner(names: ReadonlySet<string>, begun = ''): ToolScanner | null {
     const format = this.chatTemplate.toolFormat
-    return format && new ToolScanner(format, names)
+    return format && new ToolScanner(format, names, begun)
   }
 }

@@ -15,58 +15,64 @@ const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
  */
 const DECLINED = /residual-twice|lora-embed-saved|lora-head-saved|dora@|^average\(/
 
-describe.each(['llama', 'qwen2', 'qwen3', 'llama-methods', 'qwen2-methods', 'gpt2-methods', 'phi3-methods'])(
-  '%s',
-  (folder) => {
-    const { model, cases, adapters, refused } = readReference(join(FIXTURES, folder))
-    const samples = samplesOf(cases.filter(({ name }) => !DECLINED.test(name)))
-    const declined = samplesOf(cases.filter(({ name }) => DECLINED.test(name)))
-    let server: RunningServer
-    let client: Client
+describe.each([
+  'llama',
+  'qwen2',
+  'qwen3',
+  'llama-methods',
+  'qwen2-methods',
+  'gpt2-methods',
+  'phi3-methods',
+  'gemma3-multimodal',
+])('%s', (folder) => {
+  const { model, cases, adapters, refused } = readReference(join(FIXTURES, folder))
+  const samples = samplesOf(cases.filter(({ name }) => !DECLINED.test(name)))
+  const declined = samplesOf(cases.filter(({ name }) => DECLINED.test(name)))
+  let server: RunningServer
+  let client: Client
 
-    beforeAll(async () => {
-      server = await startTestServer({ model, name: 'model', maxBatch: BATCH, prefillChunk: 16 })
-      client = new Client(server.url)
-      for (const [name, dir] of adapters) {
-        const answer = await client.uploadFolder(name, dir)
-        expect(answer.status, `${name}: ${JSON.stringify(answer.body)}`).toBe(DECLINED.test(name) ? 400 : 201)
-      }
-    }, 600_000)
-    afterAll(() => server.close())
-
-    async function answered(sample: Sample): Promise<Completion> {
-      const { status, body } = await complete(client, sample)
-      expect(status, JSON.stringify(body)).toBe(200)
-      return body
+  beforeAll(async () => {
+    server = await startTestServer({ model, name: 'model', maxBatch: BATCH, prefillChunk: 16 })
+    client = new Client(server.url)
+    for (const [name, dir] of adapters) {
+      const answer = await client.uploadFolder(name, dir)
+      expect(answer.status, `${name}: ${JSON.stringify(answer.body)}`).toBe(DECLINED.test(name) ? 400 : 201)
     }
+  }, 600_000)
+  afterAll(() => server.close())
 
-    function check(sample: Sample, body: Completion): void {
-      expect(body.choices[0]!.token_ids).toEqual(sample.prompt.greedy)
-      expect(deviation(sample, body).logprobs).toBeLessThan(TOLERANCE)
+  async function answered(sample: Sample): Promise<Completion> {
+    const { status, body } = await complete(client, sample)
+    expect(status, JSON.stringify(body)).toBe(200)
+    return body
+  }
+
+  function check(sample: Sample, body: Completion): void {
+    expect(body.choices[0]!.token_ids).toEqual(sample.prompt.greedy)
+    expect(deviation(sample, body).logprobs).toBeLessThan(TOLERANCE)
+  }
+
+  it.each(samples)('$name alone', async (sample) => check(sample, await answered(sample)))
+
+  it(`every case inside a mixed batch of ${BATCH}`, async () => {
+    const order = shuffled(samples)
+    expect(new Set(order).size).toBe(samples.length)
+    for (let i = 0; i < order.length; i += BATCH) {
+      const batch = order.slice(i, i + BATCH)
+      const filler = order.slice(0, BATCH - batch.length)
+      const bodies = await Promise.all([...batch, ...filler].map(answered))
+      for (const [j, sample] of batch.entries()) check(sample, bodies[j]!)
     }
+  })
 
-    it.each(samples)('$name alone', async (sample) => check(sample, await answered(sample)))
-
-    it(`every case inside a mixed batch of ${BATCH}`, async () => {
-      const order = shuffled(samples)
-      expect(new Set(order).size).toBe(samples.length)
-      for (let i = 0; i < order.length; i += BATCH) {
-        const batch = order.slice(i, i + BATCH)
-        const filler = order.slice(0, BATCH - batch.length)
-        const bodies = await Promise.all([...batch, ...filler].map(answered))
-        for (const [j, sample] of batch.entries()) check(sample, bodies[j]!)
-      }
+  if (declined.length > 0)
+    it('declines what it cannot serve exactly', async () => {
+      for (const sample of declined)
+        expect((await complete(client, sample)).status, sample.name).toBeGreaterThanOrEqual(400)
     })
 
-    if (declined.length > 0)
-      it('declines what it cannot serve exactly', async () => {
-        for (const sample of declined)
-          expect((await complete(client, sample)).status, sample.name).toBeGreaterThanOrEqual(400)
-      })
-
-    if (refused.size > 0)
-      it('refuses files that mean something else', async () => {
-        for (const [name, dir] of refused) expect((await client.uploadFolder(name, dir)).status, name).toBe(400)
-      })
-  },
-)
+  if (refused.size > 0)
+    it('refuses files that mean something else', async () => {
+      for (const [name, dir] of refused) expect((await client.uploadFolder(name, dir)).status, name).toBe(400)
+    })
+})

@@ -133,6 +133,38 @@ describe('the openai package as a client', () => {
     expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: CALLS.slice(0, 30) } })
   })
 
+  it('begins the call that it has to make', async () => {
+    const add = { type: 'function' as const, function: { name: 'add', parameters: { type: 'object' } } }
+    const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }], tools: [TOOL, add] }
+    fake.engine.script = () => bytesOf(' {"city": "Oslo"}}\n</tool_call>')
+    const choice = { type: 'function' as const, function: { name: 'weather' } }
+    const named = await client.chat.completions.create({ ...body, tool_choice: choice })
+    expect(named.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } })
+    const [call] = named.choices[0]?.message.tool_calls ?? []
+    expect(call).toMatchObject({ function: { name: 'weather', arguments: '{"city": "Oslo"}' } })
+    const prompts = () => fake.engine.requests.map(({ tokens }) => textOf(tokens))
+    expect(prompts().at(-1)).toMatch(/assistant: <tool_call>\n\{"name": "weather", "arguments":$/)
+
+    const one = { ...body, tools: [TOOL], tool_choice: 'required' as const }
+    const final = await client.chat.completions.stream(one).finalChatCompletion()
+    expect(final.choices[0]?.message.tool_calls).toMatchObject([{ function: { name: 'weather' } }])
+    expect(final.choices[0]?.message.content).toBeNull()
+    expect(prompts().at(-1)).toMatch(/\{"name": "weather", "arguments":$/)
+
+    fake.engine.script = () => bytesOf(' "add", "arguments": {}}</tool_call>')
+    const any = await client.chat.completions.create({ ...body, tool_choice: 'required', n: 2 })
+    expect(any.choices.map(({ message }) => message.tool_calls)).toMatchObject([
+      [{ function: { name: 'add', arguments: '{}' } }],
+      [{ function: { name: 'add', arguments: '{}' } }],
+    ])
+    expect(prompts().at(-1)).toMatch(/assistant: <tool_call>\n\{"name":$/)
+    const cut = await client.chat.completions.create({ ...body, tool_choice: 'required', max_tokens: 5 })
+    expect(cut.choices[0]).toMatchObject({
+      finish_reason: 'length',
+      message: { content: '<tool_call>\n{"name": "add' },
+    })
+  })
+
   it('completes text and token ids', async () => {
     const answer = await client.completions.create({ model: 'fake-base', prompt: ['a', 'b'], n: 2, max_tokens: 2 })
     expect(answer.choices.map(({ index, text }) => [index, text])).toEqual([0, 1, 2, 3].map((index) => [index, 'Hi']))
@@ -162,12 +194,19 @@ describe('the openai package as a client', () => {
       code: 'model_not_found',
       param: 'model',
     })
-    const forced = { ...chat, tools: [TOOL], tool_choice: 'required' as const }
-    await expect(client.chat.completions.create(forced)).rejects.toMatchObject({
-      status: 400,
-      param: 'tool_choice',
-      message: expect.stringContaining('"auto", "none"') as string,
-    })
+    const other = { type: 'function' as const, function: { name: 'other' } }
+    const custom = { type: 'custom' as const, custom: { name: 'weather' } }
+    const forced: [Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>, string][] = [
+      [{ tools: [TOOL], tool_choice: other }, 'names `other`, which is not among `tools`'],
+      [{ tool_choice: 'required' as const }, 'there are no `tools`'],
+      [{ tools: [TOOL], tool_choice: custom }, '"required" or an object'],
+    ]
+    for (const [fields, text] of forced)
+      await expect(client.chat.completions.create({ ...chat, ...fields })).rejects.toMatchObject({
+        status: 400,
+        param: 'tool_choice',
+        message: expect.stringContaining(text) as string,
+      })
     const json = { ...chat, response_format: { type: 'json_object' as const } }
     await expect(client.chat.completions.create(json)).rejects.toBeInstanceOf(OpenAI.BadRequestError)
   })

@@ -10,6 +10,7 @@ export const EOS = 257
 export const VOCAB = 258
 
 const MAX_TEXT = 10_000
+const FORMAT = toolFormatOf('<tool_call>')!
 
 export function bytesOf(text: string): number[] {
   return [...Buffer.from(text, 'utf8')]
@@ -52,5 +53,6 @@ export const fakeText: TextPort = {
       'assistant: ',
     ].join(''),
   toolMarkers: [],
-  toolScanner: (names) => new ToolScanner(toolFormatOf('<tool_call>')!, names),
+  toolOpening: (name) => FORMAT.opening(name),
+  toolScanner: (names, begun) => new ToolScanner(FORMAT, names, begun),
 }

@@ -4,7 +4,7 @@ import type { ModelInfo } from '../../core/model-info.ts'
 import type { Placement } from '../base-fit.ts'
 import { checkPlace, checkSites } from '../base-fit.ts'
 import type { BaseModule } from '../base-modules.ts'
-import { findModule, modulePaths } from '../base-modules.ts'
+import { findModule, modulePaths, namingsOf } from '../base-modules.ts'
 import type { TunerConfig } from './fields.ts'
 import { selectModules } from './targets.ts'
 
@@ -27,6 +27,7 @@ export function placeModules<M extends { readonly path: string; readonly tensor:
     const { path, tensor } = module
     const base = findModule(info, path)
     if (base === null) {
+      if (info.otherParts?.some((start) => path.startsWith(start))) throw otherPart(path, tensor)
       const text = `tensor "${tensor}" is for the module ${path}, which this kind of base model does not have`
       throw new TroupeError('base_mismatch', text, { param: tensor })
     }
@@ -51,12 +52,7 @@ export function checkSelection(
     const text = `adapter_config.json: "fan_in_fan_out" is true, but base models of the family ${info.family} have no such modules`
     throw new TroupeError('unsupported_adapter', text, { param: 'fan_in_fan_out' })
   }
-  const whole = new Set(placed.flatMap(({ base }) => base.whole ?? []))
-  if (whole.size > 1) {
-    const text = `some modules begin with "${info.basePrefix}" and some do not`
-    throw new TroupeError('invalid_adapter', text, { param: 'target_modules' })
-  }
-  const paths = modulePaths(info, !whole.has(false))
+  const paths = modulePaths(info, namingOf(placed, info))
   const expected = new Set<string>()
   for (const path of selectModules(targets, [...paths.keys()], fallback)) {
     const base = paths.get(path) ?? null
@@ -66,13 +62,34 @@ export function checkSelection(
   checkSites(placed.flatMap(placementsOf), expected, info)
 }
 
+/** The naming that all modules share. @throws TroupeError `invalid_adapter` naming two that have none in common */
+function namingOf(placed: readonly Placed<{ readonly path: string }>[], info: ModelInfo): number {
+  let shared = namingsOf(info).map((_, i) => i)
+  for (const { module, base } of placed) {
+    const rest = shared.filter((naming) => base.namings.includes(naming))
+    if (rest.length === 0) {
+      const text = `the modules ${placed[0]!.module.path} and ${module.path} are named as in different models`
+      throw new TroupeError('invalid_adapter', text, { param: 'target_modules' })
+    }
+    shared = rest
+  }
+  return shared[0]!
+}
+
 function placementsOf({ module, base }: Placed<{ readonly tensor: string }>): Placement[] {
   return base.parts.map(({ kind }) => ({ layer: base.layer, kind, tensor: module.tensor }))
 }
 
+function otherPart(path: string, tensor: string): TroupeError {
+  const text =
+    `tensor "${tensor}" is for ${path}, but only the text model is served, without its vision tower; ` +
+    'train with "exclude_modules": ".*(vision_tower|multi_modal_projector).*"'
+  return new TroupeError('unsupported_adapter', text, { param: tensor })
+}
+
 function notSupported(path: string, info: ModelInfo): TroupeError {
   const names = new Set(
-    [...modulePaths(info, true)].flatMap(([name, base]) => (base === null ? [] : name.replace(/.*\./, ''))),
+    [...modulePaths(info, 0)].flatMap(([name, base]) => (base === null ? [] : name.replace(/.*\./, ''))),
   )
   const text = `adapter_config.json: "target_modules" selects ${path}; supported are ${[...names].join(', ')}`
   return new TroupeError('unsupported_adapter', text, { param: 'target_modules' })

@@ -1,7 +1,9 @@
 import { TroupeError } from '../../core/errors.ts'
 import type { SafetensorsFile } from '../../safetensors/file.ts'
 
+/** What PEFT puts before every path, once more for every time that it wrapped the model. */
 const WRAPPER = 'base_model.model.'
+const WRAPPERS = /^(?:base_model\.model\.)+/
 
 /** The tensors of one module of the base model. */
 export interface ModuleTensors<Part extends string> {
@@ -45,7 +47,7 @@ export function collectModules<Part extends string>(
   const copies: SavedCopy[] = []
   const known = suffixes.map(([suffix, part]) => [suffixPattern(suffix), part] as const)
   for (const name of [...names].sort()) {
-    const inner = name.startsWith(WRAPPER) ? name.slice(WRAPPER.length) : null
+    const inner = WRAPPERS.test(name) ? name.replace(WRAPPERS, '') : null
     const match = inner === null ? null : firstMatch(inner, known)
     if (match === null) {
       const copied = inner === null ? null : /^(.+?)(?:\.base_layer)?\.weight$/.exec(inner)

@@ -10,13 +10,27 @@ import { readLocalLayers } from './windows.ts'
 const GLOBAL = { defaultTheta: 1_000_000 }
 const LOCAL = { defaultTheta: 10_000 }
 
+/** Names of the text model within the model with a vision tower: as transformers 4.52 and later have them, and as it was published. */
+const WITHIN: readonly (readonly (readonly [string, string])[])[] = [
+  [['model.', 'model.language_model.']],
+  [
+    ['model.', 'language_model.model.'],
+    ['lm_head', 'language_model.lm_head'],
+  ],
+]
+
 /** Gemma 3 (text): five local layers to a global one, each kind with a rotation of its own; normalised queries and keys. */
 export const GEMMA3: Family = {
   ...GEMMA,
   modelType: 'gemma3_text',
   className: 'Gemma3ForCausalLM',
   reads: GEMMA_READS,
-  names: { ...GEMMA.names, ...QK_NORM_NAMES },
+  names: {
+    ...GEMMA.names,
+    ...QK_NORM_NAMES,
+    within: WITHIN,
+    otherParts: ['vision_tower.', 'multi_modal_projector.', 'model.vision_tower.', 'model.multi_modal_projector.'],
+  },
   modules: gemmaModules,
   traits: (config, sizes) => {
     const local = readLocalLayers(config, config.count('sliding_window_pattern', 6), sizes)
@@ -49,12 +63,7 @@ export const GEMMA3_MULTIMODAL: Family = {
   },
   names: {
     ...GEMMA3.names,
-    renamed: [
-      ['language_model.model.', 'model.'],
-      ['language_model.lm_head.', 'lm_head.'],
-      ['model.language_model.', 'model.'],
-    ],
-    otherParts: ['vision_tower.', 'multi_modal_projector.', 'model.vision_tower.', 'model.multi_modal_projector.'],
+    renamed: WITHIN.flat().map(([own, there]) => [there, own]),
   },
 }
 

@@ -7,12 +7,13 @@ import type { GenerationPlan } from '../generation/plan.ts'
 import { completePlan } from '../generation/planning.ts'
 import { encodePrompt, renderMessages } from '../generation/prompts.ts'
 import { resolveTarget } from '../generation/target.ts'
+import type { ToolOffer } from '../generation/tool-offer.ts'
+import { offeredTools, toolNames } from '../generation/tool-offer.ts'
 import { respond } from '../respond.ts'
 import { AnswerContent } from '../schemas/answer.ts'
 import { ChatAnswer, ChatBody } from '../schemas/chat.ts'
 import type { ChatRequest } from '../schemas/chat.ts'
 import { errorResponses } from '../schemas/common.ts'
-import type { ToolBody } from '../schemas/messages.ts'
 import { includeUsage } from '../stream-options.ts'
 
 /** OpenAI's own defaults for this route: an answer may take all of the context. */
@@ -33,48 +34,38 @@ const schema = {
 export function chatRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/chat/completions', { schema }, async (request, reply) => {
     const { body } = request
-    const tools = offeredTools(body)
-    const plan = planChat(deps, request, body, tools)
+    const offer = offeredTools(body, deps.text)
+    const plan = planChat(deps, request, body, offer)
     const shape = {
       model: body.model,
       tokenIds: body.return_token_ids ?? false,
       includeUsage: includeUsage(body),
-      scanner: () => (tools ? deps.text.toolScanner(new Set(tools.map((tool) => tool.function.name))) : null),
+      scanner: () => (offer ? deps.text.toolScanner(new Set(toolNames(offer.tools)), offer.begun) : null),
     }
     return respond(deps, request, reply, plan, chatFormat(plan, shape, deps.text), body.stream ?? false)
   })
-}
-
-/** The tools the model gets to see. Throws `invalid_request` for two of one name. */
-function offeredTools({ tools, tool_choice: choice }: ChatRequest): readonly ToolBody[] | undefined {
-  if (!tools || choice === 'none') return undefined
-  const names = tools.map((tool) => tool.function.name)
-  const twice = names.findIndex((name, i) => names.indexOf(name) < i)
-  if (twice < 0) return tools
-  const param = `tools[${twice}].function.name`
-  throw new TroupeError('invalid_request', `\`${param}\`: there is a tool \`${names[twice]}\` already`, { param })
 }
 
 function planChat(
   deps: RouteDeps,
   request: FastifyRequest,
   body: ChatRequest,
-  tools: readonly ToolBody[] | undefined,
+  offer: ToolOffer | null,
 ): GenerationPlan {
   const { model } = body
   const resolution = resolveTarget(deps.registry, request.caller, { model }, body)
-  const rendered = renderMessages(deps.text, body.messages, resolution.task, tools)
+  const rendered = renderMessages(deps.text, body.messages, resolution.task, offer?.tools)
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution,
     // The chat template writes the special tokens itself.
-    prompts: [encodePrompt(deps.text, rendered, false, 'messages')],
+    prompts: [encodePrompt(deps.text, rendered + (offer?.begun ?? ''), false, 'messages')],
     body,
     maxTokens: maxTokensOf(body),
     fallback: DEFAULTS,
     logprobs: logprobsOf(body),
     promptLogprobs: false,
-    shown: tools ? deps.text.toolMarkers : [],
+    shown: offer ? deps.text.toolMarkers : [],
   })
 }
 

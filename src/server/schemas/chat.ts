@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { ProvenanceSchema, UsageSchema } from './answer.ts'
 import { Maybe, Strict } from './common.ts'
 import { OpenAiFields } from './completions.ts'
-import { ChatMessages, ToolCallSchema, ToolSchema } from './messages.ts'
+import { ChatMessages, ToolCallSchema, ToolChoice, ToolSchema } from './messages.ts'
 import { SamplingFields } from './sampling.ts'
 
 const MaxTokens = Type.Integer({ minimum: 1, description: 'Default: the task’s, else what fits into the context.' })
@@ -17,9 +17,7 @@ export const ChatBody = Strict(
     logprobs: Maybe(Type.Boolean()),
     top_logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Only with `logprobs: true`.' })),
     tools: Maybe(Type.Array(ToolSchema, { minItems: 1, maxItems: 128, description: 'Functions the model may call.' })),
-    tool_choice: Maybe(
-      Type.Enum(['auto', 'none'], { description: '`auto`: the model decides, the default; `none`: without `tools`.' }),
-    ),
+    tool_choice: Maybe(ToolChoice),
     response_format: Maybe(Strict({ type: Type.Literal('text') })),
     ...SamplingFields,
   },

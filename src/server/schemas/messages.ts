@@ -30,6 +30,18 @@ export const ToolSchema = Strict(
 )
 export type ToolBody = Static<typeof ToolSchema>
 
+export const ToolChoice = Type.Union(
+  [
+    Type.Enum(['auto', 'none', 'required']),
+    Strict({ type: Type.Literal('function'), function: Strict({ name: Type.String({ minLength: 1 }) }) }),
+  ],
+  {
+    description:
+      '`auto`: the model decides, the default; `none`: without `tools`; `required` or a function of `tools`: the answer is begun as a call (of it).',
+  },
+)
+export type ToolChoiceBody = Static<typeof ToolChoice>
+
 export const ChatMessageSchema = Strict(
   {
     role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool'], {

@@ -16,6 +16,12 @@ export interface ToolFormat {
   readonly close: string | null
   /** Tokens that must be shown in the text although they may be special ones. */
   readonly markers: readonly string[]
+  /**
+   * What an answer that is a call begins with, up to a place where tokens part anyhow.
+   *
+   * @param name the function to call; null leaves the choice to the model
+   */
+  opening(name: string | null): string
   /** The calls between `open` and `close`; null when it is something else. */
   parse(block: string): readonly ToolCall[] | null
 }
@@ -26,11 +32,12 @@ const HERMES: ToolFormat = {
   atStart: false,
   close: '</tool_call>',
   markers: ['<tool_call>', '</tool_call>'],
+  opening: (name) => `<tool_call>\n${objectOpening(name, 'arguments')}`,
   parse: (block) => callsOf([block], ['arguments']),
 }
 
-/** Mistral: `[TOOL_CALLS][{"name": …, "arguments": {…}}]`, newer ones `[TOOL_CALLS]name[ARGS]{…}`. */
-const MISTRAL: ToolFormat = {
+/** Mistral: `[TOOL_CALLS][{"name": …, "arguments": {…}}]`, newer ones `[TOOL_CALLS]name[ARGS]{…}`; both are read, the template's is begun. */
+const MISTRAL: Omit<ToolFormat, 'opening'> = {
   open: ['[TOOL_CALLS]'],
   atStart: false,
   close: null,
@@ -51,6 +58,7 @@ const LLAMA: ToolFormat = {
   atStart: true,
   close: null,
   markers: ['<|python_tag|>'],
+  opening: (name) => objectOpening(name, 'parameters'),
   parse: (block) => {
     const objects = objectsIn(block.replace('<|python_tag|>', ''), /^[\s;]*$/)
     return objects && objects.length > 0 ? callsOf(objects, ['parameters', 'arguments']) : null
@@ -61,9 +69,22 @@ const LLAMA: ToolFormat = {
 export function toolFormatOf(template: string): ToolFormat | null {
   // With <function=…> inside, the same tag holds no JSON.
   if (template.includes('<tool_call>')) return template.includes('<function=') ? null : HERMES
-  if (template.includes('[TOOL_CALLS]')) return MISTRAL
+  if (template.includes('[TOOL_CALLS]')) return { ...MISTRAL, opening: mistralOpening(template) }
   const llama = template.includes('<|python_tag|>') || template.includes('ipython')
   return llama && template.includes('parameters') ? LLAMA : null
+}
+
+function mistralOpening(template: string): ToolFormat['opening'] {
+  if (template.includes('[ARGS]')) {
+    const after = template.includes('[CALL_ID]') ? '[CALL_ID]' : '[ARGS]'
+    return (name) => (name === null ? '[TOOL_CALLS]' : `[TOOL_CALLS]${name}${after}`)
+  }
+  const space = template.includes('[TOOL_CALLS] ') ? ' ' : ''
+  return (name) => `[TOOL_CALLS]${space}[${objectOpening(name, 'arguments')}`
+}
+
+function objectOpening(name: string | null, argumentsField: string): string {
+  return name === null ? '{"name":' : `{"name": ${JSON.stringify(name)}, "${argumentsField}":`
 }
 
 function callsOf(objects: readonly string[], argumentNames: readonly string[]): readonly ToolCall[] | null {

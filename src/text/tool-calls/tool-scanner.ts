@@ -15,16 +15,18 @@ const NOTHING: ScannedCalls = { text: '', calls: [] }
 export class ToolScanner {
   readonly #format: ToolFormat
   readonly #names: ReadonlySet<string>
-  #held = ''
+  #held: string
   /** Where the block within `#held` begins; null while it is text. */
   #opened: number | null = null
   /** No call can come any more. */
   #onlyText = false
   #found = false
 
-  constructor(format: ToolFormat, names: ReadonlySet<string>) {
+  /** @param begun what of the answer stands at the end of the prompt */
+  constructor(format: ToolFormat, names: ReadonlySet<string>, begun = '') {
     this.#format = format
     this.#names = names
+    this.#held = begun
   }
 
   push(piece: string): ScannedCalls {

@@ -120,6 +120,37 @@ describe('ToolScanner', () => {
   })
 })
 
+const OPENINGS: readonly (readonly [string, string | null, string, string])[] = [
+  [TEMPLATES.hermes, null, '<tool_call>\n{"name":', ' "weather", "arguments": {"city": "Oslo"}}\n</tool_call>'],
+  [TEMPLATES.hermes, 'weather', '<tool_call>\n{"name": "weather", "arguments":', ' {"city": "Oslo"}}</tool_call>'],
+  [TEMPLATES.mistral, null, '[TOOL_CALLS][{"name":', '"weather", "arguments": {"city": "Oslo"}}]'],
+  ['[TOOL_CALLS] [', 'weather', '[TOOL_CALLS] [{"name": "weather", "arguments":', ' {"city": "Oslo"}}]'],
+  ['[TOOL_CALLS]n[ARGS]{}', null, '[TOOL_CALLS]', 'weather[ARGS]{"city": "Oslo"}'],
+  ['[TOOL_CALLS]n[ARGS]{}', 'weather', '[TOOL_CALLS]weather[ARGS]', '{"city": "Oslo"}'],
+  ['[TOOL_CALLS]n[CALL_ID]i[ARGS]{}', 'weather', '[TOOL_CALLS]weather[CALL_ID]', 'i1[ARGS]{"city": "Oslo"}'],
+  [TEMPLATES.llama, null, '{"name":', ' "weather", "parameters": {"city": "Oslo"}}'],
+  [TEMPLATES.llama, 'weather', '{"name": "weather", "parameters":', ' {"city": "Oslo"}}'],
+]
+
+describe('a call that is begun in the prompt', () => {
+  it.each(OPENINGS)('%s for %s: %s', (template, name, opening, answer) => {
+    const format = toolFormatOf(template)!
+    expect(format.opening(name)).toBe(opening)
+    const scanner = new ToolScanner(format, NAMES, opening)
+    const results = [...[...answer].map((piece) => scanner.push(piece)), scanner.flush()]
+    expect(results.flatMap(({ calls }) => calls)).toEqual([OSLO])
+    expect(results.map(({ text }) => text).join('')).toBe('')
+  })
+
+  it('is text with its beginning when it becomes none', () => {
+    const format = toolFormatOf(TEMPLATES.hermes)!
+    const scanner = new ToolScanner(format, NAMES, format.opening('add'))
+    const results = [scanner.push(' no'), scanner.flush()]
+    expect(results.map(({ text }) => text).join('')).toBe('<tool_call>\n{"name": "add", "arguments": no')
+    expect(new ToolScanner(format, NAMES, format.opening(null)).flush().text).toBe('<tool_call>\n{"name":')
+  })
+})
+
 describe('toolFormatOf', () => {
   it.each(['{{ messages }}', '<tool_call><function=name></function></tool_call>', 'ipython'])(
     'knows none in %s',
