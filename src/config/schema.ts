@@ -99,6 +99,13 @@ export const SettingsSchema = Type.Object({
     description: 'Evaluated beginnings of prompts kept in host memory for later requests of the same tenant; 0 = none.',
     defaultText: 'a sixteenth of the memory',
   }),
+  speculation: Type.Integer({
+    minimum: 0,
+    maximum: 64,
+    default: 8,
+    description:
+      'Tokens that are guessed from the prompt and earlier answers and verified in one call, at most, when few greedy sequences run; 0 = none.',
+  }),
   queueLimit: Type.Integer({
     minimum: 0,
     maximum: 100_000,

@@ -40,11 +40,9 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
 
-  const { device, maxBatch, prefillChunk, bankBytes, prefixCacheBytes, threads } = settings
-  const engine = await Engine.start(
-    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, prefixCacheBytes, threads },
-    manifest.info.name,
-  )
+  const { device, maxBatch, prefillChunk, bankBytes, prefixCacheBytes, speculation, threads } = settings
+  const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, prefixCacheBytes, speculation }
+  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
     const registry = await Registry.open({

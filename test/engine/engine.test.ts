@@ -25,6 +25,7 @@ beforeAll(async () => {
     prefillChunk: 8,
     bankBytes: 1_000_000,
     prefixCacheBytes: 0,
+    speculation: 0,
     threads: 1,
   }
   engine = await Engine.start(options)

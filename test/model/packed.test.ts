@@ -115,7 +115,7 @@ describe.each(CASES)('%s', (name) => {
 async function promptLogprobs(name: string, precision: Precision | 'auto'): Promise<number[]> {
   const { dir } = await prepare(name, precision)
   const sizes = { maxBatch: 1, maxContext: 32, prefillChunk: 16, bankBytes: 1e6, prefixCacheBytes: 0 }
-  const engine = await Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, ...sizes })
+  const engine = await Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, speculation: 0, ...sizes })
   try {
     const tokens = Int32Array.from({ length: 16 }, (_, i) => (i * 7) % 32)
     const request = { tokens, mix: [], sampling: GREEDY, maxTokens: 1, stopTokens: [] }
