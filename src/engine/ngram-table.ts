@@ -8,6 +8,7 @@ export interface Follower {
 
 const MOST_STREAK = 255
 const MIX = 0x9e3779b1
+const SEED = 0x85ebca6b
 
 /**
  * Which token followed each n-gram of some texts last. Of fixed size: every n-gram has one place, and one that comes later takes it. So what
@@ -46,7 +47,7 @@ export class NgramTable {
 
 /** Key of the `n` tokens before `end`: 32 bits, the upper ones well mixed (multiplicative hashing, Knuth). */
 export function ngramKey(tokens: Int32Array, end: number, n: number): number {
-  let key = n
+  let key = Math.imul(n, SEED)
   for (let i = end - n; i < end; i++) key = Math.imul(key ^ (key >>> 15) ^ (tokens[i]! + 1), MIX)
   return key
 }

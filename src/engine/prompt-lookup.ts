@@ -7,7 +7,7 @@ const STREAKS = 4
 const MEMORY_ENTRIES = 2 ** 13
 const MOST_ENTRIES = 2 ** 18
 /** Weight of the newest outcome in a success rate: a sequence finds out soon, its successors inherit the long run. */
-const SEQUENCE_PACE = 1 / 8
+const SEQUENCE_PACE = 1 / 16
 const MEMORY_PACE = 1 / 32
 
 /** A guess at the next token. */
