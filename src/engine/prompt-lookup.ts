@@ -85,7 +85,7 @@ export class PromptLookup {
   draft(most: number, cost: number): Draft {
     const tokens: number[] = []
     let expected = 0
-    for (let chance = 1; tokens.length < most; ) {
+    for (let chance = 1; tokens.length < most;) {
       const guess = this.#best(this.#length + tokens.length)
       if (guess === null) break
       chance *= this.#rates[guess.evidence]!
