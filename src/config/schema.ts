@@ -104,6 +104,15 @@ export const SettingsSchema = Type.Object({
     description: 'Evaluated beginnings of prompts kept in host memory for later requests of the same tenant; 0 = none.',
     defaultText: 'a sixteenth of the memory',
   }),
+  speculation: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 64,
+      description:
+        'Tokens guessed from the prompt and earlier answers, at most, that one call verifies for a greedy sequence while few run; 0 = none.',
+      defaultText: '8 in `f32`, else 0',
+    }),
+  ),
   queueLimit: Type.Integer({
     minimum: 0,
     maximum: 100_000,

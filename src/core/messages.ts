@@ -19,6 +19,8 @@ export interface EngineOptions {
   readonly graphBytes: number
   /** Budget of the evaluated prompts kept for later requests; 0 = none. */
   readonly prefixCacheBytes: number
+  /** Most drafted tokens verified in one call; 0 = no speculative decoding. */
+  readonly speculation: number
   /** Threads of one ONNX Runtime call; 0 = physical cores. */
   readonly threads: number
 }
@@ -47,6 +49,9 @@ export interface EngineStats {
   readonly decodeRows: number
   readonly prefillRuns: number
   readonly prefillTokens: number
+  readonly draftedTokens: number
+  /** Drafted ones that the model chose too. */
+  readonly acceptedTokens: number
   readonly runSeconds: number
   readonly busySeconds: number
 }

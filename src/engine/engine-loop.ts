@@ -14,6 +14,7 @@ import type { PrefixReuse } from './prefix-reuse.ts'
 import { describe, sample } from './sampler.ts'
 import type { Scheduler, Step } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
+import type { Speculation } from './speculation.ts'
 
 export interface EngineParts {
   readonly info: ModelInfo
@@ -24,13 +25,14 @@ export interface EngineParts {
   readonly runner: ModelRunner
   readonly feeder: AdapterFeeder
   readonly reuse: PrefixReuse
+  readonly speculation: Speculation
   /** Versions the main thread lent us, by digest; the same map the feeder reads. */
   readonly adapters: Map<string, PackedAdapter>
 }
 
 type Emit = (id: number, event: GenerationEvent) => void
 
-/** The engine: composes scheduler, cache, bank and runner; one `tick` is one ONNX Runtime call and what follows from it. */
+/** The engine: composes scheduler, cache, bank and runner; one `tick` is one step and what follows from it. */
 export class EngineLoop {
   readonly #parts: EngineParts
   readonly #emit: Emit
@@ -123,7 +125,7 @@ export class EngineLoop {
   }
 
   stats(): EngineStats {
-    const { scheduler, kv, bank, graphs, runner, reuse } = this.#parts
+    const { scheduler, kv, bank, graphs, runner, reuse, speculation } = this.#parts
     return {
       queued: scheduler.waiting,
       running: scheduler.running.length,
@@ -139,6 +141,7 @@ export class EngineLoop {
       graphs: graphs.count,
       graphBytes: graphs.bytes,
       ...reuse.stats(),
+      ...speculation.counters,
       runSeconds: runner.runSeconds,
       ...this.#counters,
     }
@@ -227,13 +230,45 @@ export class EngineLoop {
   }
 
   async #decode(step: Extract<Step, { type: 'decode' }>): Promise<void> {
-    const { vocab } = this.#parts.info
-    const logits = await this.#parts.runner.decode(step.sequences)
+    const { sequences } = step
+    const { runner, speculation, scheduler, info } = this.#parts
+    const drafts = speculation.draft(sequences)
+    if (drafts !== null) {
+      for (const [i, sequence] of sequences.entries()) await this.#verify(sequence, drafts[i]!)
+      return
+    }
+    const logits = await this.#timed(sequences.length, () => runner.decode(sequences))
+    this.#counters.decodeRows += sequences.length
+    scheduler.complete(step)
+    for (const [row, sequence] of sequences.entries())
+      if (!sequence.finished) this.#accept(sequence, logits.subarray(row * info.vocab, (row + 1) * info.vocab))
+  }
+
+  /** A decode step of one sequence that goes on for as long as the draft says what the model says. */
+  async #verify(sequence: Sequence, draft: readonly number[]): Promise<void> {
+    const { runner, speculation, scheduler, info } = this.#parts
+    const logits = await this.#timed(1 + draft.length, () => runner.verify(sequence, draft))
+    this.#counters.decodeRows++
+    scheduler.complete({ type: 'decode', sequences: [sequence] })
+    let accepted = 0
+    for (;;) {
+      this.#accept(sequence, logits.subarray(accepted * info.vocab, (accepted + 1) * info.vocab))
+      if (sequence.finished || sequence.lastToken !== draft[accepted]) break
+      // It was fed already: its keys and values are in the cache. Those of rejected tokens will be overwritten.
+      sequence.cached++
+      accepted++
+    }
+    speculation.counters.draftedTokens += draft.length
+    speculation.counters.acceptedTokens += accepted
+  }
+
+  async #timed(tokens: number, call: () => Promise<Float32Array>): Promise<Float32Array> {
+    const { runner, speculation } = this.#parts
+    const before = runner.runSeconds
+    const logits = await call()
+    speculation.observe(tokens, runner.runSeconds - before)
     this.#counters.decodeSteps++
-    this.#counters.decodeRows += step.sequences.length
-    this.#parts.scheduler.complete(step)
-    for (const [row, sequence] of step.sequences.entries())
-      if (!sequence.finished) this.#accept(sequence, logits.subarray(row * vocab, (row + 1) * vocab))
+    return logits
   }
 
   /** Log-probabilities of the prompt tokens that follow the positions just evaluated. */

@@ -58,6 +58,20 @@ export class ModelRunner {
     return this.#run(kv, 0, ids, [sequences.length, 1], spans, [...sequences.keys()], adapters)
   }
 
+  /**
+   * The last token of a sequence and a draft of what follows, in one call.
+   * @returns logits `[1 + draft, vocab]`; valid until the next call
+   */
+  async verify(sequence: Sequence, draft: readonly number[]): Promise<Float32Array> {
+    if (this.#parts.positions.outgrows(sequence.kvLength)) await this.#again(sequence)
+    const ids = BigInt64Array.from([sequence.lastToken, ...draft], BigInt)
+    const end = sequence.cached + ids.length
+    const span = spanOf(sequence, end, end)
+    const { kv, feeder } = this.#parts
+    const adapters = feeder.feedsFor([sequence.request])
+    return this.#run(kv, sequence.row, ids, [1, ids.length], [span], [...ids.keys()], adapters)
+  }
+
   /** Evaluates all cached tokens once more, as the beginning of a sequence that is one token longer. Other rows wait meanwhile. */
   async #again(sequence: Sequence): Promise<void> {
     const { request, generated, row, cached } = sequence

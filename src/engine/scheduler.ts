@@ -3,7 +3,7 @@ import type { Sequence } from './sequence.ts'
 /** How often a sequence that does not fit yet may be overtaken. */
 const MOST_OVERTAKING = 16
 
-/** One ONNX Runtime call: a chunk of one prompt, or one token for every decoding row. */
+/** What runs next: a chunk of one prompt, or one token for every decoding row, and perhaps more that were drafted. */
 export type Step =
   | { readonly type: 'prefill'; readonly sequence: Sequence; readonly count: number }
   | { readonly type: 'decode'; readonly sequences: readonly Sequence[] }

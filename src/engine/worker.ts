@@ -16,6 +16,7 @@ import type { PackedAdapter } from './packed-adapter.ts'
 import { PrefixCache } from './prefix-cache.ts'
 import { PrefixReuse } from './prefix-reuse.ts'
 import { Scheduler } from './scheduler.ts'
+import { Speculation } from './speculation.ts'
 
 /** The engine thread: messages in, ticks, one message of events out per tick. `run()` blocks this thread and no other. */
 
@@ -114,6 +115,8 @@ async function open(
   const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: options.prefillChunk })
   const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
   const reuse = new PrefixReuse(new PrefixCache(info.fingerprint, info, options.prefixCacheBytes), kv, positions)
+  const speculation = new Speculation(options.speculation, positions)
   send({ type: 'ready', info, inPlace })
-  return { loop: new EngineLoop({ info, scheduler, kv, bank, graphs, runner, feeder, adapters, reuse }, emit), graphs }
+  const parts = { info, scheduler, kv, bank, graphs, runner, feeder, adapters, reuse, speculation }
+  return { loop: new EngineLoop(parts, emit), graphs }
 }

@@ -7,7 +7,7 @@ import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { ModelText } from '../text/model-text.ts'
-import { checkKvFits, contextLength } from './model-limits.ts'
+import { checkKvFits, contextLength, draftLength } from './model-limits.ts'
 
 /** Bytes done of bytes in total, and what is at hand. */
 export type Progress = (done: number, total: number, what: string) => void
@@ -41,10 +41,9 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const text = await ModelText.load(settings.model, maxContext)
 
   const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
-  const engine = await Engine.start(
-    { preparedDir: dir, device, maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads },
-    manifest.info.name,
-  )
+  const speculation = draftLength(manifest.info, settings.speculation)
+  const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, speculation }
+  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
     const registry = await Registry.open({

@@ -28,6 +28,12 @@ export const ENGINE_METRICS: readonly ReadMetric<EngineStats>[] = [
   counter('engine_decode_rows_total', 'Rows decoded: divided by the steps, the mean batch.', (s) => s.decodeRows),
   counter('engine_prefill_runs_total', 'Prefill chunks run.', (s) => s.prefillRuns),
   counter('engine_prefill_tokens_total', 'Prompt tokens evaluated.', (s) => s.prefillTokens),
+  counter(
+    'engine_drafted_tokens_total',
+    'Tokens guessed and verified by speculative decoding.',
+    (s) => s.draftedTokens,
+  ),
+  counter('engine_accepted_tokens_total', 'Guessed tokens that the model chose too.', (s) => s.acceptedTokens),
   counter('engine_run_seconds_total', 'Seconds spent inside ONNX Runtime.', (s) => s.runSeconds),
   counter('engine_busy_seconds_total', 'Seconds the engine thread had work.', (s) => s.busySeconds),
 ]

@@ -26,6 +26,7 @@ beforeAll(async () => {
     bankBytes: 1_000_000,
     graphBytes: 1e9,
     prefixCacheBytes: 0,
+    speculation: 0,
     threads: 1,
   }
   engine = await Engine.start(options)

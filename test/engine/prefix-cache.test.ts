@@ -86,7 +86,15 @@ describe('an engine with a prefix cache', () => {
   beforeAll(async () => {
     const modelDir = join(import.meta.dirname, '../fixtures/conformance/llama/model')
     const prepared = await prepareModel({ modelDir, precision: 'f32', cacheDir })
-    const sizes = { maxBatch: 4, maxContext: 192, prefillChunk: 16, bankBytes: 1e6, graphBytes: 1e9, threads: 1 }
+    const sizes = {
+      maxBatch: 4,
+      maxContext: 192,
+      prefillChunk: 16,
+      bankBytes: 1e6,
+      graphBytes: 1e9,
+      speculation: 0,
+      threads: 1,
+    }
     options = { preparedDir: prepared.dir, device: 'cpu', ...sizes, prefixCacheBytes: 1e7 }
     engine = await Engine.start(options)
     plain = await Engine.start({ ...options, prefixCacheBytes: 0 })

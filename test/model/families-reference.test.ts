@@ -48,7 +48,7 @@ async function start(family: string, precision: Precision): Promise<Engine> {
   const { dir } = await prepareModel({ modelDir, precision, cacheDir })
   // Chunks are shorter than most prompts, and than the sliding windows of some.
   const sizes = { maxBatch: 8, maxContext: 96, prefillChunk: 16, bankBytes: 1e8, graphBytes: 1e9, prefixCacheBytes: 0 }
-  return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, ...sizes })
+  return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, speculation: 8, ...sizes })
 }
 
 /** Digests of the adapters by name; those that must be refused are checked to be. */

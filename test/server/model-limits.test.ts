@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ModelInfo } from '../../src/core/model-info.ts'
-import { checkKvFits, contextLength } from '../../src/server/model-limits.ts'
+import { checkKvFits, contextLength, draftLength } from '../../src/server/model-limits.ts'
 
 const info = { name: 'm', maxContext: 4096, layers: 2, kvHeads: 3, headDim: 8 } as ModelInfo
 const refused = expect.objectContaining({ code: 'invalid_config' }) as Error
@@ -19,5 +19,15 @@ describe('checkKvFits', () => {
     const bytes = 2 * 2 * 3 * 8 * 4 * 16 * 100
     expect(() => checkKvFits(info, 16, 100, bytes)).not.toThrow()
     expect(() => checkKvFits(info, 16, 100, bytes - 1)).toThrow(refused)
+  })
+})
+
+describe('draftLength', () => {
+  it('is what was asked for, else 8 where nothing is rounded and 0 where activations are', () => {
+    expect(draftLength({ ...info, precision: 'f32' }, undefined)).toBe(8)
+    expect(draftLength({ ...info, precision: 'int8' }, undefined)).toBe(0)
+    expect(draftLength({ ...info, precision: 'int4' }, undefined)).toBe(0)
+    expect(draftLength({ ...info, precision: 'int4' }, 4)).toBe(4)
+    expect(draftLength({ ...info, precision: 'f32' }, 0)).toBe(0)
   })
 })

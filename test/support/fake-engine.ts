@@ -93,6 +93,8 @@ export class FakeEngine implements GenerationEngine {
       decodeRows: 22,
       prefillRuns: 4,
       prefillTokens: 44,
+      draftedTokens: 30,
+      acceptedTokens: 20,
       runSeconds: 0.5,
       busySeconds: 0.75,
     }
