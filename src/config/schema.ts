@@ -86,6 +86,11 @@ export const SettingsSchema = Type.Object({
     default: false,
     description: 'Take adapters whose files name another base model than this one; shapes are checked nevertheless.',
   }),
+  mergedProbe: Type.Enum(['auto', 'on', 'off'], {
+    default: 'auto',
+    description:
+      'Compare what a new version answers with the base model whose weights it is merged into; `auto` does so while these are at most 8 GiB in f32.',
+  }),
   memoryBytes: bytes({
     description: 'Adapter weights kept in host memory.',
     defaultText: 'an eighth of the memory',

@@ -1,4 +1,3 @@
-import type { PreparedManifest } from '../model/prepared.ts'
 import { dequantise } from './dequantise.ts'
 import type { PreparedTensors } from './prepared-tensors.ts'
 
@@ -68,11 +67,4 @@ export class BlockReader {
     if (buffer === undefined || buffer.length < length) this.#buffers.set(role, (buffer = new Float32Array(length)))
     return buffer.subarray(0, length)
   }
-}
-
-/** Bytes of all weights of linear blocks and of the head in f32: what a pass has to read, and the measure of its time. */
-export function weightBytes({ architecture }: PreparedManifest): number {
-  const { layers, modules, vocab, hidden } = architecture
-  const perLayer = modules.reduce((sum, { inDim, outDim }) => sum + inDim * outDim, 0)
-  return (layers * perLayer + vocab * hidden) * Float32Array.BYTES_PER_ELEMENT
 }
