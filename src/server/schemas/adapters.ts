@@ -61,7 +61,10 @@ export const VersionDetailSchema = Strict(
               }),
               Type.Null(),
             ],
-            { description: 'The comparison with weights it was merged into; null for versions from before there was one.' },
+            {
+              description:
+                'The comparison with weights it was merged into; null for versions from before there was one.',
+            },
           ),
         }),
         Type.Null(),
