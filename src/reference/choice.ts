@@ -4,7 +4,7 @@ import type { PreparedManifest, PreparedModel } from '../model/prepared.ts'
 import { MergedReference } from './merged-reference.ts'
 
 /** Base models of up to this size in f32 are merged into by `auto`: more takes minutes on a small machine. */
-const AUTO_BYTES = 8 * 2 ** 30
+const AUTO_BYTES = 4 * 2 ** 30
 
 /** The reference for a base model; where the setting or its size forbids one, why there is none. */
 export function chooseReference(

@@ -12,8 +12,9 @@ import type { FromReference, ReferenceOptions, ToReference } from './messages.ts
 const port = parentPort
 if (port === null) throw new Error('reference-worker runs as a thread only')
 
-// On Linux a priority belongs to a thread, and 0 is the one that calls; elsewhere it would be the whole process.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_LOW)
+// On Linux a priority belongs to a thread, and 0 is the one that calls; elsewhere it would be the whole process. Below the engine's and not the lowest
+// of all, with which an upload to a busy server would take minutes.
+if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
 
 const { preparedDir: dir } = workerData as ReferenceOptions
 const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
