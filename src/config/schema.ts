@@ -88,8 +88,7 @@ export const SettingsSchema = Type.Object({
   }),
   mergedProbe: Type.Enum(['auto', 'on', 'off'], {
     default: 'auto',
-    description:
-      'Compare what a new version answers with the base model whose weights it is merged into; `auto` does so while these are at most 4 GiB in f32.',
+    description: 'Compare new versions with merged weights; `auto`: for base models of up to 4 GiB in f32.',
   }),
   memoryBytes: bytes({
     description: 'Adapter weights kept in host memory.',

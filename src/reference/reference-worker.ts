@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { constants, setPriority } from 'node:os'
+import { constants, getPriority, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { PreparedManifest } from '../model/prepared.ts'
@@ -14,7 +14,8 @@ if (port === null) throw new Error('reference-worker runs as a thread only')
 
 // On Linux a priority belongs to a thread, and 0 is the one that calls; elsewhere it would be the whole process. Below the engine's and not the lowest
 // of all, with which an upload to a busy server would take minutes.
-if (process.platform === 'linux') setPriority(0, constants.priority.PRIORITY_BELOW_NORMAL)
+const PRIORITY = constants.priority.PRIORITY_BELOW_NORMAL
+if (process.platform === 'linux' && getPriority(0) < PRIORITY) setPriority(0, PRIORITY)
 
 const { preparedDir: dir } = workerData as ReferenceOptions
 const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
