@@ -6,6 +6,7 @@ import { formatByteSize } from '../config/byte-size.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Proof } from '../registry/proof.ts'
 import { readProof } from '../registry/proof.ts'
+import type { MergedResult } from '../registry/records.ts'
 
 /** Prints what is in an adapter's files, for people or as JSON; of a version in a store also the proof that it acts. Throws what is wrong with them. */
 export async function inspect(path: string, options: { readonly json?: boolean }): Promise<void> {
@@ -47,7 +48,14 @@ function renderProof(proof: Proof | null): string[] {
   const sites = [...(proof?.sites ?? [])].sort((a, b) => a.norm - b.norm)
   const show = (name: string, at: (typeof sites)[number] | undefined): string[] =>
     at === undefined ? [] : [`${name.padEnd(11)} ${at.site}, norm ${at.norm.toPrecision(3)}`]
-  return [...show('weakest', sites[0]), ...show('strongest', sites.at(-1))]
+  const lines = [...show('weakest', sites[0]), ...show('strongest', sites.at(-1))]
+  return proof?.merged ? [...lines, `${'merged'.padEnd(11)} ${renderMerged(proof.merged)}`] : lines
+}
+
+function renderMerged({ deviation, tolerance, reason }: MergedResult): string {
+  if (deviation === null || tolerance === null) return `not compared: ${reason}`
+  const percent = (value: number): string => `${Number((100 * value).toPrecision(2))} %`
+  return `within ${percent(deviation)} of merged weights, rounding explains ${percent(tolerance)}`
 }
 
 /** `lm_head, layers.0-3.q_proj, layers.0-3.v_proj`: the same kind in consecutive layers as one entry. */

@@ -85,12 +85,18 @@ function addAdapterCommands(adapters: Command): void {
     .option('--task <task>', 'create this task, or point it at the new version')
     .option('--prompt <template>', 'the task’s prompt, with {input} in it')
     .option('--description <text>', 'the task’s description')
-  addSettingFlags(importing, ['model', 'store', 'precision', 'cacheDir', 'threads', 'allowBaseMismatch']).action(
-    async (name: string, path: string, { task, prompt, description, ...flags }: Flags & ImportOptions) => {
-      const { importAdapter } = await import('./import.ts')
-      await importAdapter(name, path, { task, prompt, description }, settingsFromFlags(flags))
-    },
-  )
+  addSettingFlags(importing, [
+    'model',
+    'store',
+    'precision',
+    'cacheDir',
+    'threads',
+    'allowBaseMismatch',
+    'mergedProbe',
+  ]).action(async (name: string, path: string, { task, prompt, description, ...flags }: Flags & ImportOptions) => {
+    const { importAdapter } = await import('./import.ts')
+    await importAdapter(name, path, { task, prompt, description }, settingsFromFlags(flags))
+  })
 }
 
 function packageVersion(): string {

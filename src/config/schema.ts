@@ -86,6 +86,10 @@ export const SettingsSchema = Type.Object({
     default: false,
     description: 'Take adapters whose files name another base model than this one; shapes are checked nevertheless.',
   }),
+  mergedProbe: Type.Enum(['auto', 'on', 'off'], {
+    default: 'auto',
+    description: 'Compare new versions with merged weights; `auto`: for base models of up to 4 GiB in f32.',
+  }),
   memoryBytes: bytes({
     description: 'Adapter weights kept in host memory.',
     defaultText: 'an eighth of the memory',

@@ -89,6 +89,11 @@ export const ERRORS = {
     'invalid_request_error',
     'The probe ran and the answers equal the base model’s: the adapter does nothing.',
   ),
+  probe_mismatch: kind(
+    400,
+    'invalid_request_error',
+    'The probe ran and the answers are not those of the base model with the adapter merged into its weights: it would be served wrongly. Please report it; the setting `mergedProbe` switches the comparison off.',
+  ),
   upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
   invalid_model: kind(
     400,

@@ -13,6 +13,8 @@ import { Loader } from './loader.ts'
 import type { AdapterMerger, AdapterReader, NormReader } from './loader-messages.ts'
 import type { Log } from './log.ts'
 import { MemoryTier } from './memory-tier.ts'
+import { MergedCheck } from './merged-check.ts'
+import type { ReferencePort } from './merged-check.ts'
 import type { VersionRecord } from './records.ts'
 import { NotesBook } from './notes-book.ts'
 import { PendingUploads } from './pending-uploads.ts'
@@ -36,6 +38,8 @@ export interface RegistryOptions {
   readonly random?: () => number
   /** Reads adapter folders: a function, or a thread that is told where the base model lies. The thread merges too. */
   readonly reader: AdapterReader | { readonly modelDir: string }
+  /** What new versions are compared with, or why nothing; closed with the registry. */
+  readonly reference?: ReferencePort | { readonly off: string }
   /** Names of the base model that adapters may give; left out = any. */
   readonly baseNames?: readonly string[]
   readonly scanIntervalMs?: number
@@ -51,6 +55,7 @@ export interface RegistryParts extends RemovalParts {
   /** Null when the reader was given from outside. */
   readonly loader: Loader | null
   readonly intake: Intake
+  readonly merged: MergedCheck
   readonly dropped: DroppedFolders
   readonly follower: StoreFollower
   readonly view: AdapterView
@@ -121,6 +126,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     onGone,
     onFollowed: () => pins.follow(),
   })
+  const merged = new MergedCheck(options.reference ?? { off: 'this process has no reference' })
   const onRepaired = (digest: string): void => source.failures.forget(digest)
   const intake = new Intake({
     store,
@@ -129,6 +135,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     host,
     read,
     measure,
+    merged,
     baseNames: options.baseNames ?? null,
     changes,
     log,
@@ -156,6 +163,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
     uploads,
     source,
     intake,
+    merged,
     dropped,
     follower,
     view,

@@ -20,6 +20,8 @@ export function collectStats(parts: RegistryParts, counts: RegistryCounts): Regi
     kept: parts.pins.held,
     unmetPins: parts.pins.unmet,
     prefetches: parts.prefetch.started,
+    mergedProbes: parts.merged.counts.compared,
+    mergedProbeSeconds: parts.merged.counts.seconds,
     memory: parts.tier.stats(),
     imports: parts.dropped.imported,
     ...counts,

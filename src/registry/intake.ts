@@ -10,7 +10,9 @@ import type { AdapterReader, NormReader, ReadAdapter } from './loader-messages.t
 import type { Log } from './log.ts'
 import type { MemoryTier } from './memory-tier.ts'
 import { checkName, ownerOf } from './names.ts'
+import type { MergedCheck } from './merged-check.ts'
 import { probe } from './probe.ts'
+import type { Proof } from './proof.ts'
 import { writeProof } from './proof.ts'
 import type { ProbeResult, VersionRecord, VersionSource } from './records.ts'
 import { Serial } from './serial.ts'
@@ -23,6 +25,7 @@ export interface IntakeParts {
   readonly host: AdapterHost
   readonly read: AdapterReader
   readonly measure: NormReader
+  readonly merged: MergedCheck
   /** Names of the base model that adapters may give; null = any. */
   readonly baseNames: readonly string[] | null
   readonly log: Log
@@ -75,26 +78,35 @@ export class Intake {
   }
 
   async #examine(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
-    const { catalogue, tier, host, read, baseNames } = this.#parts
+    const { catalogue, read, baseNames } = this.#parts
     const found = await read(staging.dir)
     if (baseNames !== null) checkBaseName(found.description.baseModel, baseNames)
     const { digest } = found.weights
     const existing = catalogue.byDigest(name, digest)
     const kept = existing && (await this.#keepExisting(existing, staging, found))
     if (kept) return { record: kept, created: false }
-    const load = (): Promise<ReadAdapter['weights']> => Promise.resolve(found.weights)
-    const pin = await tier.pin([{ digest, bytes: found.weights.bytes, load }])
+    return this.#prove(found, async (result, proof) => {
+      await writeProof(staging, proof)
+      return this.#publish(name, staging, origin, found, result)
+    })
+  }
+
+  /** Holds the version while it is probed and while `use` runs on what was found. */
+  async #prove<T>(
+    { weights, description }: ReadAdapter,
+    use: (result: ProbeResult, proof: Proof) => Promise<T>,
+  ): Promise<T> {
+    const { tier, host, measure, merged } = this.#parts
+    const load = (): Promise<ReadAdapter['weights']> => Promise.resolve(weights)
+    const pin = await tier.pin([{ digest: weights.digest, bytes: weights.bytes, load }])
     try {
-      const result = await probe(host, found.weights)
-      await this.#prove(staging, found)
-      return await this.#publish(name, staging, origin, found, result)
+      const probed = await probe(host, weights)
+      const comparison = merged.check(weights, probed, host.info)
+      const [sites, compared] = await Promise.all([measure(weights), comparison])
+      return await use(probed.result, { parameters: description.parameters, sites, merged: compared })
     } finally {
       pin.release()
     }
-  }
-
-  async #prove(staging: Staging, { weights, description }: ReadAdapter): Promise<void> {
-    await writeProof(staging, { parameters: description.parameters, sites: await this.#parts.measure(weights) })
   }
 
   async #publish(
@@ -149,15 +161,19 @@ export class Intake {
       ({ weights }) => weights.digest === digest,
       () => false,
     )
-    return changes.run(`adapter ${adapter}`, async () => {
-      const current = catalogue.byDigest(adapter, digest)
-      if (!current || intact) return current
-      await this.#prove(staging, found)
-      await store.repairVersion(staging, adapter, digest)
-      onRepaired(digest)
-      log.warn({ adapter, version, digest }, 'stored files were altered; put right by an upload')
-      return current
-    })
+    const current = (): VersionRecord | null => catalogue.byDigest(adapter, digest)
+    if (intact) return changes.run(`adapter ${adapter}`, async () => current())
+    return this.#prove(found, async (_, proof) =>
+      changes.run(`adapter ${adapter}`, async () => {
+        const kept = current()
+        if (!kept) return null
+        await writeProof(staging, proof)
+        await store.repairVersion(staging, adapter, digest)
+        onRepaired(digest)
+        log.warn({ adapter, version, digest }, 'stored files were altered; put right by an upload')
+        return kept
+      }),
+    )
   }
 
   #checkName(name: string): void {

@@ -12,12 +12,21 @@ const ALTERNATIVES = 8
 /** Differences of log-probabilities below this are rounding, not an adapter. */
 const LEAST_DIFFERENCE = 1e-6
 
+/** What the probe asked and was answered, and what follows from it. */
+export interface Probed {
+  readonly result: ProbeResult
+  readonly tokens: Int32Array
+  /** One for every token but the first. */
+  readonly base: readonly TokenLogprob[]
+  readonly adapted: readonly TokenLogprob[]
+}
+
 /**
  * Proves that an adapter acts: evaluates a fixed pseudo-random prompt with the base model and with the adapter at scale 1.
  * The host must hold the weights.
  * @throws TroupeError `unsupported_adapter` if its virtual tokens fill the context, `adapter_has_no_effect` if the answers equal the base model's, `invalid_adapter` if they are not finite
  */
-export async function probe(host: AdapterHost, weights: AdapterWeights): Promise<ProbeResult> {
+export async function probe(host: AdapterHost, weights: AdapterWeights): Promise<Probed> {
   const virtual = weights.virtualTokens?.count ?? 0
   const room = host.maxContext - virtual
   if (room < LEAST_TOKENS) {
@@ -41,7 +50,7 @@ export async function probe(host: AdapterHost, weights: AdapterWeights): Promise
       '(an untrained adapter, or one saved before training)'
     throw new TroupeError('adapter_has_no_effect', message)
   }
-  return result
+  return { result, tokens, base, adapted }
 }
 
 /**
@@ -102,7 +111,8 @@ async function evaluate(host: AdapterHost, tokens: Int32Array, mix: readonly Mix
   return positions
 }
 
-function knownLogprobs(position: TokenLogprob): Map<number, number> {
+/** The tokens of which a position's log-probability is known. */
+export function knownLogprobs(position: TokenLogprob): Map<number, number> {
   return new Map([position, ...position.top].map(({ token, logprob }) => [token, logprob]))
 }
 

@@ -19,6 +19,16 @@ export interface ProbeResult {
   readonly kl: number
 }
 
+/**
+ * How far the adapter's effect on the probe's log-probabilities is from that of weights which it was merged into, and how far it could be by rounding:
+ * mean absolute differences as shares of the mean effect. Where nothing was compared both are null and there is a reason.
+ */
+export interface MergedResult {
+  readonly deviation: number | null
+  readonly tolerance: number | null
+  readonly reason: string | null
+}
+
 /** Immutable bytes of one adapter and what was found in them. */
 export interface VersionRecord {
   readonly adapter: string

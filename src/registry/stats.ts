@@ -19,6 +19,9 @@ export interface RegistryStats {
   readonly unmetPins: number
   /** Loads begun before a request needed them. */
   readonly prefetches: number
+  /** Versions compared with merged weights, and the time that took. */
+  readonly mergedProbes: number
+  readonly mergedProbeSeconds: number
   /** Requests ended because the version they used was deleted and their time was over. */
   readonly cutOff: number
   readonly memory: MemoryTierStats

@@ -4,6 +4,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
+import { chooseReference } from '../reference/choice.ts'
 import { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { ModelText } from '../text/model-text.ts'
@@ -29,13 +30,14 @@ export interface Backend {
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
-  const { dir, manifest } = await prepareModel({
+  const prepared = await prepareModel({
     modelDir: settings.model,
     precision: settings.precision,
     cacheDir: settings.cacheDir ?? defaultCacheDir(),
     name: settings.name,
     onProgress,
   })
+  const { dir, manifest } = prepared
   const maxContext = contextLength(manifest.info, settings.maxContext)
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
@@ -50,6 +52,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       storeDir: settings.store,
       host: engine,
       reader: { modelDir: settings.model },
+      reference: chooseReference(settings.mergedProbe, prepared),
       memoryBytes: settings.memoryBytes,
       ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,

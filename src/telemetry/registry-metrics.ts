@@ -14,6 +14,8 @@ export interface RegistryNumbers {
   readonly kept: number
   readonly unmetPins: number
   readonly prefetches: number
+  readonly mergedProbes: number
+  readonly mergedProbeSeconds: number
   readonly imports: number
   readonly activations: number
   readonly rollbacks: number
@@ -37,6 +39,8 @@ export const REGISTRY_METRICS: readonly ReadMetric<RegistryNumbers>[] = [
   gauge('pinned_versions', 'Versions kept in memory by pins.', (r) => r.kept),
   gauge('unmet_pins', 'Pinned versions that are not in memory.', (r) => r.unmetPins),
   counter('prefetches_total', 'Loads begun before a request needed them.', (r) => r.prefetches),
+  counter('merged_probes_total', 'Versions compared with merged weights.', (r) => r.mergedProbes),
+  counter('merged_probe_seconds_total', 'Time until merged weights had answered.', (r) => r.mergedProbeSeconds),
   counter('imports_total', 'Folders dropped into the store that became versions.', (r) => r.imports),
   counter('activations_total', 'Activations of a version for a task.', (r) => r.activations),
   counter('rollbacks_total', 'Rollbacks of a task.', (r) => r.rollbacks),

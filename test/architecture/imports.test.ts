@@ -16,10 +16,11 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bench: ['core'],
   model: LEAVES,
   adapters: LEAVES,
+  reference: ['model', ...LEAVES],
   engine: ['model', 'adapters', ...LEAVES],
-  registry: ['engine', 'model', 'adapters', ...LEAVES],
+  registry: ['reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
-  server: ['registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  server: ['registry', 'reference', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
   cli: ['bench', 'server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 

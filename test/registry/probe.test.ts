@@ -11,7 +11,7 @@ describe('probe', () => {
     const host = new FakeHost()
     const weights = fakeWeights('sha256:a', 0.25, 100)
     host.hold(weights)
-    const result = await probe(host, weights)
+    const { result } = await probe(host, weights)
     expect(result.maxDifference).toBeCloseTo(0.25, 6)
     expect(result.kl).toBeGreaterThan(0)
   })

@@ -68,7 +68,13 @@ describe('uploads', () => {
       Object.fromEntries([...(fake.registry.uploads[0] ?? [])].map(([name, data]) => [name, data.toString()])),
     ).toEqual(FILES)
     const detail = await as('k', 'GET', '/acme%2Fnew/versions/v1')
-    expect(detail.json()).toMatchObject({ proof: { parameters: 2, sites: [{ site: 'layers.0.q_proj', norm: 0.5 }] } })
+    expect(detail.json()).toMatchObject({
+      proof: {
+        parameters: 2,
+        sites: [{ site: 'layers.0.q_proj', norm: 0.5 }],
+        merged: { deviation: 0.01, tolerance: 0.2, reason: null },
+      },
+    })
     const again = await upload('acme/new', FILES)
     expect(again.status).toBe(200)
     expect(await again.json()).toMatchObject({ version: 'v1' })

@@ -198,7 +198,11 @@ export class FakeRegistry implements RegistryPort {
   }
 
   async proofOf(): Promise<Proof | null> {
-    return { parameters: 2, sites: [{ site: 'layers.0.q_proj', norm: 0.5 }] }
+    return {
+      parameters: 2,
+      sites: [{ site: 'layers.0.q_proj', norm: 0.5 }],
+      merged: { deviation: 0.01, tolerance: 0.2, reason: null },
+    }
   }
 
   async retryVersion(name: string, version: number): Promise<VersionRecord> {

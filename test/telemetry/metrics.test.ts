@@ -26,6 +26,8 @@ function sources(overrides: Partial<MetricSources> = {}): MetricSources {
     kept: 16,
     unmetPins: 17,
     prefetches: 18,
+    mergedProbes: 19,
+    mergedProbeSeconds: 20.5,
     leases: 5,
   }
   const tier = { tier: 'memory', bytes: 100, budgetBytes: 1000, versions: 2, hits: 9, loads: 4, evictions: 1 }

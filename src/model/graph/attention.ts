@@ -6,7 +6,7 @@ import { MICROSOFT } from '../onnx/graph-builder.ts'
 import type { BranchSites } from './branches.ts'
 import type { Norms } from './norms.ts'
 import { IO } from './spec.ts'
-import type { Weights } from './weights.ts'
+import type { GraphWeights } from './weights.ts'
 
 /** Lengths and positions of the batch's rows. */
 export interface Lengths {
@@ -21,7 +21,7 @@ export interface Lengths {
 interface AttentionParts {
   readonly graph: GraphBuilder
   readonly sites: BranchSites
-  readonly weights: Weights
+  readonly weights: GraphWeights
   readonly norms: Norms
   /** Whether rows are told their positions although attention could count them. */
   readonly positions: boolean

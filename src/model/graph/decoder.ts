@@ -9,7 +9,8 @@ import { BranchSites } from './branches.ts'
 import type { Stream } from './norms.ts'
 import { Norms } from './norms.ts'
 import type { Form, GraphSpec } from './spec.ts'
-import { IO } from './spec.ts'
+import { BASE_SPEC, IO } from './spec.ts'
+import type { GraphWeights } from './weights.ts'
 import { Weights } from './weights.ts'
 
 /**
@@ -21,21 +22,38 @@ export function buildDecoder(manifest: PreparedManifest, spec: GraphSpec, form: 
   return new Decoder(manifest, spec, form).build()
 }
 
+/** Makes the weights of a graph. */
+export type WeightsOf = (graph: GraphBuilder) => GraphWeights
+
+/**
+ * One layer by itself, without adapter sites: `IO.stream` `[tokens, hidden]` of one sequence goes in, `IO.nextStream` comes out. The rest is as in the whole model.
+ *
+ * @param weightsOf where its weights come from
+ */
+export function buildLayer(manifest: PreparedManifest, layer: number, weightsOf: WeightsOf): Uint8Array<ArrayBuffer> {
+  return new Decoder(manifest, BASE_SPEC, 'dense', weightsOf).buildLayer(layer)
+}
+
+/** Final norm and head by themselves, without adapter sites, as `buildLayer`; the logits are `[tokens, outputs]`. */
+export function buildHead(manifest: PreparedManifest, weightsOf: WeightsOf): Uint8Array<ArrayBuffer> {
+  return new Decoder(manifest, BASE_SPEC, 'dense', weightsOf).buildHead()
+}
+
 class Decoder {
   readonly #manifest: PreparedManifest
   readonly #spec: GraphSpec
   readonly #graph = new GraphBuilder()
   readonly #sites: BranchSites
   readonly #norms: Norms
-  readonly #weights: Weights
+  readonly #weights: GraphWeights
   readonly #attention: Attention
 
-  constructor(manifest: PreparedManifest, spec: GraphSpec, form: Form) {
+  constructor(manifest: PreparedManifest, spec: GraphSpec, form: Form, weightsOf?: WeightsOf) {
     const { info, architecture } = manifest
     this.#manifest = manifest
     this.#spec = spec
     this.#sites = new BranchSites(this.#graph, info, spec, form)
-    this.#weights = new Weights(this.#graph, manifest)
+    this.#weights = weightsOf?.(this.#graph) ?? new Weights(this.#graph, manifest)
     this.#norms = new Norms(this.#graph, architecture.norm, this.#weights)
     this.#attention = new Attention(architecture, {
       graph: this.#graph,
@@ -53,37 +71,60 @@ class Decoder {
     graph.sequenceOutput(graph.nodes('SequenceEmpty', [], [IO.done], { dtype: 1 })[0]!)
 
     const ids = graph.input(IO.inputIds, 'i64', ['batch', 'tokens'])
+    const lengths = this.#lengths(graph.node('Shape', [ids]))
     // The stream is `[batch · tokens, hidden]`, so that a product and an addition are one node; attention alone needs three dimensions.
     const flatIds = graph.node('Reshape', [ids, graph.constant('i64', [1], [-1])])
-    const rest = graph.constant('i64', [1], [-1])
-    const lengths = {
-      apart: graph.node('Concat', [graph.node('Shape', [ids]), rest], { axis: 0 }),
-      last: graph.input(IO.lastPosition, 'i32', ['batch']),
-      total: graph.input(IO.totalLength, 'i32', []),
-      positions:
-        this.#spec.positions || needsPositions(architecture)
-          ? graph.input(IO.positions, 'i64', ['batch', 'tokens'])
-          : null,
-    }
     let state: Stream = { stream: this.#embed(flatIds), pending: null }
     if (architecture.positionOffset !== null) {
       const learned = graph.node('Gather', [this.#weights.get('positions'), lengths.positions])
       const pending = graph.node('Reshape', [learned, graph.constant('i64', [2], [-1, hidden])])
       state = { ...state, pending }
     }
-    for (let layer = 0; layer < layers; layer++) {
-      state =
-        architecture.residual === 'parallel'
-          ? this.#parallel(layer, state, lengths)
-          : this.#chain(layer, state, lengths)
-    }
+    for (let layer = 0; layer < layers; layer++) state = this.#layer(layer, state, lengths)
     const { stream, pending } = state
     const rows = graph.input(IO.logitRows, 'i64', ['rows'])
     const last = pending === null ? stream : graph.node('Add', [stream, pending])
     const wanted = graph.node('Gather', [last, rows])
     graph.output(this.#logits(this.#norms.norm(wanted, 'final_norm')), 'f32', ['rows', vocab])
-    this.#declareCaches()
+    this.#declareCaches(0, layers)
     return graph.build('troupe')
+  }
+
+  buildLayer(layer: number): Uint8Array<ArrayBuffer> {
+    const graph = this.#graph
+    const { hidden } = this.#manifest.architecture
+    const stream = graph.input(IO.stream, 'f32', ['tokens', hidden])
+    const tokens = graph.node('Shape', [stream], { start: 0, end: 1 })
+    const lengths = this.#lengths(graph.node('Concat', [graph.constant('i64', [1], [1]), tokens], { axis: 0 }))
+    const left = this.#layer(layer, { stream, pending: null }, lengths)
+    const [next] = graph.nodes('Add', [left.stream, left.pending!], [IO.nextStream])
+    graph.output(next!, 'f32', ['tokens', hidden])
+    this.#declareCaches(layer, layer + 1)
+    return graph.build('troupe-layer')
+  }
+
+  buildHead(): Uint8Array<ArrayBuffer> {
+    const stream = this.#graph.input(IO.stream, 'f32', ['tokens', this.#manifest.architecture.hidden])
+    const logits = this.#logits(this.#norms.norm(stream, 'final_norm'))
+    this.#graph.output(logits, 'f32', ['tokens', 'outputs'])
+    return this.#graph.build('troupe-head')
+  }
+
+  /** @param shape i64 `[2]`: batch and tokens */
+  #lengths(shape: Value): Lengths {
+    const graph = this.#graph
+    const placed = this.#spec.positions || needsPositions(this.#manifest.architecture)
+    return {
+      apart: graph.node('Concat', [shape, graph.constant('i64', [1], [-1])], { axis: 0 }),
+      last: graph.input(IO.lastPosition, 'i32', ['batch']),
+      total: graph.input(IO.totalLength, 'i32', []),
+      positions: placed ? graph.input(IO.positions, 'i64', ['batch', 'tokens']) : null,
+    }
+  }
+
+  #layer(layer: number, state: Stream, lengths: Lengths): Stream {
+    const isParallel = this.#manifest.architecture.residual === 'parallel'
+    return isParallel ? this.#parallel(layer, state, lengths) : this.#chain(layer, state, lengths)
   }
 
   /** Attention, then the MLP on what it left. */
@@ -178,9 +219,9 @@ class Decoder {
     return this.#sites.addLinear(layer, 'down_proj', read, this.#weights.linear(`layers.${layer}.down`, read))
   }
 
-  #declareCaches(): void {
-    const { layers, kvHeads, headDim } = this.#manifest.architecture
-    for (let layer = 0; layer < layers; layer++)
+  #declareCaches(first: number, end: number): void {
+    const { kvHeads, headDim } = this.#manifest.architecture
+    for (let layer = first; layer < end; layer++)
       for (const part of ['key', 'value'] as const)
         this.#graph.output(IO.present(layer, part) as Value, 'f32', ['batch', kvHeads, 'capacity', headDim])
   }

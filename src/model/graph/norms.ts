@@ -1,7 +1,7 @@
 import type { Architecture } from '../architecture.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
-import type { Weights } from './weights.ts'
+import type { GraphWeights } from './weights.ts'
 
 /** The residual stream; what the last sublayer gave is still to be added, so that the next norm can do it in the same node. */
 export interface Stream {
@@ -13,9 +13,9 @@ export interface Stream {
 export class Norms {
   readonly #graph: GraphBuilder
   readonly #norm: Architecture['norm']
-  readonly #weights: Weights
+  readonly #weights: GraphWeights
 
-  constructor(graph: GraphBuilder, norm: Architecture['norm'], weights: Weights) {
+  constructor(graph: GraphBuilder, norm: Architecture['norm'], weights: GraphWeights) {
     this.#graph = graph
     this.#norm = norm
     this.#weights = weights

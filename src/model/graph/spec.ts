@@ -61,6 +61,9 @@ export const IO = {
   /** f32, with `spec.vectors`: the stream begins with embedding ∘ `keep` + `vectors`, `[batch · tokens, 1]` and `[batch · tokens, hidden]`. */
   keep: 'keep_embedding',
   vectors: 'vectors',
+  /** f32 `[tokens, hidden]`, where a layer stands by itself: the residual stream before and after it. */
+  stream: 'stream',
+  nextStream: 'next_stream',
   past: (layer: number, part: 'key' | 'value') => `past.${layer}.${part}`,
   present: (layer: number, part: 'key' | 'value') => `present.${layer}.${part}`,
   /**

@@ -9,8 +9,16 @@ const STEP_BITS: readonly StepBits[] = [4, 8]
 /** int8 activations per block: the level with the fast kernel on CPUs, for 8 bits the only one. */
 const QUANTISED_ACCURACY = 4
 
+/** Where the blocks of a graph take the model's weights from. */
+export interface GraphWeights {
+  /** What a linear block gives for `x`, bias included; `output` names the value. */
+  linear(block: string, x: Value, output?: string): Value
+  /** Any other tensor of the prepared model, by name. */
+  get(name: string): Value
+}
+
 /** The prepared model's tensors in a graph; their bytes stay in `weights.bin`. */
-export class Weights {
+export class Weights implements GraphWeights {
   readonly #graph: GraphBuilder
   readonly #manifest: PreparedManifest
   readonly #values = new Map<string, Value>()

@@ -50,6 +50,22 @@ export const VersionDetailSchema = Strict(
               norm: Type.Number({ description: 'Frobenius norm of what is added to the linear map there.' }),
             }),
           ),
+          merged: Type.Union(
+            [
+              Strict({
+                deviation: Type.Union([Type.Number(), Type.Null()], {
+                  description: 'How far its effect is from that of merged weights, as a share of it.',
+                }),
+                tolerance: Type.Union([Type.Number(), Type.Null()], { description: 'How far rounding may take it.' }),
+                reason: Type.Union([Type.String(), Type.Null()], { description: 'Why nothing was compared.' }),
+              }),
+              Type.Null(),
+            ],
+            {
+              description:
+                'The comparison with weights it was merged into; null for versions from before there was one.',
+            },
+          ),
         }),
         Type.Null(),
       ],
