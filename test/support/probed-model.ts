@@ -36,7 +36,9 @@ export class ProbedModel {
       maxContext: 64,
       prefillChunk: 16,
       bankBytes: 2 ** 28,
+      graphBytes: 1e9,
       prefixCacheBytes: 0,
+      speculation: 0,
       threads: 1,
     })
     const check = new MergedCheck(new MergedReference({ preparedDir: dir }))
