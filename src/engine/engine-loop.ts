@@ -115,6 +115,16 @@ export class EngineLoop {
     this.#counters.busySeconds += (performance.now() - started) / 1000
   }
 
+  /** Whether a quiet moment can be used. */
+  get canImprove(): boolean {
+    return this.#parts.graphs.canImprove
+  }
+
+  /** Compiles a graph that nobody waits for. */
+  async improve(): Promise<void> {
+    await this.#parts.graphs.improve()
+  }
+
   /** Ends everything that waits or runs after a failed call: the state of its rows is unknown. */
   failAll(message: string): void {
     for (const sequence of this.#parts.scheduler.all()) this.#finish(sequence, 'error', message)

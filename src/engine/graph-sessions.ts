@@ -28,7 +28,8 @@ const LOOKED_UP = /^(embed|positions|rope(\.\d+)?\.(cos|sin))$/
 /**
  * The compiled graphs, all over the same weights file. Two must be there: `base` without adapter sites, and a dense one with everything seen so
  * far. Others make steps faster while they fit into the budget: the same sites in the grouped form, and both forms with no more than the sites
- * of one kind of adapter, since a site that nobody uses still costs its nodes. A step runs on the smallest that covers its rows.
+ * of one kind of adapter, since a site that nobody uses still costs its nodes; those are compiled when nothing else is to be done. A step runs on
+ * the smallest that covers its rows.
  */
 export class GraphSessions {
   readonly base: GraphSession
@@ -36,6 +37,7 @@ export class GraphSessions {
   readonly #budget: number
   readonly #bytesEach: number
   #compiled: Compiled[] = []
+  readonly #wishes: (readonly [GraphSpec, Form])[] = []
   /** Everything seen so far. */
   #full = BASE_SPEC
   #generation = 0
@@ -84,23 +86,30 @@ export class GraphSessions {
     return new GraphSessions(await create(BASE_SPEC, 'dense'), create, budget, bytesOfGraph(prepared.manifest))
   }
 
-  /**
-   * Compiles what an adapter needs, if no graph has it yet, and what makes it fast, if it fits. Takes as long as loading the model for each
-   * graph: done when a version arrives, not per request.
-   */
+  /** Compiles what an adapter needs, if no graph has it yet. Takes as long as loading the model for each graph, and holds up everybody. */
   async ensure(needed: GraphSpec): Promise<void> {
     if (specCovers(this.base.spec, needed)) return
     if (!specCovers(this.#full, needed)) {
       const full = specUnion(this.#full, needed)
       await this.#compile(full, 'dense')
       this.#full = full
+      await this.#compileIfFaster(full, 'grouped')
     }
-    for (const [spec, form] of [
-      [this.#full, 'grouped'],
-      [needed, 'dense'],
-      [needed, 'grouped'],
-    ] as const)
-      if (isFaster(spec, form) && this.bytes + this.#bytesEach <= this.#budget) await this.#compile(spec, form)
+    for (const form of ['dense', 'grouped'] as const) {
+      const isWished = this.#wishes.some(([spec, wished]) => wished === form && specKey(spec) === specKey(needed))
+      if (!isWished && isFaster(needed, form)) this.#wishes.push([needed, form])
+    }
+  }
+
+  /** Whether there may be something to compile that makes steps faster. */
+  get canImprove(): boolean {
+    return this.#wishes.length > 0
+  }
+
+  /** Compiles one of the graphs that make steps faster. */
+  async improve(): Promise<void> {
+    for (let wish = this.#wishes.shift(); wish !== undefined; wish = this.#wishes.shift())
+      if (await this.#compileIfFaster(...wish)) return
   }
 
   /** The smallest compiled graph with these sites, in this form if there is one. Throws when `ensure` was not called for one of them. */
@@ -120,9 +129,14 @@ export class GraphSessions {
     for (const { session } of this.#compiled.splice(0)) await session.release()
   }
 
+  async #compileIfFaster(spec: GraphSpec, form: Form): Promise<boolean> {
+    if (!isFaster(spec, form) || this.bytes + this.#bytesEach > this.#budget) return false
+    return this.#compile(spec, form)
+  }
+
   /** Makes room among those that were not used for longest; the one that everything depends on stays until it has a successor. */
-  async #compile(spec: GraphSpec, form: Form): Promise<void> {
-    if (this.#compiled.some((graph) => graph.form === form && specKey(graph.spec) === specKey(spec))) return
+  async #compile(spec: GraphSpec, form: Form): Promise<boolean> {
+    if (this.#compiled.some((graph) => graph.form === form && specKey(graph.spec) === specKey(spec))) return false
     const successor = { ...(await this.#create(spec, form)), used: ++this.#choices }
     const leaving = [...this.#compiled].sort((a, b) => a.used - b.used)
     this.#compiled.push(successor)
@@ -132,6 +146,7 @@ export class GraphSessions {
       await graph!.session.release()
     }
     this.#generation++
+    return true
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { GenerationEvent } from '../core/generation.ts'
 import type { EngineOptions, FromEngine, ToEngine } from '../core/messages.ts'
@@ -23,6 +24,9 @@ import { Speculation } from './speculation.ts'
 const port = parentPort
 if (port === null) throw new Error('this file is the entry of a worker thread')
 const send = (message: FromEngine): void => port.postMessage(message)
+
+/** How long nothing must have happened before graphs are compiled that nobody waits for. */
+const QUIET_MS = 250
 
 /** Messages are handled between ticks, in order: a tick never sees them half-way. */
 const inbox: ToEngine[] = []
@@ -53,9 +57,8 @@ async function main(options: EngineOptions): Promise<void> {
     events = []
   }
   for (let stopping = false; !stopping; flush()) {
-    if (inbox.length === 0 && loop.idle) await new Promise<void>((resolve) => (wake = resolve))
-    wake = null
     try {
+      if (inbox.length === 0 && loop.idle) await rest(loop)
       while (inbox.length > 0 && !stopping) stopping = await handle(inbox.shift()!, loop)
       if (!stopping) await loop.tick()
     } catch (error) {
@@ -66,6 +69,19 @@ async function main(options: EngineOptions): Promise<void> {
   await graphs.release()
   send({ type: 'stopped' })
   port!.close()
+}
+
+/** Waits for a message; where none comes for a while, that is the time for what would hold up requests. */
+async function rest(loop: EngineLoop): Promise<void> {
+  const message = new Promise<void>((resolve) => (wake = resolve))
+  if (loop.canImprove) {
+    const stop = new AbortController()
+    const quiet = setTimeout(QUIET_MS, null, { signal: stop.signal }).catch(() => undefined)
+    await Promise.race([message, quiet])
+    stop.abort()
+    if (inbox.length === 0) await loop.improve()
+  } else await message
+  wake = null
 }
 
 /** @returns whether the thread is to end */
