@@ -1,14 +1,9 @@
 import type { MergeJob } from '../adapters/merge.ts'
-import type { AdapterDescription } from '../adapters/read.ts'
+import type { ReadAdapter } from '../adapters/read.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-
-export interface ReadAdapter {
-  readonly weights: AdapterWeights
-  readonly description: AdapterDescription
-}
 
 /** Reads and checks the adapter in a folder, off the main thread. */
 export type AdapterReader = (dir: string) => Promise<ReadAdapter>

@@ -1,10 +1,11 @@
 import { Worker } from 'node:worker_threads'
 import type { MergeJob } from '../adapters/merge.ts'
+import type { ReadAdapter } from '../adapters/read.ts'
 import { TroupeError } from '../core/errors.ts'
 import { threadEntry } from '../core/thread.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
-import type { FromLoader, LoaderOptions, ReadAdapter, ToLoader } from './loader-messages.ts'
+import type { FromLoader, LoaderOptions, ToLoader } from './loader-messages.ts'
 
 type Answer = Exclude<FromLoader, { type: 'failed' }>
 
