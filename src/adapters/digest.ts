@@ -40,7 +40,7 @@ export function sha256File(path: string): string {
 export function sha256Open(fd: number): string {
   const hash = createHash('sha256')
   const piece = new Uint8Array(PIECE_BYTES)
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     const got = readSync(fd, piece, 0, piece.length, at)
     if (got === 0) return hash.digest('hex')
     hash.update(piece.subarray(0, got))

@@ -53,25 +53,32 @@ export interface ReadAdapter {
  * @throws TroupeError `invalid_adapter`, `unsupported_adapter`, `pickle_refused` or `base_mismatch` naming the file, tensor or field
  */
 export function readAdapter(dir: string, info: ModelInfo, base: BaseWeights): ReadAdapter {
-  return withAdapter(dir, (opened) => identified(opened, load(opened, info, base), sha256Open(opened.fd)))
+  return withAdapter(dir, (opened) => identified(opened, load(opened, info, base, null), sha256Open(opened.fd)))
+}
+
+/** What others do or leave for a reading of an adapter. */
+export interface ReadingHelp {
+  /** Gives the sha256 of an open file, in hex. */
+  readonly hash: (fd: number) => Promise<string>
+  /** Takes the values, if it is exactly as large. */
+  readonly memory: SharedArrayBuffer | null
 }
 
 /**
- * The same while somebody else hashes the file of weights, the same open one: it takes as long as all the rest.
+ * The same while somebody else hashes the file of weights, the same open one: that takes as long as all the rest.
  *
- * @param hash gives the sha256 of an open file, in hex
  * @throws TroupeError as `readAdapter`, and what `hash` rejects with
  */
 export async function readAdapterBeside(
   dir: string,
   info: ModelInfo,
   base: BaseWeights,
-  hash: (fd: number) => Promise<string>,
+  { hash, memory }: ReadingHelp,
 ): Promise<ReadAdapter> {
   const opened = openAdapter(dir)
   const hashing = hash(opened.fd)
   try {
-    return identified(opened, load(opened, info, base), await hashing)
+    return identified(opened, load(opened, info, base, memory), await hashing)
   } finally {
     // The number of a closed file may become another file's.
     await Promise.allSettled([hashing])
@@ -98,10 +105,15 @@ export function inspectAdapter(dir: string): AdapterInspection {
 
 type Loaded = Omit<AdapterWeights, 'digest'> & { readonly description: AdapterDescription }
 
-function load({ format, config, file }: OpenAdapter, info: ModelInfo, base: BaseWeights): Loaded {
+function load(
+  { format, config, file }: OpenAdapter,
+  info: ModelInfo,
+  base: BaseWeights,
+  memory: SharedArrayBuffer | null,
+): Loaded {
   const parsed = parse(format, config, file)
   const plan = parsed.plan(info, base)
-  const loaded = loadPlan(plan)
+  const loaded = loadPlan(plan, memory)
   const description = { ...describe(format, parsed, outlinesOf(plan)), bytes: loaded.bytes }
   return { method: parsed.method, ...loaded, description }
 }

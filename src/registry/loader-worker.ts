@@ -35,7 +35,8 @@ async function work(message: Extract<ToLoader, { type: 'read' | 'merge' }>): Pro
   const { type, id } = message
   try {
     if (type === 'read') {
-      const result = await readAdapterBeside(message.dir, info, base, (fd) => hasher.hash(fd))
+      const { dir, memory } = message
+      const result = await readAdapterBeside(dir, info, base, { hash: (fd) => hasher.hash(fd), memory })
       answer({ type: 'read', id, result })
     } else {
       mergeAdapters(message.job)

@@ -29,9 +29,12 @@ export class Loader {
     this.#options = options
   }
 
-  /** @throws TroupeError as `readAdapter` does, with its code, message and field */
-  async read(dir: string): Promise<ReadAdapter> {
-    const answer = await this.#ask((id) => ({ type: 'read', id, dir }))
+  /**
+   * @param memory to be filled, where the weights are exactly as large
+   * @throws TroupeError as `readAdapter` does, with its code, message and field
+   */
+  async read(dir: string, memory: SharedArrayBuffer | null = null): Promise<ReadAdapter> {
+    const answer = await this.#ask((id) => ({ type: 'read', id, dir, memory }))
     if (answer.type !== 'read') throw new Error(`the loader answered a read with ${answer.type}`)
     return answer.result
   }
