@@ -19,4 +19,5 @@ export async function closeParts(parts: RegistryParts): Promise<void> {
   await parts.changes.idle()
   await parts.draining.settled()
   await parts.loader?.close()
+  await parts.store.close()
 }
