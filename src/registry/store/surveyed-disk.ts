@@ -71,29 +71,44 @@ export class SurveyedDisk implements Disk {
     return ++this.#given % MARKS_PER_TURN === 0 ? nextTurn(known) : known
   }
 
-  async entries(path: string): Promise<Dirent[]> {
-    if (!this.#found.has(path)) await this.stat(path)
-    return this.#disk.entries(path)
+  entries(path: string): Dirent[] | Promise<Dirent[]> {
+    return this.#found.has(path) ? this.#disk.entries(path) : this.#markedEntries(path)
   }
 
   text(path: string): string | Promise<string> {
     return this.#disk.text(path)
   }
 
-  async #ask(path: string): Promise<Mark> {
-    try {
-      const { mtimeMs, size, ino } = await this.#disk.stat(path)
-      const mark = { mtimeMs, size, ino }
-      this.#note(path, mark)
-      return mark
-    } catch (error) {
+  async #markedEntries(path: string): Promise<Dirent[]> {
+    await this.stat(path)
+    return this.#disk.entries(path)
+  }
+
+  /** At once where the disk answers at once. */
+  #ask(path: string): Mark | Promise<Mark> {
+    const onError = (error: unknown): never => {
       if (errnoOf(error) === 'ENOENT') this.#note(path, null)
       throw error
     }
+    try {
+      const found = this.#disk.stat(path)
+      return found instanceof Promise
+        ? found.then((stats) => this.#noteStats(path, stats), onError)
+        : this.#noteStats(path, found)
+    } catch (error) {
+      return onError(error)
+    }
   }
 
+  #noteStats(path: string, { mtimeMs, size, ino }: Mark): Mark {
+    const mark = { mtimeMs, size, ino }
+    this.#note(path, mark)
+    return mark
+  }
+
+  /** What is read after the first look is at least as new as that. */
   #note(path: string, mark: Mark | null): void {
-    this.#found.set(path, mark)
+    if (!this.#found.has(path)) this.#found.set(path, mark)
     if (mark !== null && Date.now() - mark.mtimeMs <= SETTLED_MS) this.#restless = true
   }
 
