@@ -13,7 +13,8 @@ const PROVENANCE: Readonly<Record<AdapterFormat, readonly string[]>> = {
   adapterhub: ['model_name', 'version'],
 }
 
-const PIECE_BYTES = 1 << 22
+/** Read and hashed at a time: it stays in the processor's cache. */
+const PIECE_BYTES = 1 << 18
 
 /**
  * Identity of an adapter version: `sha256:…` over the normalised configuration (canonical JSON without provenance and without nulls, which
@@ -27,13 +28,22 @@ export function digestAdapter(format: AdapterFormat, config: JsonObject, weights
 
 /** sha256 of a file's bytes, in hex. */
 export function sha256File(path: string): string {
-  const hash = createHash('sha256')
-  const piece = new Uint8Array(PIECE_BYTES)
   const fd = openSync(path, 'r')
   try {
-    for (let got = readSync(fd, piece); got > 0; got = readSync(fd, piece)) hash.update(piece.subarray(0, got))
+    return sha256Open(fd)
   } finally {
     closeSync(fd)
   }
-  return hash.digest('hex')
+}
+
+/** The same for an open file, from its first byte wherever others read it. Any thread of the process may call it. */
+export function sha256Open(fd: number): string {
+  const hash = createHash('sha256')
+  const piece = new Uint8Array(PIECE_BYTES)
+  for (let at = 0; ;) {
+    const got = readSync(fd, piece, 0, piece.length, at)
+    if (got === 0) return hash.digest('hex')
+    hash.update(piece.subarray(0, got))
+    at += got
+  }
 }

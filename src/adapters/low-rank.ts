@@ -12,7 +12,7 @@ export interface LowRank {
   readonly names: BranchPlan['names']
   /** A, `[rank, inDim]`. */
   readonly down: Values
-  /** Gives B. */
+  /** Gives B; the next tensor that is read may overwrite it. */
   readonly rows: () => Float32Array
   /** Gives the bias, `[outDim]`. */
   readonly bias: (() => Float32Array) | null

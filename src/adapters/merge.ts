@@ -2,12 +2,12 @@ import { closeSync, fsyncSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
 import { valueBytes, writeSafetensors } from '../safetensors/writer.ts'
-import { digestAdapter, sha256File } from './digest.ts'
+import { digestAdapter, sha256Open } from './digest.ts'
 import { CONFIG_FILE, WEIGHT_FILES } from './files.ts'
 import type { Combination, LoraSource } from './peft/merge.ts'
 import { mergeLoras } from './peft/merge.ts'
-import type { OpenAdapter } from './read.ts'
-import { withAdapter } from './read.ts'
+import type { OpenAdapter } from './open.ts'
+import { withAdapter } from './open.ts'
 
 /** What to merge, and where to. Plain data. */
 export interface MergeJob {
@@ -61,8 +61,8 @@ function withAdapters<T>(
 }
 
 function checked({ name, digest, weight }: MergeJob['sources'][number], opened: OpenAdapter): LoraSource {
-  const { format, config, file, weightsPath } = opened
-  const found = digestAdapter(format, config, sha256File(weightsPath))
+  const { format, config, file, fd } = opened
+  const found = digestAdapter(format, config, sha256Open(fd))
   if (found === digest) return { name, weight, config, file }
   const message = `the files of ${name} are not those that were accepted as ${digest}: they now have the digest ${found}`
   throw new TroupeError('digest_mismatch', `${message}. Upload the version again`, { param: name })

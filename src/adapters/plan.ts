@@ -50,10 +50,14 @@ export interface AdapterPlan {
 /**
  * Reads and computes all values as f32 into one shared buffer.
  *
+ * @param memory the buffer, if it is exactly as large; else a new one
  * @throws TroupeError `invalid_adapter` naming a tensor with a value that is not finite
  */
-export function loadPlan(plan: AdapterPlan): Omit<AdapterWeights, 'digest' | 'method'> {
-  const views = fillAll(plan)
+export function loadPlan(
+  plan: AdapterPlan,
+  memory: SharedArrayBuffer | null = null,
+): Omit<AdapterWeights, 'digest' | 'method'> {
+  const views = fillAll(plan, memory)
   const view = (values: Values): Float32Array => views.get(values)!
   const viewOrNull = (values: Values | null): Float32Array | null => values && view(values)
   const branches = plan.branches.map(({ layer, kind, rank, scale, activation, down, up, a, c }): Branch => {
@@ -71,7 +75,10 @@ function loadVirtual(plan: VirtualPlan | null, view: (values: Values) => Float32
   return { ...plan, layers: plan.layers.map(({ keys, values }) => ({ keys: view(keys), values: view(values) })) }
 }
 
-function fillAll({ branches, gains, virtualTokens }: AdapterPlan): Map<Values, Float32Array> {
+function fillAll(
+  { branches, gains, virtualTokens }: AdapterPlan,
+  memory: SharedArrayBuffer | null,
+): Map<Values, Float32Array> {
   const all = new Set<Values>()
   for (const { down, up, a, c } of branches) for (const values of [down, up, a, c]) if (values !== null) all.add(values)
   for (const { values } of gains) all.add(values)
@@ -79,7 +86,8 @@ function fillAll({ branches, gains, virtualTokens }: AdapterPlan): Map<Values, F
   else for (const { keys, values } of virtualTokens?.layers ?? []) all.add(keys).add(values)
   let total = 0
   for (const { count } of all) total += count
-  const shared = new SharedArrayBuffer(total * Float32Array.BYTES_PER_ELEMENT)
+  const bytes = total * Float32Array.BYTES_PER_ELEMENT
+  const shared = memory?.byteLength === bytes ? memory : new SharedArrayBuffer(bytes)
   const views = new Map<Values, Float32Array>()
   let used = 0
   for (const values of all) {

@@ -1,21 +1,16 @@
-import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import type { BaseWeights } from '../core/base-weights.ts'
 import type { AdapterWeights, Method } from '../core/branch.ts'
 import { isEdgeKind, siteName } from '../core/branch.ts'
-import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
-import { parseJsonObject } from '../core/json.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
-import { openSafetensors } from '../safetensors/file.ts'
 import { parseAdapterHub } from './adapterhub/adapterhub.ts'
-import { digestAdapter, sha256File } from './digest.ts'
+import { digestAdapter, sha256Open } from './digest.ts'
 import type { AdapterFormat } from './files.ts'
-import { CONFIG_FILE, checkFormat, recogniseFiles } from './files.ts'
+import type { OpenAdapter } from './open.ts'
+import { openAdapter, withAdapter } from './open.ts'
 import type { Outline, ParsedAdapter } from './parsed.ts'
 import { parsePeft } from './peft/peft.ts'
-import { looksPickled, pickleRefusal } from './pickle.ts'
 import type { AdapterPlan } from './plan.ts'
 import { loadPlan } from './plan.ts'
 
@@ -45,6 +40,11 @@ export interface AdapterInspection {
   readonly tensors: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[]
 }
 
+export interface ReadAdapter {
+  readonly weights: AdapterWeights
+  readonly description: AdapterDescription
+}
+
 /**
  * Reads the adapter in a folder for a base model: every tensor understood, every site in the base, every value finite.
  * Blocks while it reads; all values share one buffer that threads can be given without a copy.
@@ -52,19 +52,38 @@ export interface AdapterInspection {
  * @param base the base model's weights, for adapters that are defined relative to them
  * @throws TroupeError `invalid_adapter`, `unsupported_adapter`, `pickle_refused` or `base_mismatch` naming the file, tensor or field
  */
-export function readAdapter(
+export function readAdapter(dir: string, info: ModelInfo, base: BaseWeights): ReadAdapter {
+  return withAdapter(dir, (opened) => identified(opened, load(opened, info, base, null), sha256Open(opened.fd)))
+}
+
+/** What others do or leave for a reading of an adapter. */
+export interface ReadingHelp {
+  /** Gives the sha256 of an open file, in hex. */
+  readonly hash: (fd: number) => Promise<string>
+  /** Takes the values, if it is exactly as large. */
+  readonly memory: SharedArrayBuffer | null
+}
+
+/**
+ * The same while somebody else hashes the file of weights, the same open one: that takes as long as all the rest.
+ *
+ * @throws TroupeError as `readAdapter`, and what `hash` rejects with
+ */
+export async function readAdapterBeside(
   dir: string,
   info: ModelInfo,
   base: BaseWeights,
-): { readonly weights: AdapterWeights; readonly description: AdapterDescription } {
-  return withAdapter(dir, ({ format, config, file, weightsPath }) => {
-    const parsed = parse(format, config, file)
-    const plan = parsed.plan(info, base)
-    const loaded = loadPlan(plan)
-    const description = { ...describe(format, parsed, outlinesOf(plan)), bytes: loaded.bytes }
-    const digest = digestAdapter(format, config, sha256File(weightsPath))
-    return { weights: { digest, method: parsed.method, ...loaded }, description }
-  })
+  { hash, memory }: ReadingHelp,
+): Promise<ReadAdapter> {
+  const opened = openAdapter(dir)
+  const hashing = hash(opened.fd)
+  try {
+    return identified(opened, load(opened, info, base, memory), await hashing)
+  } finally {
+    // The number of a closed file may become another file's.
+    await Promise.allSettled([hashing])
+    opened.file.close()
+  }
 }
 
 /**
@@ -73,53 +92,34 @@ export function readAdapter(
  * @throws TroupeError as `readAdapter`
  */
 export function inspectAdapter(dir: string): AdapterInspection {
-  return withAdapter(dir, ({ format, config, file, weightsPath }) => {
+  return withAdapter(dir, ({ format, config, file, fd }) => {
     const parsed = parse(format, config, file)
     return {
       description: describe(format, parsed, parsed.outlines),
-      digest: digestAdapter(format, config, sha256File(weightsPath)),
+      digest: digestAdapter(format, config, sha256Open(fd)),
       config,
       tensors: [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     }
   })
 }
 
-/** The files of an adapter while they are open. */
-export interface OpenAdapter {
-  readonly format: AdapterFormat
-  readonly config: JsonObject
-  readonly file: SafetensorsFile
-  readonly weightsPath: string
+type Loaded = Omit<AdapterWeights, 'digest'> & { readonly description: AdapterDescription }
+
+function load(
+  { format, config, file }: OpenAdapter,
+  info: ModelInfo,
+  base: BaseWeights,
+  memory: SharedArrayBuffer | null,
+): Loaded {
+  const parsed = parse(format, config, file)
+  const plan = parsed.plan(info, base)
+  const loaded = loadPlan(plan, memory)
+  const description = { ...describe(format, parsed, outlinesOf(plan)), bytes: loaded.bytes }
+  return { method: parsed.method, ...loaded, description }
 }
 
-/** Opens the adapter in a folder while `use` runs. @throws TroupeError as `readAdapter`, for the files as such */
-export function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T {
-  const { format, weights } = recogniseFiles(attempt(dir, () => readdirSync(dir)))
-  const text = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE), 'utf8'))
-  const config = parseJsonObject(text, CONFIG_FILE, 'invalid_adapter')
-  checkFormat(format, config)
-  const weightsPath = join(dir, weights)
-  const file = openWeights(weightsPath, weights)
-  try {
-    return use({ format, config, file, weightsPath })
-  } finally {
-    file.close()
-  }
-}
-
-/** Opens the weights; a pickle under the name of a safetensors file gets the refusal that says so. */
-function openWeights(path: string, name: string): SafetensorsFile {
-  const head = new Uint8Array(9)
-  attempt(name, () => {
-    const fd = openSync(path, 'r')
-    try {
-      readSync(fd, head)
-    } finally {
-      closeSync(fd)
-    }
-  })
-  if (looksPickled(head)) throw pickleRefusal(name, `converted/${name}`)
-  return openSafetensors(path, 'invalid_adapter', name)
+function identified({ format, config }: OpenAdapter, { description, ...loaded }: Loaded, sha256: string): ReadAdapter {
+  return { weights: { digest: digestAdapter(format, config, sha256), ...loaded }, description }
 }
 
 function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): ParsedAdapter {
@@ -153,14 +153,5 @@ function describe(
     parameters,
     bytes: values * Float32Array.BYTES_PER_ELEMENT,
     baseModel,
-  }
-}
-
-function attempt<T>(file: string, read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_adapter', `${file} cannot be read: ${detail}`, { param: file, cause })
   }
 }

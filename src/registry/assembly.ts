@@ -74,7 +74,8 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const { host, log } = options
   const { reader } = options
   const loader = typeof reader === 'function' ? null : new Loader({ info: host.info, modelDir: reader.modelDir })
-  const read: AdapterReader = typeof reader === 'function' ? reader : (dir) => (loader as Loader).read(dir)
+  const read: AdapterReader =
+    typeof reader === 'function' ? reader : (dir, memory) => (loader as Loader).read(dir, memory)
   const measure: NormReader = (weights) => loader?.measure(weights) ?? siteNorms(weights)
   const merge: AdapterMerger = async (job) => (loader ? loader.merge(job) : mergeAdapters(job))
   const catalogue = new Catalogue(host.info.fingerprint)

@@ -27,6 +27,11 @@ export class Changes {
     this.#recent.clear()
   }
 
+  /** Whether nothing was changed since `forgetRecent`. */
+  get quiet(): boolean {
+    return this.#recent.size === 0
+  }
+
   isRecent(subject: ChangeSubject): boolean {
     return this.#recent.has(subject)
   }

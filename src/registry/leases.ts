@@ -76,7 +76,8 @@ export class Leases {
   /** How a version comes into memory; null if it is neither stored nor draining. */
   pinRequest(digest: string): PinRequest | null {
     const record = this.#recordOf(digest)
-    return record && { digest, bytes: record.bytes, load: () => this.#source.load(digest) }
+    const load: PinRequest['load'] = (memory) => this.#source.load(digest, memory)
+    return record && { digest, bytes: record.bytes, load, exclusive: true }
   }
 
   /**

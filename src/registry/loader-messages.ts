@@ -1,17 +1,12 @@
 import type { MergeJob } from '../adapters/merge.ts'
-import type { AdapterDescription } from '../adapters/read.ts'
+import type { ReadAdapter } from '../adapters/read.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 
-export interface ReadAdapter {
-  readonly weights: AdapterWeights
-  readonly description: AdapterDescription
-}
-
-/** Reads and checks the adapter in a folder, off the main thread. */
-export type AdapterReader = (dir: string) => Promise<ReadAdapter>
+/** Reads and checks the adapter in a folder, off the main thread; into the memory given, where the weights are exactly as large. */
+export type AdapterReader = (dir: string, memory?: SharedArrayBuffer | null) => Promise<ReadAdapter>
 
 /** Measures an adapter's strength at its sites. */
 export type NormReader = (weights: AdapterWeights) => Promise<readonly SiteNorm[]>
@@ -27,7 +22,7 @@ export interface LoaderOptions {
 }
 
 export type ToLoader =
-  | { readonly type: 'read'; readonly id: number; readonly dir: string }
+  | { readonly type: 'read'; readonly id: number; readonly dir: string; readonly memory: SharedArrayBuffer | null }
   | { readonly type: 'measure'; readonly id: number; readonly weights: AdapterWeights }
   | { readonly type: 'merge'; readonly id: number; readonly job: MergeJob }
   | { readonly type: 'stop' }

@@ -1,10 +1,11 @@
 import { Worker } from 'node:worker_threads'
 import type { MergeJob } from '../adapters/merge.ts'
+import type { ReadAdapter } from '../adapters/read.ts'
 import { TroupeError } from '../core/errors.ts'
 import { threadEntry } from '../core/thread.ts'
 import type { SiteNorm } from '../adapters/site-norms.ts'
 import type { AdapterWeights } from '../core/branch.ts'
-import type { FromLoader, LoaderOptions, ReadAdapter, ToLoader } from './loader-messages.ts'
+import type { FromLoader, LoaderOptions, ToLoader } from './loader-messages.ts'
 
 type Answer = Exclude<FromLoader, { type: 'failed' }>
 
@@ -28,9 +29,12 @@ export class Loader {
     this.#options = options
   }
 
-  /** @throws TroupeError as `readAdapter` does, with its code, message and field */
-  async read(dir: string): Promise<ReadAdapter> {
-    const answer = await this.#ask((id) => ({ type: 'read', id, dir }))
+  /**
+   * @param memory to be filled, where the weights are exactly as large
+   * @throws TroupeError as `readAdapter` does, with its code, message and field
+   */
+  async read(dir: string, memory: SharedArrayBuffer | null = null): Promise<ReadAdapter> {
+    const answer = await this.#ask((id) => ({ type: 'read', id, dir, memory }))
     if (answer.type !== 'read') throw new Error(`the loader answered a read with ${answer.type}`)
     return answer.result
   }

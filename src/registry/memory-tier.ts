@@ -15,7 +15,7 @@ export interface Pin {
 
 export interface MemoryTierOptions {
   readonly budgetBytes: number
-  readonly host: Pick<AdapterHost, 'hold' | 'drop'>
+  readonly host: Pick<AdapterHost, 'hold' | 'drop' | 'residents'>
   /** Called when the last user of a digest is gone. */
   readonly onIdle?: (digest: string) => void
   /** How long a request waits for others to release memory. */

@@ -20,4 +20,5 @@ export async function closeParts(parts: RegistryParts): Promise<void> {
   await parts.draining.settled()
   await parts.loader?.close()
   await parts.merged.close()
+  await parts.store.close()
 }

@@ -3,14 +3,20 @@ import type { AdapterWeights } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import { freedMemory } from './freed-memory.ts'
 
 /** A version to be in memory, and how to get it there. */
 export interface PinRequest {
   readonly digest: string
   /** Expected size, reserved while it loads. */
   readonly bytes: number
-  readonly load: () => Promise<AdapterWeights>
+  /** @param memory of `bytes` that nobody uses, to be filled; null = there is none */
+  readonly load: (memory: SharedArrayBuffer | null) => Promise<AdapterWeights>
+  /** Nobody else gets what `load` gives, so that its memory may be used again once it is evicted. */
+  readonly exclusive?: true
 }
+
+type ResidentHost = Pick<AdapterHost, 'hold' | 'drop' | 'residents'>
 
 /** A version that is pinned, and maybe still loading. Unpinned residents live in the LRU instead. */
 export interface PinnedEntry {
@@ -34,19 +40,20 @@ export type Pinned = readonly { readonly entry: PinnedEntry; readonly tier: Tier
  */
 export class ResidentWeights {
   readonly #budgetBytes: number
-  readonly #host: Pick<AdapterHost, 'hold' | 'drop'>
+  readonly #host: ResidentHost
   /** Called when a load ended and memory may have become free. */
   readonly #onSettled: () => void
   readonly #pinned = new Map<string, PinnedEntry>()
   readonly #unpinned: LRUCache<string, AdapterWeights>
   readonly #held = new Set<string>()
+  readonly #exclusive = new WeakSet<AdapterWeights>()
   #pinnedBytes = 0
   #hits = 0
   #loads = 0
   #failedLoads = 0
   #evictions = 0
 
-  constructor(budgetBytes: number, host: Pick<AdapterHost, 'hold' | 'drop'>, onSettled: () => void) {
+  constructor(budgetBytes: number, host: ResidentHost, onSettled: () => void) {
     if (!Number.isSafeInteger(budgetBytes) || budgetBytes < 1) {
       const message = `the memory tier needs a budget in whole bytes above 0, not ${budgetBytes}`
       throw new TroupeError('invalid_config', message)
@@ -70,23 +77,27 @@ export class ResidentWeights {
     return this.#pinnedBytes + this.demand(requests) <= this.#budgetBytes
   }
 
-  /** Pins residents, makes room, then starts the loads. The requests must fit. */
+  /**
+   * Pins residents, makes room, then starts the loads. The requests must fit. What is evicted for a load of the same size leaves it its memory:
+   * adapters of one kind follow each other without new memory.
+   */
   pin(requests: readonly PinRequest[]): Pinned {
-    const starts: (() => void)[] = []
+    const starts: ((evicted: AdapterWeights[]) => void)[] = []
     const pinned = requests.map((request): Pinned[number] => {
       const existing = this.#pinned.get(request.digest) ?? this.#takeUnpinned(request.digest)
       const entry = existing ?? this.#addEntry(request.digest, request.bytes, null)
       if (!existing) {
-        starts.push(() => {
-          entry.loading = this.#load(entry, request.load)
+        starts.push((evicted) => {
+          const former = evicted.findIndex(({ bytes }) => bytes === request.bytes)
+          entry.loading = this.#load(entry, request, former < 0 ? null : evicted.splice(former, 1)[0]!)
         })
       }
       entry.pins++
       if (entry.weights) this.#hits++
       return { entry, tier: entry.weights ? 'warm' : 'cold' }
     })
-    this.#makeRoom()
-    for (const start of starts) start()
+    const evicted = this.#makeRoom().filter((weights) => this.#exclusive.has(weights))
+    for (const start of starts) start(evicted)
     return pinned
   }
 
@@ -187,18 +198,23 @@ export class ResidentWeights {
     return this.#addEntry(digest, weights.bytes, weights)
   }
 
-  #makeRoom(): void {
+  /** What had to leave. */
+  #makeRoom(): AdapterWeights[] {
+    const evicted: AdapterWeights[] = []
     while (this.#bytes > this.#budgetBytes) {
       const oldest = this.#unpinned.pop()
-      if (!oldest) return
+      if (!oldest) break
       this.#evictions++
       this.#drop(oldest.digest)
+      evicted.push(oldest)
     }
+    return evicted
   }
 
-  async #load(entry: PinnedEntry, load: () => Promise<AdapterWeights>): Promise<AdapterWeights> {
+  async #load(entry: PinnedEntry, request: PinRequest, former: AdapterWeights | null): Promise<AdapterWeights> {
     try {
-      const weights = await load()
+      const weights = await request.load(former && (await freedMemory(former, this.#host)))
+      if (request.exclusive) this.#exclusive.add(weights)
       this.#pinnedBytes += weights.bytes - entry.bytes
       entry.bytes = weights.bytes
       this.#makeRoom()

@@ -26,6 +26,8 @@ export class StoreFollower {
   readonly #parts: StoreFollowerParts
   #error: string | null = null
   #damaged: readonly DamagedEntry[] = []
+  /** The last listing, if all of it was taken over. */
+  #followed: StoreListing | null = null
 
   constructor(parts: StoreFollowerParts) {
     this.#parts = parts
@@ -45,12 +47,7 @@ export class StoreFollower {
     this.#parts.changes.forgetRecent()
     try {
       const listing = await this.#parts.store.list()
-      this.#followAdapters(listing)
-      this.#followTasks(listing)
-      const { changes, notes, uploads } = this.#parts
-      notes.follow(listing.notes, (adapter) => changes.isRecent(`adapter ${adapter}`))
-      uploads.follow(listing.rejections)
-      this.#reportDamage(listing.damaged)
+      if (listing !== this.#followed) this.#takeOver(listing)
       if (this.#error !== null) this.#parts.log.info({}, 'the store can be read again')
       this.#error = null
       this.#parts.onFollowed()
@@ -61,6 +58,16 @@ export class StoreFollower {
       this.#error = message
       return null
     }
+  }
+
+  #takeOver(listing: StoreListing): void {
+    const { changes, notes, uploads } = this.#parts
+    this.#followAdapters(listing)
+    this.#followTasks(listing)
+    notes.follow(listing.notes, (adapter) => changes.isRecent(`adapter ${adapter}`))
+    uploads.follow(listing.rejections)
+    this.#reportDamage(listing.damaged)
+    this.#followed = changes.quiet ? listing : null
   }
 
   #followAdapters(listing: StoreListing): void {

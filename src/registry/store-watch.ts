@@ -2,8 +2,8 @@ import type { DroppedFolders } from './dropped-folders.ts'
 import { Serial } from './serial.ts'
 import type { StoreFollower } from './store-follower.ts'
 
-/** Where a look at the store takes long, the next one waits this many times as long, up to twice the interval. */
-const REST = 10
+/** Where a look at the store takes long, the next one waits this many times as long, as far as every change is seen within two intervals. */
+const REST = 50
 
 /** Looks at the store again and again. */
 export class StoreWatch {
@@ -44,8 +44,8 @@ export class StoreWatch {
     this.#timer = setTimeout(() => {
       const from = performance.now()
       void this.#round().then(() => {
-        const rest = (performance.now() - from) * REST
-        this.#schedule(Math.min(Math.max(this.#intervalMs, rest), 2 * this.#intervalMs))
+        const took = performance.now() - from
+        this.#schedule(Math.max(this.#intervalMs, Math.min(took * REST, 2 * this.#intervalMs - took)))
       })
     }, delayMs)
     this.#timer.unref()

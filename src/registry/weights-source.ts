@@ -31,12 +31,15 @@ export class WeightsSource {
     this.#settle = settle
   }
 
-  /** @throws TroupeError `digest_mismatch` naming the folder, `version_not_found`, `storage_error` */
-  async load(digest: string): Promise<AdapterWeights> {
+  /**
+   * @param memory to be filled, where the weights are exactly as large
+   * @throws TroupeError `digest_mismatch` naming the folder, `version_not_found`, `storage_error`
+   */
+  async load(digest: string, memory: SharedArrayBuffer | null = null): Promise<AdapterWeights> {
     this.failures.check(digest)
     try {
       const from = performance.now()
-      const weights = await this.#load(digest)
+      const weights = await this.#load(digest, memory)
       this.rate.learn(weights.bytes, performance.now() - from)
       this.failures.forget(digest)
       return weights
@@ -45,12 +48,12 @@ export class WeightsSource {
     }
   }
 
-  async #load(digest: string): Promise<AdapterWeights> {
+  async #load(digest: string, memory: SharedArrayBuffer | null): Promise<AdapterWeights> {
     for (;;) {
       const folder = this.#folderOf(digest)
       if (folder === null) throw new TroupeError('version_not_found', `version ${digest} was deleted meanwhile`)
       try {
-        const { weights } = await this.#read(folder)
+        const { weights } = await this.#read(folder, memory)
         if (weights.digest === digest) return weights
         throw mismatch(folder, digest, `they now have the digest ${weights.digest}`)
       } catch (error) {

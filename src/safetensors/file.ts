@@ -99,11 +99,21 @@ export class SafetensorsFile {
  * @param file how the file is called in messages
  */
 export function openSafetensors(path: string, code: ErrorCode, file = path): SafetensorsFile {
-  const source = fileSource(path, code, file)
+  let fd: number
   try {
-    return new SafetensorsFile(source, file, code)
+    fd = openSync(path, 'r')
+  } catch (cause) {
+    throw new TroupeError(code, `${file} cannot be opened: ${reason(cause)}`, { param: file, cause })
+  }
+  return safetensorsFrom(fd, code, file)
+}
+
+/** The same for an open file, which is closed with what is returned, or when its header is refused. */
+export function safetensorsFrom(fd: number, code: ErrorCode, file: string): SafetensorsFile {
+  try {
+    return new SafetensorsFile(fileSource(fd, code, file), file, code)
   } catch (error) {
-    source.close()
+    closeSync(fd)
     throw error
   }
 }
@@ -118,13 +128,7 @@ export function parseSafetensors(bytes: Uint8Array, code: ErrorCode, file: strin
   return new SafetensorsFile(source, file, code)
 }
 
-function fileSource(path: string, code: ErrorCode, file: string): ByteSource {
-  let fd: number
-  try {
-    fd = openSync(path, 'r')
-  } catch (cause) {
-    throw new TroupeError(code, `${file} cannot be opened: ${reason(cause)}`, { param: file, cause })
-  }
+function fileSource(fd: number, code: ErrorCode, file: string): ByteSource {
   const read = (target: Uint8Array, position: number): void => {
     for (let done = 0; done < target.length;) {
       let got: number

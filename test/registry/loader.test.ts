@@ -28,6 +28,19 @@ describe('Loader', () => {
     expect([...buffers].every((buffer) => buffer instanceof SharedArrayBuffer)).toBe(true)
   })
 
+  it('fills memory of the right size, and reads large files as well', async () => {
+    const dir = await temporaryFolder()
+    writeAdapter(dir, tinyLora(['q_proj'], 20_000))
+    const loader = openLoader()
+    const here = readTiny(dir)
+    expect(here.weights.bytes).toBeGreaterThan(1 << 20)
+    const memory = new SharedArrayBuffer(here.weights.bytes)
+    const { weights } = await loader.read(dir, memory)
+    expect(weights.digest).toBe(here.weights.digest)
+    expect(Buffer.from(memory).equals(Buffer.from(here.weights.branches[0]!.down.buffer))).toBe(true)
+    expect((await loader.read(dir)).weights.digest).toBe(here.weights.digest)
+  })
+
   it('passes on errors with code, message and field, and goes on', async () => {
     const dir = await temporaryFolder()
     const loader = openLoader()

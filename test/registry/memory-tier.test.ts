@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AdapterWeights } from '../../src/core/branch.ts'
+import type { BankResidents } from '../../src/core/messages.ts'
 import type { Pin } from '../../src/registry/memory-tier.ts'
 import { MemoryTier } from '../../src/registry/memory-tier.ts'
 import type { PinRequest } from '../../src/registry/resident-weights.ts'
@@ -43,6 +44,34 @@ class ManualLoad {
 
 function instant(digest: string, bytes = 100): PinRequest {
   return { digest, bytes, load: () => Promise.resolve(fakeWeights(digest, 1, bytes)) }
+}
+
+/** Loads whose memory a test can follow: `given` is what each was offered. */
+class ExclusiveLoads {
+  readonly given: (SharedArrayBuffer | null)[] = []
+
+  request(digest: string, floats: number, exclusive = true): PinRequest {
+    const bytes = 4 * floats
+    const load = (memory: SharedArrayBuffer | null): Promise<AdapterWeights> => {
+      this.given.push(memory)
+      const [branch] = fakeWeights(digest, 1, bytes).branches
+      const down = new Float32Array(memory ?? new SharedArrayBuffer(bytes))
+      return Promise.resolve({ ...fakeWeights(digest, 1, bytes), branches: [{ ...branch!, down }] })
+    }
+    return { digest, bytes, load, ...(exclusive ? { exclusive } : {}) }
+  }
+}
+
+/** Answers like an engine, after all that it was told before; `late` = in the middle of a long run. */
+class AnsweringHost extends FakeHost {
+  late = false
+  readonly stale: string[] = []
+
+  async residents(): Promise<BankResidents> {
+    await new Promise((resolve) => setTimeout(resolve, this.late ? 200 : 0))
+    const residents = [...this.held.keys(), ...this.stale].map((digest) => ({ digest, bytes: 1, pinned: false }))
+    return { budgetBytes: 1, residents, loadedBytes: 0, loadMs: 0 }
+  }
 }
 
 function tierOf(budgetBytes: number, waitMs = 50): { tier: MemoryTier; host: FakeHost; idle: string[] } {
@@ -184,6 +213,55 @@ describe('MemoryTier', () => {
     tier.forget('a')
     expect(host.held.has('a')).toBe(false)
     tier.checkIntegrity()
+  })
+
+  describe('the memory of what is evicted', () => {
+    async function evictFor(
+      next: (loads: ExclusiveLoads) => PinRequest,
+      prepare: (host: AnsweringHost) => void = () => undefined,
+      exclusive = true,
+    ): Promise<{ former: ArrayBufferLike; given: SharedArrayBuffer | null }> {
+      const host = new AnsweringHost()
+      const tier = new MemoryTier({ budgetBytes: 100, host })
+      const loads = new ExclusiveLoads()
+      ;(await tier.pin([loads.request('a', 20, exclusive)])).release()
+      const former = host.held.get('a')!.branches[0]!.down.buffer
+      prepare(host)
+      ;(await tier.pin([next(loads)])).release()
+      expect([...host.held.keys()]).toEqual(['b'])
+      tier.checkIntegrity()
+      return { former, given: loads.given[1]! }
+    }
+
+    it('takes the next version of the same size', async () => {
+      const { former, given } = await evictFor((loads) => loads.request('b', 20))
+      expect(given).toBe(former)
+    })
+
+    it('is left alone where the next has another size', async () => {
+      expect((await evictFor((loads) => loads.request('b', 21))).given).toBeNull()
+    })
+
+    it('is left alone while the engine may read it', async () => {
+      const request = (loads: ExclusiveLoads): PinRequest => loads.request('b', 20)
+      expect((await evictFor(request, (host) => (host.late = true))).given).toBeNull()
+      expect((await evictFor(request, (host) => host.stale.push('a'))).given).toBeNull()
+    })
+
+    it('is left alone where others have the weights too', async () => {
+      expect((await evictFor((loads) => loads.request('b', 20), undefined, false)).given).toBeNull()
+    })
+
+    it('goes to one of those who come at once', async () => {
+      const tier = new MemoryTier({ budgetBytes: 200, host: new AnsweringHost() })
+      const loads = new ExclusiveLoads()
+      for (const digest of ['a', 'b']) (await tier.pin([loads.request(digest, 25)])).release()
+      await Promise.all(['c', 'd'].map(async (digest) => (await tier.pin([loads.request(digest, 25)])).release()))
+      const given = loads.given.slice(2)
+      expect(given).not.toContain(null)
+      expect(new Set(given).size).toBe(2)
+      tier.checkIntegrity()
+    })
   })
 
   it('keeps its books through any sequence of pins, loads, failures and releases', async () => {

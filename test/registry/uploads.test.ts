@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FakeHost } from '../support/fake-host.ts'
 import { fakeDigest, fakeFile, readFakeAdapter, stageFake } from '../support/fake-adapter.ts'
-import type { ReadAdapter } from '../../src/registry/loader-messages.ts'
+import type { ReadAdapter } from '../../src/adapters/read.ts'
 import { codeOf, messageOf, openRegistry, upload } from '../support/registry-fixture.ts'
 
 async function versionFolder(storeDir: string, name: string, effect: number): Promise<string> {

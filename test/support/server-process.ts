@@ -9,6 +9,9 @@ export interface ServerProcess {
   readonly url: string
   /** Ends it at once, without a chance to tidy up; resolves when it is gone. */
   kill(): Promise<void>
+  /** Keeps it from running until `resume`. */
+  pause(): void
+  resume(): void
 }
 
 /** Starts `troupe serve` from the build on a free loopback port. */
@@ -36,5 +39,5 @@ export async function startServerProcess(
     child.kill('SIGKILL')
     await closed
   }
-  return { url, kill }
+  return { url, kill, pause: () => void child.kill('SIGSTOP'), resume: () => void child.kill('SIGCONT') }
 }

@@ -6,7 +6,7 @@ import { checkFit, checkSites } from '../base-fit.ts'
 import type { ParsedAdapter } from '../parsed.ts'
 import type { BranchPlan } from '../plan.ts'
 import type { Values } from '../values.ts'
-import { expectShape, readFinite, tensorValues, transposedRows } from '../values.ts'
+import { borrowFinite, expectShape, readFinite, tensorValues, transposedRows } from '../values.ts'
 import type { BottleneckConfig, Location } from './bottleneck-config.ts'
 import { bottleneckSize, readBottleneckConfig } from './bottleneck-config.ts'
 import type { OuterConfig } from './outer-config.ts'
@@ -145,7 +145,7 @@ function planModule({ layer, location, parts }: Module, config: BottleneckConfig
     scale: typeof scaling === 'number' ? scaling : 1,
     names: { down, up },
     down: tensorValues(file, down),
-    up: scaled(transposedRows(() => readFinite(file, up), rank, outputs)),
+    up: scaled(transposedRows(() => borrowFinite(file, up), rank, outputs)),
     a: tensorValues(file, a),
     c: scaled(tensorValues(file, c)),
   }

@@ -11,7 +11,7 @@ import { planLowRank } from '../low-rank.ts'
 import type { ParsedAdapter } from '../parsed.ts'
 import { placeOf } from '../parsed.ts'
 import type { AdapterPlan, BranchPlan, GainPlan } from '../plan.ts'
-import { expectShape, readFinite, tensorValues } from '../values.ts'
+import { borrowFinite, expectShape, readFinite, tensorValues } from '../values.ts'
 import type { OuterConfig } from './outer-config.ts'
 import { checkOuter } from './outer-config.ts'
 
@@ -167,7 +167,7 @@ function planBranches(
   const inDim = file.entry(A).shape[1]!
   const names = { down: A, up: B }
   checkDims(path, [base.inDim, base.outDim], [inDim, outDim], names, info)
-  const rows = (): Float32Array => readFinite(file, B)
+  const rows = (): Float32Array => borrowFinite(file, B)
   return planLowRank(
     { rank, scale: alpha / rank, inDim, outDim, names, down: tensorValues(file, A), rows, bias: null },
     base,

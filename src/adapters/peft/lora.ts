@@ -9,7 +9,7 @@ import { lowRankValues, planLowRank } from '../low-rank.ts'
 import type { ParsedAdapter } from '../parsed.ts'
 import { placeOf } from '../parsed.ts'
 import type { AdapterPlan } from '../plan.ts'
-import { expectShape, readFinite, tensorValues } from '../values.ts'
+import { borrowFinite, expectShape, readFinite, tensorValues } from '../values.ts'
 import { checkCopies } from './copies.ts'
 import { planDora } from './dora.ts'
 import type { TunerConfig } from './fields.ts'
@@ -144,7 +144,7 @@ function readModule(
     outDim,
     names: { down, up },
     down: tensorValues(file, down),
-    rows: () => readFinite(file, up),
+    rows: () => borrowFinite(file, up),
     bias: bias === null ? null : () => readFinite(file, bias),
     magnitude,
   }

@@ -105,7 +105,7 @@ export class AdapterListing {
   }
 
   async #visitAdapter(adapter: string, entries: DirectoryEntries, found: Found): Promise<void> {
-    const { known, dropped } = found
+    const { known } = found
     const dir = join(this.#root, adapter)
     const former = this.#known.get(adapter)
     const isPlain = entries.folders.every(isDigestFolder)
@@ -113,17 +113,17 @@ export class AdapterListing {
     const unchanged = former && (former.folders === folders || former.folders.join() === folders.join())
     known.set(adapter, unchanged ? former : await this.#readVersions(adapter, folders, former, found.disk))
     if (entries.files.includes(NOTES_FILE)) await this.#readNotes(adapter, dir, found)
-    if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, dropped)
+    if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, found)
     for (const sub of entries.folders) {
-      if (!isDigestFolder(sub) && !sub.startsWith('.')) await addDropped(adapter, join(dir, sub), dropped)
+      if (!isDigestFolder(sub) && !sub.startsWith('.')) await addDropped(adapter, join(dir, sub), found)
     }
   }
 
   /** Notes that cannot be read leave the adapter as it is: the former ones stay. */
-  async #readNotes(adapter: string, dir: string, { notes, failed }: Found): Promise<void> {
+  async #readNotes(adapter: string, dir: string, { disk, notes, failed }: Found): Promise<void> {
     let read = this.#notes.get(adapter) ?? null
     try {
-      read = await this.#notesFiles.get(dir)
+      read = await this.#notesFiles.get(dir, disk)
     } catch (error) {
       const path = join(dir, NOTES_FILE)
       failed.push({ kind: 'adapter', name: adapter, digest: null, path, message: messageOf(error) })
@@ -167,8 +167,8 @@ export class AdapterListing {
 }
 
 /** Adds the folder if it holds an adapter's config. Its files are looked at every time: their sizes change while it is copied. */
-async function addDropped(adapter: string, dir: string, dropped: DroppedFolder[]): Promise<void> {
-  const entries = await new DirectoryCache().read(dir)
+async function addDropped(adapter: string, dir: string, { disk, dropped }: Found): Promise<void> {
+  const entries = await new DirectoryCache().read(dir, dir, disk)
   if (!entries?.files.includes(ADAPTER_CONFIG)) return
   try {
     const files = await mapConcurrent(entries.files, CONCURRENCY, async (name) => {

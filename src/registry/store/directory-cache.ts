@@ -1,5 +1,5 @@
 import type { Dirent } from 'node:fs'
-import { waitingDisk } from './disk.ts'
+import { SETTLED_MS, waitingDisk } from './disk.ts'
 import type { Disk } from './disk.ts'
 import { errnoOf } from './durable.ts'
 
@@ -16,12 +16,6 @@ interface Seen {
   readonly readAt: number
   readonly entries: DirectoryEntries
 }
-
-/**
- * A change within this time of a read may leave the modification time as it was (its clock ticks in milliseconds, on some disks
- * in seconds): such a reading is not trusted again.
- */
-const SETTLED_MS = 2_000
 
 /** Directory listings that are read again only when the directory's modification time changed. */
 export class DirectoryCache {

@@ -6,10 +6,10 @@ import { checkName } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
 import type { Rejection } from '../rejections.ts'
 import { withoutRejections, withRejection } from '../rejections.ts'
+import { Serial } from '../serial.ts'
 import { makeAdapterFolder, removeEmptyFolders } from './adapter-folders.ts'
 import { AdapterListing } from './adapter-listing.ts'
 import { DirectoryCache } from './directory-cache.ts'
-import { blockingDisk, waitingDisk } from './disk.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
 import { errnoOf, exists, flush, removeTree, storageError, writeNewFile } from './durable.ts'
@@ -29,8 +29,12 @@ import { childrenOf, refuseOwnerClash } from './owner-clash.ts'
 import { newTag } from './process-tag.ts'
 import { RejectionsFile } from './rejections-file.ts'
 import { StagingFolder } from './staging.ts'
+import { SurveyedDisk } from './surveyed-disk.ts'
 import { TaskFiles } from './task-files.ts'
 import { takeNumber } from './version-numbers.ts'
+
+/** Folders and files from which on a thread looks after them; fewer are looked at in less time than it takes to ask it. */
+const SURVEYED_FROM = 500
 
 const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'] as const
 
@@ -52,17 +56,23 @@ export class FilesystemStore implements RegistryStore {
   readonly #tasks: TaskFiles
   readonly #notes = new NotesFiles()
   readonly #rejections: RejectionsFile
-  #listed = false
+  readonly #disk: SurveyedDisk
+  readonly #listings = new Serial()
+  #listing: StoreListing | null = null
 
-  private constructor(root: string) {
+  private constructor(root: string, surveyedFrom: number) {
     this.#root = root
     this.#adapters = new AdapterListing(join(root, 'adapters'))
     this.#tasks = new TaskFiles(join(root, 'tasks'))
     this.#rejections = new RejectionsFile(root)
+    this.#disk = new SurveyedDisk(surveyedFrom)
   }
 
-  /** Makes missing folders and removes what an earlier process left half done. */
-  static async open(root: string): Promise<FilesystemStore> {
+  /**
+   * Makes missing folders and removes what an earlier process left half done.
+   * @param surveyedFrom how many folders and files make it worth a thread to see changes
+   */
+  static async open(root: string, surveyedFrom = SURVEYED_FROM): Promise<FilesystemStore> {
     try {
       for (const folder of FOLDERS) await mkdir(join(root, folder), { recursive: true })
       await sweepLeftovers(join(root, '.staging'))
@@ -70,7 +80,7 @@ export class FilesystemStore implements RegistryStore {
     } catch (error) {
       throw storageError('open the store', root, error)
     }
-    return new FilesystemStore(root)
+    return new FilesystemStore(root, surveyedFrom)
   }
 
   async stage(): Promise<Staging> {
@@ -179,20 +189,30 @@ export class FilesystemStore implements RegistryStore {
   }
 
   async list(): Promise<StoreListing> {
-    try {
-      const disk = this.#listed ? waitingDisk : blockingDisk
-      const [adapters, tasks] = [await this.#adapters.list(disk), await this.#tasks.list(disk)]
-      const { rejections, damaged } = await this.#rejections.list(disk)
-      this.#listed = true
-      return {
-        ...adapters,
-        tasks: tasks.tasks,
-        rejections,
-        damaged: [...adapters.damaged, ...tasks.damaged, ...damaged],
+    return this.#listings.run(async () => {
+      try {
+        if ((await this.#disk.begin()) && this.#listing) return this.#listing
+        const listing = await this.#list()
+        this.#disk.end()
+        // What is damaged is tried again each time, and the files of dropped folders are watched.
+        this.#listing = listing.damaged.length + listing.dropped.length === 0 ? listing : null
+        return listing
+      } catch (error) {
+        this.#disk.giveUp()
+        throw storageError('read the store', this.#root, error)
       }
-    } catch (error) {
-      throw storageError('read the store', this.#root, error)
-    }
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#disk.close()
+  }
+
+  async #list(): Promise<StoreListing> {
+    const disk = this.#disk
+    const [adapters, tasks] = [await this.#adapters.list(disk), await this.#tasks.list(disk)]
+    const { rejections, damaged } = await this.#rejections.list(disk)
+    return { ...adapters, tasks: tasks.tasks, rejections, damaged: [...adapters.damaged, ...tasks.damaged, ...damaged] }
   }
 
   async stageDropped(folder: DroppedFolder): Promise<Staging> {

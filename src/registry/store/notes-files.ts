@@ -1,16 +1,16 @@
-import { readFile, rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AdapterNotes } from '../adapter-notes.ts'
 import { parseNotes, renderNotes } from '../adapter-notes.ts'
+import type { Disk, Mark } from './disk.ts'
+import { sameMark, waitingDisk } from './disk.ts'
 import { errnoOf, replaceFile } from './durable.ts'
 
 /** In an adapter's folder; the dot keeps it out of what is taken for an adapter's files. */
 export const NOTES_FILE = '.notes.json'
 
 interface Seen {
-  readonly mtimeMs: number
-  readonly size: number
-  readonly ino: number
+  readonly mark: Mark
   readonly notes: AdapterNotes
 }
 
@@ -19,14 +19,15 @@ export class NotesFiles {
   readonly #seen = new Map<string, Seen>()
 
   /** The same object as before while the file stays the same; null if there is none. */
-  async get(adapterFolder: string): Promise<AdapterNotes | null> {
+  async get(adapterFolder: string, disk: Disk = waitingDisk): Promise<AdapterNotes | null> {
     const path = join(adapterFolder, NOTES_FILE)
     try {
-      const { mtimeMs, size, ino } = await stat(path)
+      const { mtimeMs, size, ino } = await disk.stat(path)
+      const mark = { mtimeMs, size, ino }
       const seen = this.#seen.get(path)
-      if (seen && seen.mtimeMs === mtimeMs && seen.size === size && seen.ino === ino) return seen.notes
-      const notes = parseNotes(await readFile(path, 'utf8'))
-      this.#seen.set(path, { mtimeMs, size, ino, notes })
+      if (seen && sameMark(seen.mark, mark)) return seen.notes
+      const notes = parseNotes(await disk.text(path))
+      this.#seen.set(path, { mark, notes })
       return notes
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error

@@ -102,7 +102,7 @@ export interface RegistryStore {
   addRejection(rejection: Rejection): Promise<void>
   /** Forgets what was refused of an adapter. */
   clearRejections(adapter: string): Promise<void>
-  /** Cheap when little changed: it is called every second. */
+  /** Cheap when little changed, and the same object when nothing did: it is called every second or two. */
   list(): Promise<StoreListing>
   /** Stages the files of a dropped folder, which stays as it is. @throws TroupeError `pickle_refused` */
   stageDropped(folder: DroppedFolder): Promise<Staging>
@@ -110,4 +110,6 @@ export interface RegistryStore {
   stageFolder(dir: string): Promise<Staging>
   /** Removes the staged files from where they were dropped; what else lies there stays. */
   clearDropped(folder: DroppedFolder): Promise<void>
+  /** Ends what runs by itself. Nothing is listed any more. */
+  close(): Promise<void>
 }

@@ -108,7 +108,7 @@ export class TaskFiles {
   async #read(name: string, disk: Disk): Promise<TaskRecord> {
     const path = this.path(name)
     const text = await disk.text(path)
-    return parseTask(text, name, (await disk.stat(path)).mtime.toISOString())
+    return parseTask(text, name, new Date(Math.round((await disk.stat(path)).mtimeMs)).toISOString())
   }
 
   async #names(disk: Disk): Promise<string[]> {

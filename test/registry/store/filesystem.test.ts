@@ -1,9 +1,11 @@
-import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { FilesystemStore } from '../../../src/registry/store/filesystem.ts'
-import type { RegistryStore } from '../../../src/registry/store/port.ts'
+import { NO_NOTES } from '../../../src/registry/adapter-notes.ts'
+import type { RegistryStore, StoreListing } from '../../../src/registry/store/port.ts'
+import { renderTask } from '../../../src/registry/task-document.ts'
 import { dropFake, fakeFile, stageFake } from '../../support/fake-adapter.ts'
 import { codeOf, messageOf, temporaryFolder } from '../../support/registry-fixture.ts'
 import { describeStore, newTask, newVersion } from './conformance.ts'
@@ -12,6 +14,27 @@ describeStore('folder', async () => {
   const root = join(await temporaryFolder(), 'store')
   return () => FilesystemStore.open(root)
 })
+
+describeStore('folder with a survey', async () => {
+  const root = join(await temporaryFolder(), 'store')
+  return () => openSurveyed(root)
+})
+
+async function openSurveyed(root: string): Promise<FilesystemStore> {
+  const store = await FilesystemStore.open(root, 1)
+  onTestFinished(() => store.close())
+  return store
+}
+
+/** Lets time pass, as far as the disk tells: what changed lately is read again in any case. */
+async function age(dir: string): Promise<void> {
+  const longAgo = new Date(Date.now() - 3_600_000)
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    if (entry.isDirectory()) await age(join(dir, entry.name))
+    else await utimes(join(dir, entry.name), longAgo, longAgo)
+  }
+  await utimes(dir, longAgo, longAgo)
+}
 
 async function put(store: RegistryStore, adapter: string, effect: number): Promise<string> {
   const staging = await stageFake(await store.stage(), { effect })
@@ -153,3 +176,103 @@ describe('a store folder', () => {
     expect(await readdir(join(root, '.staging'))).toEqual([])
   })
 })
+
+describe('a store folder that a thread looks after', () => {
+  async function atRest(): Promise<{ root: string; store: FilesystemStore; digest: string; other: FilesystemStore }> {
+    const root = await temporaryFolder()
+    const other = await FilesystemStore.open(root)
+    const digest = await put(other, 'a', 1)
+    await put(other, 'acme/b', 1)
+    await other.putNotes('a', { ...NO_NOTES, description: 'one', revision: 1 }, 0)
+    await other.putTask(newTask('t', 1), null)
+    await mkdir(join(root, 'adapters', 'a', 'run'))
+    await age(root)
+    const store = await openSurveyed(root)
+    const before = await store.list()
+    // The first look of the thread is at what it was just told of.
+    expect(await store.list()).toBe(before)
+    expect(await store.list()).toBe(before)
+    return { root, store, digest, other }
+  }
+
+  it('lists the same object at rest, and a new one after anything that happens to it', async () => {
+    const { root, store, digest, other } = await atRest()
+    const happens: [() => Promise<unknown>, (listing: StoreListing) => unknown, unknown][] = [
+      [() => put(other, 'a', 2), ({ adapters }) => adapters.get('a')?.length, 2],
+      [() => put(other, 'new', 1), ({ adapters }) => [...adapters.keys()].sort(), ['a', 'acme/b', 'new']],
+      [() => put(other, 'acme/c', 1), ({ adapters }) => adapters.has('acme/c'), true],
+      [() => other.deleteVersion('a', digest), ({ adapters }) => adapters.get('a')?.length, 1],
+      [() => other.deleteAdapter('new'), ({ adapters }) => adapters.has('new'), false],
+      [() => other.putTask(newTask('t', 2), 1), ({ tasks }) => tasks.get('t')?.revision, 2],
+      [() => other.putTask(newTask('acme/t', 1), null), ({ tasks }) => tasks.has('acme/t'), true],
+      [() => other.deleteTask('t'), ({ tasks }) => tasks.has('t'), false],
+      [
+        () => other.putNotes('a', { ...NO_NOTES, description: 'two', revision: 2 }, 1),
+        ({ notes }) => notes.get('a')?.description,
+        'two',
+      ],
+      [
+        () => replaceIn(join(root, 'adapters/a/.notes.json'), 'two', 'six'),
+        ({ notes }) => notes.get('a')?.description,
+        'six',
+      ],
+      [
+        () => replaceIn(join(root, 'tasks/acme/t.json'), '"d"', '"e"'),
+        ({ tasks }) => tasks.get('acme/t')?.description,
+        'e',
+      ],
+      [
+        () =>
+          other.addRejection({ adapter: 'a', createdAt: '2026-01-01T00:00:00.000Z', reason: 'r', source: 'upload' }),
+        ({ rejections }) => rejections.length,
+        1,
+      ],
+      [() => dropFake(join(root, 'adapters/a/run'), 'half'), ({ dropped }) => dropped.length, 1],
+    ]
+    for (const [change, look, expected] of happens) {
+      await age(root)
+      await store.list()
+      await change()
+      expect(look(await store.list()), change.toString()).toEqual(expected)
+    }
+  })
+
+  it('is read again as long as a change may not show in its times', async () => {
+    const { root, store } = await atRest()
+    const folder = join(root, 'adapters', 'a')
+    await mkdir(join(folder, 'later'))
+    await store.list()
+    const { mtime } = await stat(folder)
+    await rename(
+      join(
+        folder,
+        (await readdir(folder)).find((name) => name.length === 64)!,
+      ),
+      join(root, 'away'),
+    )
+    await utimes(folder, mtime, mtime)
+    expect((await store.list()).adapters.has('a')).toBe(false)
+  })
+
+  it('says so when it is gone, and lists it when it is back', async () => {
+    const { root, store } = await atRest()
+    await rename(join(root, 'adapters'), join(root, 'away'))
+    for (let n = 0; n < 2; n++) expect(await codeOf(() => store.list())).toBe('storage_error')
+    await rename(join(root, 'away'), join(root, 'adapters'))
+    expect((await store.list()).adapters.size).toBe(2)
+  })
+
+  it('keeps what cannot be read, and goes on after its thread ended', async () => {
+    const { root, store } = await atRest()
+    const task = join(root, 'tasks', 't.json')
+    await writeFile(task, 'broken')
+    for (let n = 0; n < 2; n++) expect((await store.list()).damaged).toMatchObject([{ kind: 'task', path: task }])
+    await store.close()
+    await writeFile(task, renderTask(newTask('t', 7)))
+    expect((await store.list()).tasks.get('t')?.revision).toBe(7)
+  })
+})
+
+async function replaceIn(path: string, from: string, to: string): Promise<void> {
+  await writeFile(path, (await readFile(path, 'utf8')).replace(from, to))
+}

@@ -1,0 +1,60 @@
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { TroupeError } from '../core/errors.ts'
+import type { JsonObject } from '../core/json.ts'
+import { parseJsonObject } from '../core/json.ts'
+import type { SafetensorsFile } from '../safetensors/file.ts'
+import { safetensorsFrom } from '../safetensors/file.ts'
+import type { AdapterFormat } from './files.ts'
+import { CONFIG_FILE, checkFormat, recogniseFiles } from './files.ts'
+import { looksPickled, pickleRefusal } from './pickle.ts'
+
+/** The files of an adapter while they are open. */
+export interface OpenAdapter {
+  readonly format: AdapterFormat
+  readonly config: JsonObject
+  readonly file: SafetensorsFile
+  /** The open file of weights, closed with `file`. */
+  readonly fd: number
+}
+
+/** Opens the adapter in a folder while `use` runs. @throws TroupeError as `readAdapter`, for the files as such */
+export function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T {
+  const opened = openAdapter(dir)
+  try {
+    return use(opened)
+  } finally {
+    opened.file.close()
+  }
+}
+
+/**
+ * Opens the adapter in a folder; whoever calls it closes `file`. A pickle under the name of a safetensors file gets the refusal that says so.
+ *
+ * @throws TroupeError as `readAdapter`, for the files as such
+ */
+export function openAdapter(dir: string): OpenAdapter {
+  const { format, weights } = recogniseFiles(attempt(dir, () => readdirSync(dir)))
+  const text = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE), 'utf8'))
+  const config = parseJsonObject(text, CONFIG_FILE, 'invalid_adapter')
+  checkFormat(format, config)
+  const fd = attempt(weights, () => openSync(join(dir, weights), 'r'))
+  const head = new Uint8Array(9)
+  try {
+    attempt(weights, () => readSync(fd, head, 0, head.length, 0))
+    if (looksPickled(head)) throw pickleRefusal(weights, `converted/${weights}`)
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  return { format, config, file: safetensorsFrom(fd, 'invalid_adapter', weights), fd }
+}
+
+function attempt<T>(file: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    const detail = cause instanceof Error ? cause.message : String(cause)
+    throw new TroupeError('invalid_adapter', `${file} cannot be read: ${detail}`, { param: file, cause })
+  }
+}
