@@ -268,7 +268,14 @@ export class EngineLoop {
 
   /** Throws when the parts contradict themselves or each other. */
   checkIntegrity(): void {
-    this.#parts.scheduler.checkIntegrity()
-    this.#parts.bank.checkIntegrity()
+    const { scheduler, bank, adapters } = this.#parts
+    scheduler.checkIntegrity()
+    bank.checkIntegrity()
+    const used = new Set(scheduler.running.flatMap(({ pinned }) => pinned))
+    for (const { digest, pinned } of bank.residents()) {
+      if (!adapters.has(digest)) throw new Error(`the bank has ${digest}, which is not held`)
+      if (pinned && !used.delete(digest)) throw new Error(`${digest} is pinned though no row uses it`)
+    }
+    for (const digest of used) throw new Error(`${digest} is used by a row but not pinned`)
   }
 }
