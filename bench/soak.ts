@@ -3,6 +3,7 @@ import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import type { Findings } from '../test/chaos/scenarios/scale.ts'
 import { runChurn } from '../test/soak/scenarios/churn.ts'
+import { runRandom } from '../test/soak/scenarios/random.ts'
 import { brokenOff, violationsRow } from './findings.ts'
 import { figure, promise } from './groups.ts'
 import { exitOnSignals } from './signals.ts'
@@ -31,12 +32,14 @@ const { values: options } = parseArgs({
     minutes: { type: 'string' },
     adapters: { type: 'string', default: '500' },
     'per-second': { type: 'string', default: '10' },
+    seed: { type: 'string', default: '1' },
     json: { type: 'string' },
   },
 })
 
 const adapters = above0('adapters', options.adapters)
 const perSecond = above0('per-second', options['per-second'])
+const seed = above0('seed', options.seed)
 
 const SCENARIOS: readonly Scenario[] = [
   {
@@ -59,6 +62,22 @@ const SCENARIOS: readonly Scenario[] = [
       heapEndMiB: { unit: 'MiB' },
       externalWarmMiB: { unit: 'MiB' },
       externalEndMiB: { unit: 'MiB' },
+    },
+  },
+  {
+    name: 'random',
+    minutes: 10,
+    run: (seconds) => runRandom({ seconds, seed }),
+    figures: {
+      requests: { unit: '' },
+      answered: { unit: '' },
+      cancelled: { unit: '' },
+      refused: { unit: '' },
+      mixed: { unit: '' },
+      changes: { unit: '' },
+      uploads: { unit: '' },
+      evictions: { unit: '' },
+      checks: { unit: '' },
     },
   },
 ]

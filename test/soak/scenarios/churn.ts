@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Findings } from '../../chaos/scenarios/scale.ts'
 import { Deadline, Verdict } from '../../chaos/scenarios/scale.ts'
 import { scratchFolder } from '../../support/at-exit.ts'
 import { Client } from '../../support/client.ts'
 import { scrape } from '../../support/scrape.ts'
 import { startServerProcess } from '../../support/server-process.ts'
+import { expectAtRest } from './at-rest.ts'
 import type { ChurnLoad } from './churn-load.ts'
 import { changeInTurn, requestInTurn } from './churn-load.ts'
 import { DEMO_MODEL, demoAdapters, populate } from './demo.ts'
@@ -20,7 +20,6 @@ const FLAGS = [
 /** Parts of the time: the first of these for warming up, then one window at its end and one at the end of all. */
 const WARM_UP = 1 / 6
 const WINDOW = 1 / 12
-const REST_MS = 30_000
 
 export interface ChurnScale {
   readonly adapters: number
@@ -68,7 +67,7 @@ async function churn(
   watch.stop()
   await watching
 
-  const after = await atRest(client, verdict)
+  const after = await expectAtRest(client, verdict)
   const total = (name: string): number =>
     ['memory', 'device'].reduce(
       (sum, tier) => sum + grown(before, after, `troupe_tier_${name}_total{tier="${tier}"}`),
@@ -102,31 +101,6 @@ function memoryFigures(watch: MemoryWatch, seconds: number): Record<string, numb
     heapEndMiB: mebibytes('heap', seconds - window),
     externalWarmMiB: mebibytes('external', warm),
     externalEndMiB: mebibytes('external', seconds - window),
-  }
-}
-
-const HELD = [
-  'engine_queued',
-  'engine_running',
-  'engine_kv_tokens',
-  'queue_waiting',
-  'queue_running',
-  'open_requests',
-  'leases',
-  'draining_versions',
-]
-
-/** Waits until nothing runs, and takes note of what is held nevertheless. */
-async function atRest(client: Client, verdict: Verdict): Promise<ReadonlyMap<string, number>> {
-  const patience = new Deadline(REST_MS / 1000)
-  for (;;) {
-    const metrics = await scrape(client)
-    const held = HELD.filter((name) => metrics.get(`troupe_${name}`) !== 0)
-    if (held.length === 0 || patience.isOver) {
-      for (const name of held) verdict.expect(false, `at rest: ${name} is ${metrics.get(`troupe_${name}`)}`)
-      return metrics
-    }
-    await sleep(100)
   }
 }
 
