@@ -16,7 +16,7 @@ import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { brokenOff, violationsRow } from './findings.ts'
-import { exitOnSignals } from './signals.ts'
+import { begin } from './begin.ts'
 
 /** A scenario of `test/chaos` at full size, and which of its figures are promises. */
 interface Scenario {
@@ -150,7 +150,7 @@ function runSuites(): Row {
 const TROUBLES = 'troubles'
 const NAMES = [...SCENARIOS.map(({ name }) => name), TROUBLES]
 
-exitOnSignals()
+begin()
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '20' }, scenario: { type: 'string' }, json: { type: 'string' } },
 })

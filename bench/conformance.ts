@@ -11,7 +11,7 @@ import { TOLERANCE, complete, deviation, readReference, samplesOf, shuffled } fr
 import { startServerProcess } from '../test/support/server-process.ts'
 import type { Result, Refusal } from './conformance-page.ts'
 import { compatibilityPage, summarise } from './conformance-page.ts'
-import { exitOnSignals } from './signals.ts'
+import { begin } from './begin.ts'
 
 /** Rows of the mixed batches: different cases, several at once. */
 const BATCH = 8
@@ -23,7 +23,7 @@ interface ErrorAnswer {
   readonly error?: { readonly message: string }
 }
 
-exitOnSignals()
+begin()
 const { values: options } = parseArgs({
   options: { folders: { type: 'string' }, json: { type: 'string' } },
 })

@@ -10,7 +10,7 @@ import { DistanceSum } from './fidelity/compare.ts'
 import { WindowLogits } from './fidelity/logits.ts'
 import { heldoutText, roundedCopy, trainedModels } from './fidelity/models.ts'
 import { renderFidelity } from './fidelity/page.ts'
-import { exitOnSignals } from './signals.ts'
+import { begin } from './begin.ts'
 import type { Row } from '../src/bench/report.ts'
 import { machine, report } from '../src/bench/report.ts'
 
@@ -22,7 +22,7 @@ import { machine, report } from '../src/bench/report.ts'
  */
 
 const WINDOW = 128
-exitOnSignals()
+begin()
 const { values: options } = parseArgs({
   options: { windows: { type: 'string', default: '32' }, json: { type: 'string' } },
 })

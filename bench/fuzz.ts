@@ -9,9 +9,9 @@ import { startServerProcess } from '../test/support/server-process.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { violationsRow } from './findings.ts'
-import { exitOnSignals } from './signals.ts'
+import { begin } from './begin.ts'
 
-exitOnSignals()
+begin()
 const { values: options } = parseArgs({
   options: {
     count: { type: 'string', default: '20000' },

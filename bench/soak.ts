@@ -6,7 +6,7 @@ import { runChurn } from '../test/soak/scenarios/churn.ts'
 import { runRandom } from '../test/soak/scenarios/random.ts'
 import { brokenOff, violationsRow } from './findings.ts'
 import { figure, promise } from './groups.ts'
-import { exitOnSignals } from './signals.ts'
+import { begin } from './begin.ts'
 
 const SAMPLE_MS = 2_000
 const SAID_EVERY_MS = 60_000
@@ -25,7 +25,7 @@ interface Scenario {
   readonly figures: Readonly<Record<string, Figure>>
 }
 
-exitOnSignals()
+begin()
 const { values: options } = parseArgs({
   options: {
     scenario: { type: 'string' },

@@ -6,6 +6,7 @@ import { BASE_SPEC } from '../model/graph/spec.ts'
 import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
+import { checkBooks } from './integrity.ts'
 import type { KvCache } from './kv-cache.ts'
 import type { ModelRunner } from './model-runner.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
@@ -268,14 +269,6 @@ export class EngineLoop {
 
   /** Throws when the parts contradict themselves or each other. */
   checkIntegrity(): void {
-    const { scheduler, bank, adapters } = this.#parts
-    scheduler.checkIntegrity()
-    bank.checkIntegrity()
-    const used = new Set(scheduler.running.flatMap(({ pinned }) => pinned))
-    for (const { digest, pinned } of bank.residents()) {
-      if (!adapters.has(digest)) throw new Error(`the bank has ${digest}, which is not held`)
-      if (pinned && !used.delete(digest)) throw new Error(`${digest} is pinned though no row uses it`)
-    }
-    for (const digest of used) throw new Error(`${digest} is used by a row but not pinned`)
+    checkBooks(this.#parts)
   }
 }

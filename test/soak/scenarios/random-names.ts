@@ -1,8 +1,10 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Files } from '../../chaos/scenarios/adapters.ts'
+import { pick } from '../../chaos/scenarios/scale.ts'
 import { readFolder } from '../../support/client.ts'
 import { modelDir } from '../../support/fixtures.ts'
+import type { RandomLoad } from './random.ts'
 import { variantOf } from './variants.ts'
 
 /** The model of the random load, and its name. */
@@ -22,6 +24,8 @@ export interface RandomAdapter {
 
 const ADAPTERS = join(RANDOM_MODEL, '../adapters')
 const METHODS = join(RANDOM_MODEL, '../../llama-methods/adapters')
+/** Versions that requests ask for, newest first. */
+const RECENT = 4
 const SEQUENTIAL = ['bn-seq', 'bn-double']
 const ALONE = ['dora', 'ia3', 'prefix', 'prompt']
 
@@ -39,4 +43,15 @@ export function randomAdapters(): RandomAdapter[] {
 /** Files of a version that the adapter does not have yet, where it can have others. */
 export function versionFiles({ files, mixable }: RandomAdapter, step: number): Files {
   return mixable ? variantOf(files, step) : files
+}
+
+/** A random one of the load's adapters; it may be deleted at the time. */
+export function adapterAt({ adapters, random }: Pick<RandomLoad, 'adapters' | 'random'>): RandomAdapter {
+  return pick(adapters, random())
+}
+
+/** One of an adapter's last versions; it may be deleted at the time. */
+export function versionAt({ newest, random }: Pick<RandomLoad, 'newest' | 'random'>, adapter: string): string {
+  const back = Math.floor(random() * RECENT)
+  return `v${Math.max(1, (newest.get(adapter) ?? 1) - back)}`
 }

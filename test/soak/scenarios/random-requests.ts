@@ -2,9 +2,8 @@ import type { ErrorBody } from '../../chaos/scenarios/generation.ts'
 import { pick } from '../../chaos/scenarios/scale.ts'
 import { RefusedStream } from '../../support/client.ts'
 import type { RandomLoad } from './random.ts'
-import { BASE, TASKS } from './random-names.ts'
+import { adapterAt, BASE, TASKS, versionAt } from './random-names.ts'
 
-const MOST_VERSION = 6
 const MOST_LETTERS = 160
 const MOST_TOKENS = 40
 const MOST_MIXED = 3
@@ -45,9 +44,9 @@ function errorIn({ text }: RefusedStream): ErrorBody['error'] | undefined {
 }
 
 function choose(load: RandomLoad): Chosen {
-  const { random, adapters } = load
+  const { random } = load
   const kind = random()
-  const anyAdapter = (): string => pick(adapters, random()).name
+  const { name } = adapterAt(load)
   const sampling = samplingOf(random)
   if (kind < 0.15) return { path: `/v1/tasks/${pick(TASKS, random())}/generate`, body: sampling }
   const completion = { ...sampling, ...(random() < 0.15 && { echo: true, logprobs: 2 }) }
@@ -57,8 +56,8 @@ function choose(load: RandomLoad): Chosen {
   })
   if (kind < 0.25) return on(pick(TASKS, random()))
   if (kind < 0.35) return on(BASE)
-  if (kind < 0.6) return on(anyAdapter())
-  if (kind < 0.75) return on(`${anyAdapter()}@v${1 + below(random, MOST_VERSION)}`)
+  if (kind < 0.6) return on(name)
+  if (kind < 0.75) return on(`${name}@${versionAt(load, name)}`)
   return on(BASE, mixOf(load))
 }
 

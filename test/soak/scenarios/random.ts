@@ -42,6 +42,8 @@ interface RandomCounts {
 export interface RandomLoad {
   readonly client: Client
   readonly adapters: readonly RandomAdapter[]
+  /** Number of each adapter's last version. */
+  readonly newest: Map<string, number>
   readonly counts: RandomCounts
   readonly random: () => number
   /** Takes note of an answer that is an error. */
@@ -65,7 +67,7 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
   const client = new Client(running.url)
   const counts = { requests: 0, answered: 0, cancelled: 0, mixed: 0, changes: 0, uploads: 0, refused: 0, checks: 0 }
   const load: RandomLoad = {
-    ...{ client, counts, adapters: randomAdapters(), random: seededRandom(seed) },
+    ...{ client, counts, adapters: randomAdapters(), newest: new Map(), random: seededRandom(seed) },
     refused: (what, status, error) => {
       counts.refused++
       const isTruthful = error !== undefined && TRUTHFUL.includes(error.code)
