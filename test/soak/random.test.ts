@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { runRandom } from './scenarios/random.ts'
 
 it('gets every slot, lease and byte back after random load with cancellations and changes', async () => {
-  const { violations, figures } = await runRandom({ seconds: 12, seed: 17 })
+  const { violations, figures } = await runRandom({ seconds: 8, seed: 17 })
   expect(violations).toEqual([])
   // Otherwise the test proves nothing.
   for (const name of ['answered', 'cancelled', 'mixed', 'changes', 'evictions', 'checks'])

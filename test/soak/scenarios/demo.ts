@@ -30,8 +30,8 @@ export interface Uploaded {
 export function demoAdapters(): Files[] {
   return readdirSync(STORED).map((name) => {
     const [digest] = readdirSync(join(STORED, name))
-    const { [VERSION_FILE]: _, ...files } = readFolder(join(STORED, name, digest!))
-    return files
+    const files = Object.entries(readFolder(join(STORED, name, digest!)))
+    return Object.fromEntries(files.filter(([file]) => file !== VERSION_FILE))
   })
 }
 
