@@ -9,7 +9,7 @@ import { expectAtRest } from './at-rest.ts'
 import type { ChurnLoad } from './churn-load.ts'
 import { changeInTurn, requestInTurn } from './churn-load.ts'
 import { DEMO_MODEL, demoAdapters, populate } from './demo.ts'
-import { MemoryWatch } from './memory-watch.ts'
+import { median, MemoryWatch } from './memory-watch.ts'
 
 const CLIENTS = 8
 /** Room for the adapters of all clients, and hardly more: with hundreds of adapters nearly every request loads what it needs. */
@@ -17,6 +17,7 @@ const FLAGS = [
   ...['--precision', 'f32', '--threads', '1', '--max-batch', `${CLIENTS}`, '--max-context', '256'],
   ...['--memory-bytes', '24MiB', '--bank-bytes', '8MiB', '--prefix-cache-bytes', '8MiB'],
 ]
+const MIB = 2 ** 20
 /** Parts of the time: the first of these for warming up, then one window at its end and one at the end of all. */
 const WARM_UP = 1 / 6
 const WINDOW = 1 / 12
@@ -56,7 +57,7 @@ async function churn(
   onProgress?.(`${adapters} adapters are uploaded`)
   const before = await scrape(client)
   const watch = new MemoryWatch(client, sampleMs, ({ at, resident, heap, external }) => {
-    const mebibytes = [resident, heap, external].map((bytes) => (bytes / 2 ** 20).toFixed(1))
+    const mebibytes = [resident, heap, external].map((bytes) => (bytes / MIB).toFixed(1))
     onProgress?.(`${at.toFixed(0)} s, ${counts.requests} requests, RSS, heap, external: ${mebibytes.join(', ')} MiB`)
   })
   const load: ChurnLoad = { client, adapters: uploaded, deadline: new Deadline(seconds), verdict, counts }
@@ -86,21 +87,20 @@ async function churn(
   }
 }
 
-function memoryFigures(watch: MemoryWatch, seconds: number): Record<string, number> {
-  const [warm, window] = [seconds * WARM_UP, seconds * WINDOW]
-  const mebibytes = (of: 'resident' | 'heap' | 'external', from: number): number =>
-    watch.median(of, from, from + window) / 2 ** 20
-  const [residentWarm, residentEnd] = [mebibytes('resident', warm), mebibytes('resident', seconds - window)]
+function memoryFigures({ samples }: MemoryWatch, seconds: number): Record<string, number> {
+  const last = samples.at(-1)?.at ?? NaN
+  const warm = median(samples, seconds * WARM_UP, seconds * (WARM_UP + WINDOW))
+  const end = median(samples, last - seconds * WINDOW, last)
   return {
-    samples: watch.samples.length,
-    residentWarmMiB: residentWarm,
-    residentEndMiB: residentEnd,
-    residentMostMiB: Math.max(...watch.samples.map(({ resident }) => resident)) / 2 ** 20,
-    growthPercent: 100 * (residentEnd / residentWarm - 1),
-    heapWarmMiB: mebibytes('heap', warm),
-    heapEndMiB: mebibytes('heap', seconds - window),
-    externalWarmMiB: mebibytes('external', warm),
-    externalEndMiB: mebibytes('external', seconds - window),
+    samples: samples.length,
+    residentWarmMiB: warm.resident / MIB,
+    residentEndMiB: end.resident / MIB,
+    residentMostMiB: Math.max(...samples.map(({ resident }) => resident)) / MIB,
+    growthPercent: 100 * (end.resident / warm.resident - 1),
+    heapWarmMiB: warm.heap / MIB,
+    heapEndMiB: end.heap / MIB,
+    externalWarmMiB: warm.external / MIB,
+    externalEndMiB: end.external / MIB,
   }
 }
 

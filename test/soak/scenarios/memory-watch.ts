@@ -54,11 +54,16 @@ export class MemoryWatch {
   stop(): void {
     this.#stop.abort()
   }
+}
 
-  /** Median over the samples from one second to another; NaN where there are none. */
-  median(of: Exclude<keyof MemorySample, 'at'>, from: number, to: number): number {
-    const values = this.samples.filter(({ at }) => at >= from && at < to).map((sample) => sample[of])
-    return values.length === 0 ? NaN : quantile(values, 0.5)
+/** Medians over the samples from one second to another, both included; NaN where there are none. */
+export function median(samples: readonly MemorySample[], from: number, to: number): Omit<MemorySample, 'at'> {
+  const window = samples.filter(({ at }) => at >= from && at <= to)
+  const middle = (values: readonly number[]): number => (values.length === 0 ? NaN : quantile(values, 0.5))
+  return {
+    resident: middle(window.map(({ resident }) => resident)),
+    heap: middle(window.map(({ heap }) => heap)),
+    external: middle(window.map(({ external }) => external)),
   }
 }
 
