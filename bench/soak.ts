@@ -49,6 +49,7 @@ const SCENARIOS: readonly Scenario[] = [
     figures: {
       requests: { unit: '' },
       cancelled: { unit: '' },
+      late: { unit: '' },
       changes: { unit: '' },
       failures: { unit: '', most: 0 },
       loads: { unit: '' },

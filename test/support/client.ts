@@ -8,8 +8,8 @@ export interface Answer<T> {
   readonly headers: Headers
 }
 
-/** A stream that was refused before it began. */
-export class RefusedStream extends Error {
+/** What was answered instead of what was asked for. */
+export class Refused extends Error {
   readonly status: number
   readonly text: string
 
@@ -62,14 +62,14 @@ export class Client {
     return this.upload<T>(name, readFolder(dir))
   }
 
-  /** Events of a streamed answer, parsed; ends at `[DONE]`. @throws RefusedStream when it does not begin */
+  /** Events of a streamed answer, parsed; ends at `[DONE]`. @throws Refused when it does not begin */
   async *stream<T = unknown>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<T> {
     const response = await fetch(this.url + path, {
       method: 'POST',
       ...json({ ...body, stream: true }, this.#headers),
       ...(signal && { signal }),
     })
-    if (!response.ok || response.body === null) throw new RefusedStream(response.status, await response.text())
+    if (!response.ok || response.body === null) throw new Refused(response.status, await response.text())
     let rest = ''
     for await (const bytes of response.body.pipeThrough(new TextDecoderStream())) {
       const events = (rest + bytes).split('\n\n')

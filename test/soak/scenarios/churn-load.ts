@@ -5,6 +5,7 @@ import { greedy } from '../../chaos/scenarios/generation.ts'
 import type { Deadline, Verdict } from '../../chaos/scenarios/scale.ts'
 import { pick, seededRandom } from '../../chaos/scenarios/scale.ts'
 import type { Client } from '../../support/client.ts'
+import { Refused } from '../../support/client.ts'
 import type { Uploaded } from './demo.ts'
 import { uploadOne, wordsOf } from './demo.ts'
 import { variantOf } from './variants.ts'
@@ -17,6 +18,7 @@ const CHANGE_MS = 1_500
 const TASK = 'churning'
 const PASSING = 'passing'
 const PASSING_VERSIONS = 3
+const TOO_LATE = 408
 
 interface Chunk {
   readonly error?: ErrorBody['error']
@@ -26,6 +28,8 @@ interface Chunk {
 export interface ChurnCounts {
   requests: number
   cancelled: number
+  /** Answered that they came too late: the machine stood still while they were sent, and nothing was done. */
+  late: number
   changes: number
 }
 
@@ -46,11 +50,20 @@ export async function requestInTurn(load: ChurnLoad, seed: number, pauseMs: numb
     try {
       await requestOnce(load, random)
     } catch (error) {
-      load.verdict.expect(false, `request ${load.counts.requests}: ${String(error)}`)
+      failed(load, `request ${load.counts.requests}`, error)
     }
     load.counts.requests++
     await pause
   }
+}
+
+function failed({ counts, verdict }: ChurnLoad, what: string, error: unknown): void {
+  if (error instanceof Refused && error.status === TOO_LATE) {
+    counts.late++
+    return
+  }
+  const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : ''
+  verdict.expect(false, `${what}: ${String(error)}${cause}`)
 }
 
 /** Half of the requests are answered whole, the others streamed, some of these given up; some mix two adapters. */
@@ -76,7 +89,7 @@ async function requestOnce({ client, adapters, verdict, counts }: ChurnLoad, ran
 
 async function whole(client: Client, body: object): Promise<string> {
   const answer = await client.post<GenerateBody>('/v1/completions', body)
-  if (answer.status !== 200) throw new Error(`${answer.status}: ${JSON.stringify(answer.body)}`)
+  if (answer.status !== 200) throw new Refused(answer.status, JSON.stringify(answer.body))
   return digestsOf(answer.body)
 }
 
@@ -95,7 +108,7 @@ function digestsOf({ provenance }: Pick<GenerateBody, 'provenance'>): string {
 
 /** Uploads versions, activates them and others for a task, asks it and deletes the oldest again, until the time is over. */
 export async function changeInTurn(load: ChurnLoad, template: Files, seed: number): Promise<void> {
-  const { client, adapters, deadline, verdict, counts } = load
+  const { client, adapters, deadline, counts } = load
   const random = seededRandom(seed)
   const passing: Uploaded[] = []
   const change = async (job: () => Promise<unknown>): Promise<void> => {
@@ -105,7 +118,7 @@ export async function changeInTurn(load: ChurnLoad, template: Files, seed: numbe
       await job()
       counts.changes++
     } catch (error) {
-      verdict.expect(false, `change ${counts.changes}: ${String(error)}`)
+      failed(load, `change ${counts.changes}`, error)
     }
     await pause
   }
@@ -126,5 +139,5 @@ export async function changeInTurn(load: ChurnLoad, template: Files, seed: numbe
 
 async function accepted(call: Promise<{ readonly status: number; readonly body: unknown }>): Promise<void> {
   const { status, body } = await call
-  if (status >= 300) throw new Error(`${status}: ${JSON.stringify(body)}`)
+  if (status >= 300) throw new Refused(status, JSON.stringify(body))
 }

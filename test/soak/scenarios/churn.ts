@@ -51,7 +51,7 @@ async function churn(
   { adapters, seconds, perSecond, sampleMs, onProgress }: ChurnScale,
 ): Promise<Findings> {
   const verdict = new Verdict()
-  const counts = { requests: 0, cancelled: 0, changes: 0 }
+  const counts = { requests: 0, cancelled: 0, late: 0, changes: 0 }
   const templates = demoAdapters()
   const uploaded = await populate(client, templates, adapters)
   onProgress?.(`${adapters} adapters are uploaded`)

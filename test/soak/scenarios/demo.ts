@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '../../support/client.ts'
-import { readFolder } from '../../support/client.ts'
+import { readFolder, Refused } from '../../support/client.ts'
 import type { Files } from '../../chaos/scenarios/adapters.ts'
 import { pick } from '../../chaos/scenarios/scale.ts'
 import { variantOf } from './variants.ts'
@@ -45,10 +45,10 @@ export async function populate(client: Client, templates: readonly Files[], coun
   return uploaded
 }
 
-/** @throws Error with what the server says when it refuses */
+/** @throws Refused */
 export async function uploadOne(client: Client, name: string, files: Files): Promise<Uploaded> {
   const { status, body } = await client.upload<Omit<Uploaded, 'name'>>(name, files)
-  if (status !== 201) throw new Error(`${name} was answered ${status}: ${JSON.stringify(body)}`)
+  if (status !== 201) throw new Refused(status, JSON.stringify(body))
   return { ...body, name }
 }
 

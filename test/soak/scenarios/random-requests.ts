@@ -1,6 +1,6 @@
 import type { ErrorBody } from '../../chaos/scenarios/generation.ts'
 import { pick } from '../../chaos/scenarios/scale.ts'
-import { RefusedStream } from '../../support/client.ts'
+import { Refused } from '../../support/client.ts'
 import type { RandomLoad } from './random.ts'
 import { adapterAt, BASE, TASKS, versionAt } from './random-names.ts'
 
@@ -34,12 +34,12 @@ export async function requestAtRandom(load: RandomLoad): Promise<void> {
     counts.answered++
   } catch (error) {
     if (signal?.aborted === true) counts.cancelled++
-    else if (error instanceof RefusedStream) load.refused(path, error.status, errorIn(error))
+    else if (error instanceof Refused) load.refused(path, error.status, errorIn(error))
     else load.failed(path, error)
   }
 }
 
-function errorIn({ text }: RefusedStream): ErrorBody['error'] | undefined {
+function errorIn({ text }: Refused): ErrorBody['error'] | undefined {
   return (JSON.parse(text) as Partial<ErrorBody>).error
 }
 
