@@ -15,6 +15,7 @@ import type { Backend, Progress } from './backend.ts'
 import { listen } from './listen.ts'
 import { readinessOf } from './readiness.ts'
 import { closeGracefully } from './shutdown.ts'
+import { SilentConnections } from './silent-connections.ts'
 
 export interface StartHooks {
   readonly onProgress?: Progress
@@ -56,11 +57,12 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       maxRequestsPerTenant: settings.tenantConcurrency,
     })
     const app = await buildHttp(settings, backend, admission, keyring, log)
+    const silent = new SilentConnections(app.server)
     const url = await listen(app, settings)
     const { info, maxContext, registry, engine } = backend
     let closing: Promise<void> | null = null
     const close = (hurry?: AbortSignal): Promise<void> =>
-      (closing ??= closeGracefully({ app, backend, log, seconds: settings.shutdownSeconds, hurry }))
+      (closing ??= closeGracefully({ app, silent, backend, log, seconds: settings.shutdownSeconds, hurry }))
     const checkIntegrity = async (): Promise<void> => {
       admission.checkIntegrity()
       registry.checkIntegrity()
