@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { scratchFolder } from '../test/support/at-exit.ts'
 import { Client } from '../test/support/client.ts'
 import { modelDir } from '../test/support/fixtures.ts'
 import { startServerProcess } from '../test/support/server-process.ts'
@@ -15,6 +15,8 @@ import type { Findings, Scale } from '../test/chaos/scenarios/scale.ts'
 import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
+import { brokenOff, violationsRow } from './findings.ts'
+import { begin } from './begin.ts'
 
 /** A scenario of `test/chaos` at full size, and which of its figures are promises. */
 interface Scenario {
@@ -38,7 +40,7 @@ const SCENARIOS: readonly Scenario[] = [
     name: 'flip',
     run: async (scale) => {
       // In a process of its own: the latencies are the server's and not those of the clients' event loop.
-      const store = mkdtempSync(join(tmpdir(), 'troupe-flip-'))
+      const store = scratchFolder('troupe-flip-')
       const server = await startServerProcess(modelDir(FAMILY), store)
       try {
         return await runFlip(new Client(server.url), scale)
@@ -133,13 +135,6 @@ function rowsOf({ name, figures }: Scenario, findings: Findings): Row[] {
   return [violationsRow(name, findings.violations), ...rows]
 }
 
-/** Prints what was violated: the table has only its number. */
-function violationsRow(name: string, violations: readonly string[]): Row {
-  for (const violation of violations) console.error(`${name}: ${violation}`)
-  const value = violations.length
-  return { name: `${name}: violations`, value, unit: '', target: '= 0', met: value === 0 }
-}
-
 /** The troubles that are not a matter of quantity, as tests. */
 function runSuites(): Row {
   const files = SUITES.map((suite) => `test/chaos/${suite}`)
@@ -155,6 +150,7 @@ function runSuites(): Row {
 const TROUBLES = 'troubles'
 const NAMES = [...SCENARIOS.map(({ name }) => name), TROUBLES]
 
+begin()
 const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '20' }, scenario: { type: 'string' }, json: { type: 'string' } },
 })
@@ -175,7 +171,7 @@ for (const scenario of SCENARIOS) {
   try {
     rows.push(...rowsOf(scenario, await run({ requests, rounds, seconds })))
   } catch (error) {
-    rows.push(violationsRow(name, [error instanceof Error ? (error.stack ?? error.message) : String(error)]))
+    rows.push(brokenOff(name, error))
   }
 }
 if (chosen === undefined || chosen === TROUBLES) rows.push(runSuites())

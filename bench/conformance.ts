@@ -1,16 +1,17 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { inspectAdapter } from '../src/adapters/read.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
+import { scratchFolder } from '../test/support/at-exit.ts'
 import { Client } from '../test/support/client.ts'
 import type { ReferenceFolder, Sample } from '../test/support/conformance.ts'
 import { TOLERANCE, complete, deviation, readReference, samplesOf, shuffled } from '../test/support/conformance.ts'
 import { startServerProcess } from '../test/support/server-process.ts'
 import type { Result, Refusal } from './conformance-page.ts'
 import { compatibilityPage, summarise } from './conformance-page.ts'
+import { begin } from './begin.ts'
 
 /** Rows of the mixed batches: different cases, several at once. */
 const BATCH = 8
@@ -22,6 +23,7 @@ interface ErrorAnswer {
   readonly error?: { readonly message: string }
 }
 
+begin()
 const { values: options } = parseArgs({
   options: { folders: { type: 'string' }, json: { type: 'string' } },
 })
@@ -43,7 +45,7 @@ if (options.folders === undefined) writeFileSync(PAGE, compatibilityPage(results
 
 /** Serves a folder's model with all of its adapters and asks every sample twice: alone, and among seven of other cases. */
 async function compare(reference: ReferenceFolder): Promise<void> {
-  const store = mkdtempSync(join(tmpdir(), 'troupe-conformance-'))
+  const store = scratchFolder('troupe-conformance-')
   const flags = ['--precision', 'f32', '--threads', '1', '--name', 'model', '--max-batch', String(BATCH)]
   const server = await startServerProcess(reference.model, store, [...flags, '--prefill-chunk', '16'])
   try {

@@ -1,15 +1,16 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Precision } from '../src/core/model-info.ts'
 import { prepareModel } from '../src/model/prepare.ts'
 import { Tokenizer } from '../src/text/tokenizer.ts'
+import { scratchFolder } from '../test/support/at-exit.ts'
 import type { Distance } from './fidelity/compare.ts'
 import { DistanceSum } from './fidelity/compare.ts'
 import { WindowLogits } from './fidelity/logits.ts'
 import { heldoutText, roundedCopy, trainedModels } from './fidelity/models.ts'
 import { renderFidelity } from './fidelity/page.ts'
+import { begin } from './begin.ts'
 import type { Row } from '../src/bench/report.ts'
 import { machine, report } from '../src/bench/report.ts'
 
@@ -21,10 +22,11 @@ import { machine, report } from '../src/bench/report.ts'
  */
 
 const WINDOW = 128
+begin()
 const { values: options } = parseArgs({
   options: { windows: { type: 'string', default: '32' }, json: { type: 'string' } },
 })
-const work = mkdtempSync(join(tmpdir(), 'troupe-fidelity-'))
+const work = scratchFolder('troupe-fidelity-')
 const root = join(import.meta.dirname, '..')
 
 try {

@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import type { Findings } from '../test/chaos/scenarios/scale.ts'
 import { fuzzReader, fuzzUploads } from '../test/fuzz/runs.ts'
+import { scratchFolder } from '../test/support/at-exit.ts'
 import { Client } from '../test/support/client.ts'
 import { modelDir } from '../test/support/fixtures.ts'
 import { startServerProcess } from '../test/support/server-process.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
+import { violationsRow } from './findings.ts'
+import { begin } from './begin.ts'
 
+begin()
 const { values: options } = parseArgs({
   options: {
     count: { type: 'string', default: '20000' },
@@ -38,7 +40,7 @@ const seconds = minutes * 30
 const maxMs = 2000
 rows.push(...rowsOf('reader', count, await fuzzReader({ seed, from, count, seconds, maxMs })))
 
-const store = mkdtempSync(join(tmpdir(), 'troupe-fuzz-'))
+const store = scratchFolder('troupe-fuzz-')
 const server = await startServerProcess(modelDir('llama'), store)
 try {
   const client = new Client(server.url)
@@ -52,10 +54,8 @@ try {
 report(`npm run fuzz -- --count ${count} --uploads ${uploads} --seed ${seed} --from ${from}`, rows, options.json)
 
 function rowsOf(name: string, wanted: number, { violations, figures }: Findings): Row[] {
-  for (const violation of violations) console.error(`${name}: ${violation}`)
-  const found = violations.length
   return [
-    { name: `${name}: violations`, value: found, unit: '', target: '= 0', met: found === 0 },
+    violationsRow(name, violations),
     ...Object.entries(figures).map(([key, value]): Row => {
       const promised = key === 'cases'
       const target = promised ? `≥ ${wanted}` : null

@@ -7,6 +7,7 @@ import type { Group } from './groups.ts'
 import { unmeasured } from './groups.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
+import { begin } from './begin.ts'
 import { BANDWIDTH } from './rows/bandwidth.ts'
 import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
@@ -20,6 +21,7 @@ import { STORE } from './rows/store.ts'
 const GROUPS: readonly Group[] = [PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
 const REPOSITORY = join(import.meta.dirname, '..')
 
+begin()
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },

@@ -1,6 +1,5 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -13,11 +12,14 @@ import { SETTLED_MS } from '../src/registry/store/disk.ts'
 import type { VersionDocument } from '../src/registry/store/port.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
+import { scratchFolder } from '../test/support/at-exit.ts'
+import { begin } from './begin.ts'
 
 const RESOLVES = 100_000
 const OWNERS = 100
 const SCANS = 10
 
+begin()
 const { values: options } = parseArgs({
   options: { adapters: { type: 'string', default: '10000' }, json: { type: 'string' } },
 })
@@ -33,7 +35,7 @@ const host: AdapterHost = {
 }
 const log = { info: () => undefined, warn: () => undefined, error: (fields: object) => console.error(fields) }
 
-const storeDir = await mkdtemp(join(tmpdir(), 'troupe-scale-'))
+const storeDir = scratchFolder('troupe-scale-')
 try {
   await writeStore()
   report(`npm run bench:store -- --adapters ${count}`, await measure(), options.json)

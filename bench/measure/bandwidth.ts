@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
+import { endAtExit } from '../../test/support/at-exit.ts'
 
 /** Bytes per second that so many processes together read from memory: the best of some tries, as STREAM counts. */
 export async function memoryBandwidth(readers: number, tries: number): Promise<number> {
-  const processes = Array.from({ length: readers }, () => fork(join(import.meta.dirname, 'read-process.ts')))
+  const processes = Array.from({ length: readers }, () => endAtExit(fork(join(import.meta.dirname, 'read-process.ts'))))
   try {
     let best = 0
     // The first try only brings them up together: one that reads alone has all of the bandwidth.

@@ -6,14 +6,19 @@ import { promisify } from 'node:util'
 const BENCH = join(import.meta.dirname, '..')
 const run = promisify(execFile)
 
-/** Installs node-llama-cpp into `bench/node_modules`, as pinned there. @throws Error with what npm said */
+/**
+ * Installs node-llama-cpp into `bench/node_modules`, as `bench/package-lock.json` says, which stays as it is. Not by `npm ci`: that wants the binary
+ * packages of every platform in the file, and a registry need not have them all.
+ *
+ * @throws Error with what npm said
+ */
 export async function installPeers(): Promise<void> {
   const installed = join(BENCH, 'node_modules/node-llama-cpp/package.json')
   const { dependencies } = readJson(join(BENCH, 'package.json')) as { dependencies: Record<string, string> }
   if (existsSync(installed) && (readJson(installed) as { version: string }).version === dependencies['node-llama-cpp'])
     return
   console.error('installing node-llama-cpp into bench/node_modules …')
-  await told(run('npm', ['install'], { cwd: BENCH }))
+  await told(run('npm', ['install', '--no-save'], { cwd: BENCH }))
 }
 
 /**

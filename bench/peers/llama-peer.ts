@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { endAtExit } from '../../test/support/at-exit.ts'
 import type { AdapterKind } from '../synthetic/adapters.ts'
 import { adapterName } from '../synthetic/adapters.ts'
 import { installPeers, preparePython, writeGguf } from './install.ts'
@@ -44,7 +45,7 @@ export class LlamaPeer {
       if (!existsSync(file)) await writeGguf(python, ['adapter', model, folders.adapter(index), file])
       adapters.push(file)
     }
-    const peer = new LlamaPeer(fork(join(import.meta.dirname, 'llama-process.ts')))
+    const peer = new LlamaPeer(endAtExit(fork(join(import.meta.dirname, 'llama-process.ts'))))
     const { threads, contextSize } = sizes
     try {
       await peer.#ask({ type: 'open', files: { model: modelFile, adapters, threads, contextSize } })

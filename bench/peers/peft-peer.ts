@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { endAtExit } from '../../test/support/at-exit.ts'
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>
 
@@ -22,7 +23,8 @@ export class PeftPeer {
   /** @param python one that has torch, transformers and peft. @throws Error with the last line it wrote */
   static async open(python: string, threads: number, model: string, adapters: readonly string[]): Promise<PeftPeer> {
     const script = join(import.meta.dirname, 'peft_process.py')
-    const child = spawn(python, [script, `${threads}`, model, ...adapters], { stdio: ['pipe', 'pipe', 'pipe'] })
+    const args = [script, `${threads}`, model, ...adapters]
+    const child = endAtExit(spawn(python, args, { stdio: ['pipe', 'pipe', 'pipe'] }))
     await once(child, 'spawn')
     const peer = new PeftPeer(child)
     await peer.#answer()

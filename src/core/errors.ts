@@ -67,6 +67,11 @@ export const ERRORS = {
     'The body must be JSON, or multipart/form-data for uploads.',
   ),
   method_not_allowed: kind(405, 'invalid_request_error', 'The path exists, but not with this method.'),
+  request_timeout: kind(
+    408,
+    'invalid_request_error',
+    'The request did not arrive whole in time, because the client or the machine stood still. Nothing was done: send it again.',
+  ),
   prompt_too_long: kind(400, 'invalid_request_error', 'Prompt plus `max_tokens` exceed the context. Shorten either.'),
   invalid_adapter: kind(
     400,

@@ -74,6 +74,7 @@ export type ToEngine =
   | { readonly type: 'submit'; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: 'cancel'; readonly id: number }
   | { readonly type: 'stats'; readonly id: number }
+  | { readonly type: 'check'; readonly id: number }
   | { readonly type: 'stop' }
 
 /** Messages from the engine thread to the main thread. */
@@ -83,6 +84,8 @@ export type FromEngine =
   | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
   | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
   | { readonly type: 'residents'; readonly id: number; readonly bank: BankResidents }
+  /** What contradicts itself in the engine's books; null = nothing. */
+  | { readonly type: 'checked'; readonly id: number; readonly contradiction: string | null }
   /** Something failed that no single request is to blame for; everything that ran was ended with an error. */
   | { readonly type: 'fault'; readonly message: string }
   | { readonly type: 'stopped' }

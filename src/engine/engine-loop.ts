@@ -6,6 +6,7 @@ import { BASE_SPEC } from '../model/graph/spec.ts'
 import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
+import { checkBooks } from './integrity.ts'
 import type { KvCache } from './kv-cache.ts'
 import type { ModelRunner } from './model-runner.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
@@ -315,7 +316,6 @@ export class EngineLoop {
 
   /** Throws when the parts contradict themselves or each other. */
   checkIntegrity(): void {
-    this.#parts.scheduler.checkIntegrity()
-    this.#parts.bank.checkIntegrity()
+    checkBooks(this.#parts)
   }
 }

@@ -44,6 +44,7 @@ export class Engine implements AdapterHost {
   readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
   readonly #statsWaiters = new Map<number, Waiter<EngineStats>>()
   readonly #bankWaiters = new Map<number, Waiter<BankResidents>>()
+  readonly #checkWaiters = new Map<number, Waiter<void>>()
   #nextId = 1
   #crash: Error | null = null
   #stopped: Promise<void> | null = null
@@ -66,9 +67,10 @@ export class Engine implements AdapterHost {
         this.#crash = error
         for (const stream of this.#streams.values())
           stream.push({ type: 'finish', reason: 'error', message: error.message })
-        for (const { reject } of [...this.#statsWaiters.values(), ...this.#bankWaiters.values()]) reject(error)
-        this.#statsWaiters.clear()
-        this.#bankWaiters.clear()
+        for (const waiters of [this.#statsWaiters, this.#bankWaiters, this.#checkWaiters]) {
+          for (const { reject } of waiters.values()) reject(error)
+          waiters.clear()
+        }
         resolve(error)
       }
       worker.on('error', onEnd)
@@ -159,6 +161,21 @@ export class Engine implements AdapterHost {
     })
   }
 
+  /**
+   * Looks, between two steps, whether rows, bank and held versions agree. For tests: it takes time.
+   *
+   * @throws Error naming what contradicts itself, or why the engine cannot answer
+   */
+  async checkIntegrity(): Promise<void> {
+    if (this.#crash) throw this.#crash
+    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#checkWaiters.set(id, { resolve, reject })
+      this.#send({ type: 'check', id })
+    })
+  }
+
   /** Cancels what runs and ends the thread by a message: `terminate()` during a run would abort the process. */
   async stop(): Promise<void> {
     if (this.#crash) return
@@ -187,6 +204,13 @@ export class Engine implements AdapterHost {
         this.#statsWaiters.get(message.id)?.resolve(message.stats)
         this.#statsWaiters.delete(message.id)
         return
+      case 'checked': {
+        const waiter = this.#checkWaiters.get(message.id)
+        this.#checkWaiters.delete(message.id)
+        if (message.contradiction === null) waiter?.resolve()
+        else waiter?.reject(new Error(`engine: ${message.contradiction}`))
+        return
+      }
       case 'fault':
         this.onFault(message.message)
         return

@@ -108,9 +108,21 @@ async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
     case 'stats':
       send({ type: 'stats', id: message.id, stats: loop.stats() })
       return false
+    case 'check':
+      send({ type: 'checked', id: message.id, contradiction: contradictionIn(loop) })
+      return false
     case 'stop':
       loop.cancelAll()
       return true
+  }
+}
+
+function contradictionIn(loop: EngineLoop): string | null {
+  try {
+    loop.checkIntegrity()
+    return null
+  } catch (error) {
+    return messageOf(error)
   }
 }
 

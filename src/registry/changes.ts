@@ -10,21 +10,24 @@ export type ChangeSubject = `adapter ${string}` | `task ${string}` | 'rejections
 export class Changes {
   readonly #queue = new Serial()
   readonly #recent = new Set<ChangeSubject>()
+  #running: ChangeSubject | null = null
 
   run<T>(subject: ChangeSubject, job: () => Promise<T>): Promise<T> {
     return this.#queue.run(async () => {
       this.#recent.add(subject)
+      this.#running = subject
       try {
         return await job()
       } finally {
-        this.#recent.add(subject)
+        this.#running = null
       }
     })
   }
 
-  /** Begins to remember anew; what is running now is noted when it ends. */
+  /** Begins to remember anew, with what is running now: a listing may see it half done, and be compared before it ends. */
   forgetRecent(): void {
     this.#recent.clear()
+    if (this.#running !== null) this.#recent.add(this.#running)
   }
 
   /** Whether nothing was changed since `forgetRecent`. */

@@ -44,19 +44,27 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   return reply.code(error.status).type('application/json; charset=utf-8').send(envelope(error, request.id))
 }
 
-/** Answers what is not even HTTP, or too much of it, before there is a request. */
+/** Answers what is not even HTTP, too much of it or too slow, before there is a request. */
 export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const message =
-    error.code === 'HPE_HEADER_OVERFLOW' ? 'the headers of the request are too large' : 'the request is not valid HTTP'
-  const body = JSON.stringify(envelope(new TroupeError('invalid_request', message), 'none'))
+  const refusal = badHttp(error.code)
+  const body = JSON.stringify(envelope(refusal, 'none'))
   const head = [
-    `HTTP/1.1 400 ${STATUS_CODES[400]}`,
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
     'content-type: application/json; charset=utf-8',
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** @param code Node's */
+function badHttp(code: string | undefined): TroupeError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new TroupeError('request_timeout', 'the request did not arrive in time: send it again')
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new TroupeError('invalid_request', 'the headers of the request are too large')
+  return new TroupeError('invalid_request', 'the request is not valid HTTP')
 }
 
 /** `/v1/tasks/:task/generate` as a pattern for paths. */

@@ -1,9 +1,11 @@
 import type { App } from './app.ts'
+import type { SilentConnections } from './silent-connections.ts'
 
 const IDLE_SWEEP_MS = 50
 
 export interface RunningParts {
   readonly app: App
+  readonly silent: SilentConnections
   readonly backend: { close(): Promise<void> }
   readonly log: { warn(fields: object, message: string): void }
   /** How long running requests may take to finish. */
@@ -13,7 +15,7 @@ export interface RunningParts {
 }
 
 /** Ends a server from the outside in: no new requests, running ones finish or are cut off when their time is over, then the rest. */
-export async function closeGracefully({ app, backend, log, seconds, hurry }: RunningParts): Promise<void> {
+export async function closeGracefully({ app, silent, backend, log, seconds, hurry }: RunningParts): Promise<void> {
   const closed = app.close()
   const timeIsOver = new AbortController()
   const timer = setTimeout(() => timeIsOver.abort(), seconds * 1000)
@@ -26,7 +28,10 @@ export async function closeGracefully({ app, backend, log, seconds, hurry }: Run
   if (cutOff.aborted) onCutOff()
   else cutOff.addEventListener('abort', onCutOff)
   // A connection kept alive after its last answer would hold up the end until it times out.
-  const sweep = setInterval(() => app.server.closeIdleConnections(), IDLE_SWEEP_MS)
+  const sweep = setInterval(() => {
+    app.server.closeIdleConnections()
+    silent.close()
+  }, IDLE_SWEEP_MS)
   await closed
   clearInterval(sweep)
   cutOff.removeEventListener('abort', onCutOff)

@@ -15,6 +15,7 @@ import type { Backend, Progress } from './backend.ts'
 import { listen } from './listen.ts'
 import { readinessOf } from './readiness.ts'
 import { closeGracefully } from './shutdown.ts'
+import { SilentConnections } from './silent-connections.ts'
 
 export interface StartHooks {
   readonly onProgress?: Progress
@@ -33,6 +34,8 @@ export interface Server {
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
   readonly crashed: Promise<Error>
+  /** Throws when the books of queue, registry or engine contradict themselves. For tests: it takes time. */
+  checkIntegrity(): Promise<void>
   /** Takes no more requests, lets running ones finish for `shutdownSeconds` or until `hurry` aborts, then ends everything. Idempotent. */
   close(hurry?: AbortSignal): Promise<void>
 }
@@ -48,26 +51,38 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
   const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
   const backend = await openBackend(settings, log, hooks.onProgress)
   try {
-    const app = await buildHttp(settings, backend, keyring, log)
+    const admission = new Admission({
+      places: settings.maxBatch,
+      maxWaiting: settings.queueLimit,
+      maxRequestsPerTenant: settings.tenantConcurrency,
+    })
+    const app = await buildHttp(settings, backend, admission, keyring, log)
+    const silent = new SilentConnections(app.server)
     const url = await listen(app, settings)
     const { info, maxContext, registry, engine } = backend
     let closing: Promise<void> | null = null
     const close = (hurry?: AbortSignal): Promise<void> =>
-      (closing ??= closeGracefully({ app, backend, log, seconds: settings.shutdownSeconds, hurry }))
-    return { url, settings, info, maxContext, registry, log, crashed: engine.crashed, close }
+      (closing ??= closeGracefully({ app, silent, backend, log, seconds: settings.shutdownSeconds, hurry }))
+    const checkIntegrity = async (): Promise<void> => {
+      admission.checkIntegrity()
+      registry.checkIntegrity()
+      await engine.checkIntegrity()
+    }
+    return { url, settings, info, maxContext, registry, log, crashed: engine.crashed, checkIntegrity, close }
   } catch (error) {
     await backend.close()
     throw error
   }
 }
 
-async function buildHttp(settings: Settings, backend: Backend, keyring: Keyring, log: Logger): Promise<App> {
+async function buildHttp(
+  settings: Settings,
+  backend: Backend,
+  admission: Admission,
+  keyring: Keyring,
+  log: Logger,
+): Promise<App> {
   const { engine, registry, text, maxContext } = backend
-  const admission = new Admission({
-    places: settings.maxBatch,
-    maxWaiting: settings.queueLimit,
-    maxRequestsPerTenant: settings.tenantConcurrency,
-  })
   const metrics = new Metrics()
   metrics.observe({
     engine: () => engine.stats(),

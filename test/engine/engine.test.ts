@@ -106,6 +106,7 @@ describe('Engine', () => {
     } finally {
       await whole.stop()
     }
+    await expect(whole.checkIntegrity()).rejects.toThrow('the server is stopping')
   })
 
   it('ends at a stop token without emitting it', async () => {
@@ -135,6 +136,7 @@ describe('Engine', () => {
     await expect.poll(async () => (await engine.stats()).running).toBe(0)
     const stats = await engine.stats()
     expect([stats.queued, stats.kvTokens]).toEqual([0, 0])
+    await engine.checkIntegrity()
   })
 
   it.each([

@@ -54,6 +54,20 @@ async function following(): Promise<Following> {
 }
 
 describe('StoreFollower', () => {
+  it('takes nothing over that a change is still at', async () => {
+    const { store, catalogue, changes, gone, follow } = await following()
+    const put = await store.putVersion(await stageFake(await store.stage(), { effect: 1 }), newVersion('a', 1))
+    await follow()
+    await changes.run('adapter a', async () => {
+      await store.deleteVersion('a', put.document.digest)
+      await follow()
+      expect([catalogue.versionCount, gone], 'it is for the deletion to say where the bytes are').toEqual([1, []])
+      catalogue.removeVersion('a', put.document.digest)
+    })
+    await follow()
+    expect([catalogue.versionCount, gone]).toEqual([0, []])
+  })
+
   it('does not undo a change that came after its look at the store', async () => {
     const setting = await following()
     const { store, catalogue, tasks, uploads, changes, gone } = setting

@@ -138,6 +138,19 @@ describe('errors', () => {
     expect(status).toBe(200)
   })
 
+  it('says that a request took too long to arrive, and not that it was wrong', async () => {
+    const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+    fake.app.server.once('connection', (socket) => fake.app.server.emit('clientError', late, socket))
+    const raw = await new Promise<string>((resolve) => {
+      let answer = ''
+      const socket = net.connect(port, '127.0.0.1')
+      socket.on('data', (data) => (answer += data.toString()))
+      socket.on('close', () => resolve(answer))
+    })
+    expect(raw).toMatch(/^HTTP\/1\.1 408 Request Timeout/)
+    expect(raw).toContain('"code":"request_timeout"')
+  })
+
   it('docs/errors.md is what the catalogue says, code by code', () => {
     const committed = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
     expect(committed, 'run `npm run openapi`').toBe(errorReference())

@@ -8,6 +8,18 @@ export interface Answer<T> {
   readonly headers: Headers
 }
 
+/** What was answered instead of what was asked for. */
+export class Refused extends Error {
+  readonly status: number
+  readonly text: string
+
+  constructor(status: number, text: string) {
+    super(`${status}: ${text}`)
+    this.status = status
+    this.text = text
+  }
+}
+
 /** A thin JSON client for the tests of the whole server; knows nothing the wire does not say. */
 export class Client {
   readonly url: string
@@ -30,6 +42,10 @@ export class Client {
     return this.#send(path, { method: 'PUT', ...json(body) })
   }
 
+  async patch<T = unknown>(path: string, body: unknown): Promise<Answer<T>> {
+    return this.#send(path, { method: 'PATCH', ...json(body) })
+  }
+
   async delete<T = unknown>(path: string): Promise<Answer<T>> {
     return this.#send(path, { method: 'DELETE' })
   }
@@ -46,14 +62,14 @@ export class Client {
     return this.upload<T>(name, readFolder(dir))
   }
 
-  /** Events of a streamed answer, parsed; ends at `[DONE]`. */
+  /** Events of a streamed answer, parsed; ends at `[DONE]`. @throws Refused when it does not begin */
   async *stream<T = unknown>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<T> {
     const response = await fetch(this.url + path, {
       method: 'POST',
       ...json({ ...body, stream: true }, this.#headers),
       ...(signal && { signal }),
     })
-    if (!response.ok || response.body === null) throw new Error(`${response.status}: ${await response.text()}`)
+    if (!response.ok || response.body === null) throw new Refused(response.status, await response.text())
     let rest = ''
     for await (const bytes of response.body.pipeThrough(new TextDecoderStream())) {
       const events = (rest + bytes).split('\n\n')

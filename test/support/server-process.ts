@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { endAtExit } from './at-exit.ts'
 
 const COMMAND = join(import.meta.dirname, '../../dist/cli/main.js')
 
@@ -22,9 +23,11 @@ export async function startServerProcess(
 ): Promise<ServerProcess> {
   const args = ['serve', '--model', model, '--store', store, '--port', '0', '--log-level', 'silent']
   args.push('--allow-base-mismatch')
-  const child = spawn(process.execPath, [COMMAND, ...args, ...flags], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const child = endAtExit(
+    spawn(process.execPath, [COMMAND, ...args, ...flags], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    }),
+  )
   const closed = once(child, 'close')
   let said = ''
   const url = await new Promise<string>((resolve, reject) => {

@@ -1,19 +1,21 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import type { Settings } from '../../src/config/schema.ts'
+import type { Server } from '../../src/server/start.ts'
 import { startServer } from '../../src/server/start.ts'
+import { scratchFolder } from './at-exit.ts'
 
 export interface RunningServer {
   readonly url: string
   readonly store: string
+  /** The server behind the URL, for what HTTP does not say. */
+  readonly server: Server
   /** Stops the server and removes its store, unless the store was given. */
   close(): Promise<void>
 }
 
 /** A whole server on a free loopback port, with a store of its own. */
 export async function startTestServer(settings: Partial<Settings>): Promise<RunningServer> {
-  const store = settings.store ?? mkdtempSync(join(tmpdir(), 'troupe-store-'))
+  const store = settings.store ?? scratchFolder('troupe-store-')
   const server = await startServer({
     precision: 'f32',
     threads: 1,
@@ -27,6 +29,7 @@ export async function startTestServer(settings: Partial<Settings>): Promise<Runn
   return {
     url: server.url,
     store,
+    server,
     close: async () => {
       await server.close()
       if (settings.store === undefined) rmSync(store, { recursive: true, force: true })

@@ -1,12 +1,12 @@
 import type { ChildProcessByStdio } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Registry } from '../../../src/registry/registry.ts'
+import { endAtExit, scratchFolder } from '../../support/at-exit.ts'
 import { readFakeAdapter } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
 import type { Told } from '../../support/registry-changes.ts'
@@ -32,7 +32,7 @@ export async function runKills({ rounds, seconds }: Scale): Promise<Findings> {
   const verdict = new Verdict()
   const deadline = new Deadline(seconds)
   const random = seededRandom(11)
-  const storeDir = mkdtempSync(join(tmpdir(), 'troupe-kill-'))
+  const storeDir = scratchFolder('troupe-kill-')
   const known = new Map<number, Known>()
   const figures = { kills: 0, acknowledged: 0, pending: 0, versions: 0, openMs: 0 }
   const started = Array.from({ length: Math.min(AHEAD, rounds) }, (_, seed) => start(storeDir, seed))
@@ -61,7 +61,7 @@ export async function runKills({ rounds, seconds }: Scale): Promise<Findings> {
 }
 
 function start(storeDir: string, seed: number): Child {
-  return spawn(process.execPath, ['--import', 'tsx', PROCESS, storeDir, String(seed)], { stdio: 'pipe' })
+  return endAtExit(spawn(process.execPath, ['--import', 'tsx', PROCESS, storeDir, String(seed)], { stdio: 'pipe' }))
 }
 
 /** Lets a process work for so long, after its first word or not, kills it, and returns all it told. */

@@ -1,7 +1,7 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { scratchFolder } from '../../support/at-exit.ts'
 import { Client } from '../../support/client.ts'
 import { modelDir } from '../../support/fixtures.ts'
 import type { Change, Told } from '../../support/registry-changes.ts'
@@ -48,7 +48,7 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
   const verdict = new Verdict()
   const deadline = new Deadline(seconds)
   const random = seededRandom(12)
-  const store = mkdtempSync(join(tmpdir(), 'troupe-server-kill-'))
+  const store = scratchFolder('troupe-server-kill-')
   const all = Array.from({ length: CLIENTS }, (_, index): Known => {
     const name = `${index}`
     return {

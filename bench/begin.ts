@@ -1,0 +1,16 @@
+const NUMBERS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const
+const LOOK_MS = 500
+
+/**
+ * What every command that measures begins with: signals end it as `process.exit()` does, so that what it started ends with it
+ * (test/support/at-exit.ts). npm passes signals only to the shell that runs its script, so the end of that shell counts as one.
+ */
+export function begin(): void {
+  for (const [signal, number] of Object.entries(NUMBERS)) process.once(signal, () => process.exit(128 + number))
+  if (process.env.npm_lifecycle_event === undefined) return
+  const shell = process.ppid
+  const look = (): void => {
+    if (process.ppid !== shell) process.exit(128 + NUMBERS.SIGTERM)
+  }
+  setInterval(look, LOOK_MS).unref()
+}
