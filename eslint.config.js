@@ -2,7 +2,7 @@ import js from '@eslint/js'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '**/generated/', 'bench/node_modules/', 'examples/**/*.py'] },
+  { ignores: ['dist/', '.cache/', 'node_modules/', '**/generated/', 'bench/node_modules/', 'examples/**/*.py'] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

@@ -60,8 +60,9 @@ export class BankKind {
       const { down, up, bias } = this.#slabs[layer]!
       const downRows = down.subarray(start * this.inDim, (start + packed.rows) * this.inDim)
       const upRows = up.subarray(start * this.outDim, (start + packed.rows) * this.outDim)
-      downRows.fill(0)
-      upRows.fill(0)
+      const rank = branch?.rank ?? 0
+      downRows.fill(0, rank * this.inDim)
+      upRows.fill(0, rank * this.outDim)
       bias.fill(0, start, start + packed.rows)
       if (branch === null) continue
       downRows.set(branch.down)
@@ -139,7 +140,8 @@ export class BankKind {
 }
 
 function copyScaled(from: Float32Array, scale: number, to: Float32Array): void {
-  for (let i = 0; i < from.length; i++) to[i] = from[i]! * scale
+  if (scale === 1) to.set(from)
+  else for (let i = 0; i < from.length; i++) to[i] = from[i]! * scale
 }
 
 function moveRows(data: Float32Array, width: number, from: number, to: number, rows: number): void {

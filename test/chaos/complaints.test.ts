@@ -31,7 +31,8 @@ let client: Client
 const references = new Map<string, string>()
 
 beforeAll(async () => {
-  server = await startTestServer({ model: modelDir(FAMILY), maxBatch: 8 })
+  // Streams that others are to meet must last, so nothing is guessed.
+  server = await startTestServer({ model: modelDir(FAMILY), maxBatch: 8, speculation: 0 })
   client = new Client(server.url)
   for (const adapter of ADAPTERS) {
     await added(adapter, referenceFiles(adapter))
@@ -165,7 +166,7 @@ describe('loading and unloading', () => {
   })
 
   it('answers requests that wait for a place by the version they came for, deleted or not', async () => {
-    const narrow = await startTestServer({ model: modelDir(FAMILY), maxBatch: 1 })
+    const narrow = await startTestServer({ model: modelDir(FAMILY), maxBatch: 1, speculation: 0 })
     onTestFinished(() => narrow.close())
     const one = new Client(narrow.url)
     await one.upload('gone', loraWithAlpha(21))
