@@ -1,5 +1,5 @@
 import { readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { inspectAdapter } from '../src/adapters/read.ts'
 import type { Row } from '../src/bench/report.ts'
@@ -25,23 +25,25 @@ interface ErrorAnswer {
 
 begin()
 const { values: options } = parseArgs({
-  options: { folders: { type: 'string' }, json: { type: 'string' } },
+  options: { folders: { type: 'string' }, dir: { type: 'string' }, json: { type: 'string' } },
 })
 const all = readdirSync(FIXTURES).sort()
-const folders = options.folders?.split(',') ?? all
-const unknown = folders.find((folder) => !all.includes(folder))
+const names = options.folders?.split(',') ?? all
+const unknown = names.find((folder) => !all.includes(folder))
 if (unknown !== undefined) throw new Error(`--folders takes some of ${all.join(', ')}, not ${unknown}`)
+const folders = options.dir === undefined ? names.map((name) => join(FIXTURES, name)) : [resolve(options.dir)]
 
 const results: Result[] = []
 const refusals: Refusal[] = []
 for (const folder of folders) {
   console.error(`${folder} …`)
-  await compare(readReference(join(FIXTURES, folder)))
+  await compare(readReference(folder))
 }
-const only = options.folders === undefined ? '' : ` -- --folders ${options.folders}`
-report(`npm run conformance${only}`, summarise(results).flatMap(rowsOf), options.json)
+const isAll = options.folders === undefined && options.dir === undefined
+const only = options.dir === undefined ? ` -- --folders ${options.folders}` : ` -- --dir ${options.dir}`
+report(`npm run conformance${isAll ? '' : only}`, summarise(results).flatMap(rowsOf), options.json)
 // A page of some of the families would look as if the others were not served.
-if (options.folders === undefined) writeFileSync(PAGE, compatibilityPage(results, refusals))
+if (isAll) writeFileSync(PAGE, compatibilityPage(results, refusals))
 
 /** Serves a folder's model with all of its adapters and asks every sample twice: alone, and among seven of other cases. */
 async function compare(reference: ReferenceFolder): Promise<void> {

@@ -1,3 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Target } from '../../src/bench/completion-stream.ts'
+import { Client } from '../../test/support/client.ts'
+import { scrape } from '../../test/support/scrape.ts'
 import type { BenchContext } from '../context.ts'
 import { BASE, ROWS } from '../context.ts'
 import type { Group } from '../groups.ts'
@@ -17,6 +21,10 @@ interface Batch {
 
 const BASE_BATCH: Batch = { title: `${ROWS} on the base`, kind: null, distinct: 0, rows: ROWS }
 const BASE_ONE: Batch = { title: 'one on the base', kind: null, distinct: 0, rows: 1 }
+
+/** Looks at the number of graphs, and how many in a row must find nothing new. */
+const LOOK_MS = 1_000
+const QUIET_LOOKS = 3
 
 /** Rows of the table: a batch with adapters, the batch it is compared with, and the least ratio of their decode speeds. */
 const RATIOS: Readonly<Record<string, { readonly over: Batch; readonly under: Batch; readonly least: number }>> = {
@@ -70,5 +78,20 @@ async function prepare(context: BenchContext, { kind, distinct, rows }: Batch): 
   const server = await context.server()
   const names = kind === null ? [BASE] : await context.adapters(server, kind, distinct)
   const models = Array.from({ length: rows }, (_, row) => names[row % names.length]!)
-  return async () => (await runBatch(server, models, context.options)).decodePerSecond
+  const run = async (): Promise<number> => (await runBatch(server, models, context.options)).decodePerSecond
+  await run()
+  await settled(server)
+  return run
+}
+
+/** Waits until the server has used the quiet for the graphs that suit what it has seen. */
+async function settled(server: Target): Promise<void> {
+  const client = new Client(server.url)
+  const graphs = async (): Promise<number | undefined> => (await scrape(client)).get('troupe_engine_graphs')
+  for (let before = await graphs(), quiet = 0; quiet < QUIET_LOOKS;) {
+    await sleep(LOOK_MS)
+    const now = await graphs()
+    quiet = now === before ? quiet + 1 : 0
+    before = now
+  }
 }

@@ -5,7 +5,7 @@ import { isEdgeKind } from '../core/branch.ts'
 import type { GenerationRequest } from '../core/generation.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { GainKind, GraphSpec } from '../model/graph/spec.ts'
-import { BASE_SPEC, IO, specKey, specKinds, specUnion } from '../model/graph/spec.ts'
+import { BASE_SPEC, IO, specKey, specKinds, specSize, specUnion } from '../model/graph/spec.ts'
 import type { Bank } from './bank.ts'
 import { addDense, addGrouped, chooseForm } from './branch-feeds.ts'
 import type { GraphSession, GraphSessions } from './graph-sessions.ts'
@@ -23,6 +23,8 @@ export type RowMix = Pick<GenerationRequest, 'mix' | 'stack'>
 export interface AdapterFeeds {
   readonly graph: GraphSession
   readonly feeds: Readonly<Feeds>
+  /** Whether another graph would be faster: this one has more sites than are used, or another form than suits. */
+  readonly wasteful: boolean
 }
 
 /** Batches whose feeds are kept: decode steps and the prompts between them repeat theirs. */
@@ -62,7 +64,8 @@ export class AdapterFeeder {
    * @param least what the graph must have besides
    */
   feedsFor(rows: readonly RowMix[], least: GraphSpec = BASE_SPEC): AdapterFeeds {
-    if (least === BASE_SPEC && rows.every(({ mix }) => mix.length === 0)) return { graph: this.#graphs.base, feeds: {} }
+    if (least === BASE_SPEC && rows.every(({ mix }) => mix.length === 0))
+      return { graph: this.#graphs.base, feeds: {}, wasteful: false }
     const state = `${this.#bank.generation}/${this.#graphs.generation}`
     if (this.#keptFor !== state) {
       this.#kept.clear()
@@ -73,7 +76,8 @@ export class AdapterFeeder {
     if (kept !== undefined) return kept
     const needed = rows.reduce((spec, row) => specUnion(spec, this.specOf(row)), least)
     const uses = new Map(specKinds(needed).map((kind) => [kind, this.#usesOf(kind, rows)]))
-    const graph = this.#graphs.covering(needed, chooseForm(rows.length, uses.values()))
+    const form = chooseForm(rows.length, uses.values())
+    const graph = this.#graphs.covering(needed, form)
     const feeds: Feeds = graph.spec.vectors ? { ...NO_VECTORS } : {}
     for (const kind of specKinds(graph.spec)) {
       const used = uses.get(kind) ?? this.#usesOf(kind, rows)
@@ -82,7 +86,7 @@ export class AdapterFeeder {
       else addDense(feeds, { ...parts, kind }, used)
     }
     for (const kind of graph.spec.gains) this.#addGain(feeds, kind, rows)
-    const answer = { graph, feeds }
+    const answer = { graph, feeds, wasteful: graph.form !== form || specSize(graph.spec) > specSize(needed) }
     this.#kept.set(key, answer)
     return answer
   }

@@ -1,18 +1,18 @@
 import type { AdapterWeights } from '../core/branch.ts'
-import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { FinishReason, GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { BankResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { BASE_SPEC } from '../model/graph/spec.ts'
 import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
 import type { GraphSessions } from './graph-sessions.ts'
+import type { HeldAdapters } from './held-adapters.ts'
 import { checkBooks } from './integrity.ts'
 import type { KvCache } from './kv-cache.ts'
 import type { ModelRunner } from './model-runner.ts'
 import type { PackedAdapter } from './packed-adapter.ts'
-import { packAdapter } from './packed-adapter.ts'
 import type { PrefixReuse } from './prefix-reuse.ts'
-import { describe, sample } from './sampler.ts'
+import { collectPromptLogprobs } from './prompt-logprobs.ts'
+import { sample } from './sampler.ts'
 import type { Scheduler, Step } from './scheduler.ts'
 import { Sequence } from './sequence.ts'
 import type { Speculation } from './speculation.ts'
@@ -27,9 +27,11 @@ export interface EngineParts {
   readonly feeder: AdapterFeeder
   readonly reuse: PrefixReuse
   readonly speculation: Speculation
-  /** Versions the main thread lent us, by digest; the same map the feeder reads. */
-  readonly adapters: Map<string, PackedAdapter>
+  readonly held: HeldAdapters
 }
+
+/** Part of a call that is lost on a graph with more than it needs, roughly. */
+const WASTE = 0.1
 
 type Emit = (id: number, event: GenerationEvent) => void
 
@@ -37,8 +39,6 @@ type Emit = (id: number, event: GenerationEvent) => void
 export class EngineLoop {
   readonly #parts: EngineParts
   readonly #emit: Emit
-  /** Why a version could not be made available; told to every request that names it. */
-  readonly #refused = new Map<string, string>()
   readonly #loads = { bankLoadedBytes: 0, bankLoadMs: 0 }
   readonly #counters = { decodeSteps: 0, decodeRows: 0, prefillRuns: 0, prefillTokens: 0, busySeconds: 0 }
 
@@ -53,30 +53,15 @@ export class EngineLoop {
 
   /** Makes a version available. Compiles a graph when it is the first of its kind. */
   async hold(weights: AdapterWeights): Promise<void> {
-    const { adapters, graphs, info, runner } = this.#parts
-    const { digest, virtualTokens } = weights
-    if (adapters.has(digest)) return
-    try {
-      const adapter = packAdapter(weights, info)
-      await graphs.ensure(adapter.spec)
-      let { prefix } = adapter
-      if (virtualTokens?.type === 'embeddings') {
-        await graphs.ensure({ ...BASE_SPEC, vectors: true })
-        prefix = await runner.evaluate(virtualTokens.values, virtualTokens.count)
-      }
-      adapters.set(digest, { ...adapter, prefix })
-    } catch (error) {
-      this.#refused.set(digest, error instanceof Error ? error.message : String(error))
-    }
+    await this.#parts.held.hold(weights)
   }
 
   drop(digest: string): void {
-    const { adapters, bank, scheduler } = this.#parts
+    const { held, bank, scheduler } = this.#parts
     const user = scheduler.all().find(({ request }) => request.mix.some((entry) => entry.digest === digest))
     if (user !== undefined) throw new Error(`${digest} is dropped while sequence ${user.id} uses it`)
     bank.forget(digest)
-    adapters.delete(digest)
-    this.#refused.delete(digest)
+    held.drop(digest)
   }
 
   keep(digests: readonly string[]): void {
@@ -91,8 +76,8 @@ export class EngineLoop {
 
   /** Compiles a graph when no stack was as deep before. */
   async submit(id: number, request: GenerationRequest): Promise<void> {
-    const { adapters, graphs, feeder } = this.#parts
-    const prefixes = request.mix.flatMap(({ digest }) => adapters.get(digest)?.prefix ?? [])
+    const { held, graphs, feeder } = this.#parts
+    const prefixes = request.mix.flatMap(({ digest }) => (held.has(digest) ? (held.get(digest).prefix ?? []) : []))
     const sequence = new Sequence(id, request, performance.now(), prefixes[0])
     const problem = this.#problemWith(sequence)
     if (problem === null && request.stack) await graphs.ensure(feeder.specOf(request))
@@ -113,6 +98,7 @@ export class EngineLoop {
     this.#reusePrefix()
     const step = scheduler.schedule()
     if (step !== null) await this.#run(step)
+    await this.#improveIfDue()
     this.#counters.busySeconds += (performance.now() - started) / 1000
   }
 
@@ -124,6 +110,14 @@ export class EngineLoop {
   /** Compiles a graph that nobody waits for. */
   async improve(): Promise<void> {
     await this.#parts.graphs.improve()
+  }
+
+  /** Without a quiet moment a graph is compiled once not having it has cost about as much time as that takes. */
+  async #improveIfDue(): Promise<void> {
+    const { graphs, runner } = this.#parts
+    if (!graphs.canImprove || runner.wastefulSeconds * WASTE < graphs.compileSeconds) return
+    runner.wastefulSeconds = 0
+    await graphs.improve()
   }
 
   /** Ends everything that waits or runs after a failed call: the state of its rows is unknown. */
@@ -159,26 +153,27 @@ export class EngineLoop {
   }
 
   #problemWith(sequence: Sequence): string | null {
-    const { adapters, bank, kv, info } = this.#parts
+    const { held, bank, kv, info } = this.#parts
     const { tokens, mix } = sequence.request
     if (tokens.length === 0) return 'the prompt has no tokens'
     const foreign = tokens.find((token) => token < 0 || token >= info.vocab)
     if (foreign !== undefined) return `token ${foreign} is outside the vocabulary of ${info.vocab}`
     if (sequence.capacityNeeded > kv.shape.capacity)
       return `the sequence needs ${sequence.capacityNeeded} tokens of context; a slot has ${kv.shape.capacity}`
-    const missing = mix.find(({ digest }) => !adapters.has(digest))
-    if (missing !== undefined)
-      return `${missing.digest} is not held by the engine: ${this.#refused.get(missing.digest) ?? 'it was never offered'}`
-    const bytes = mix.reduce((sum, { digest }) => sum + adapters.get(digest)!.bytes, 0)
+    for (const { digest } of mix) {
+      const problem = held.problemWith(digest)
+      if (problem !== null) return problem
+    }
+    const bytes = mix.reduce((sum, { digest }) => sum + held.get(digest).bytes, 0)
     if (bytes > bank.budget)
       return `the mix needs ${bytes} bytes of the bank, which has ${bank.budget}: raise bankBytes`
     return null
   }
 
   #admit(): void {
-    const { scheduler, bank, adapters } = this.#parts
+    const { scheduler, bank, held } = this.#parts
     const adaptersOf = (sequence: Sequence): PackedAdapter[] =>
-      sequence.request.mix.map(({ digest }) => adapters.get(digest)!)
+      sequence.request.mix.map(({ digest }) => held.get(digest))
     let admitted = false
     for (;;) {
       const sequence = scheduler.admit((next) => bank.fits(adaptersOf(next)))
@@ -231,7 +226,7 @@ export class EngineLoop {
     this.#counters.prefillRuns++
     this.#counters.prefillTokens += count
     this.#parts.scheduler.complete(step)
-    if (promptLogprobs) this.#collectPrompt(sequence, first, count, logits)
+    if (promptLogprobs) collectPromptLogprobs(sequence, first, count, logits)
     if (!sequence.prefilled) return
     this.#parts.reuse.keep(sequence)
     if (promptLogprobs) this.#emit(sequence.id, { type: 'prompt', logprobs: sequence.promptLogprobs })
@@ -282,18 +277,6 @@ export class EngineLoop {
     return logits
   }
 
-  /** Log-probabilities of the prompt tokens that follow the positions just evaluated. */
-  #collectPrompt(sequence: Sequence, first: number, count: number, logits: Float32Array): void {
-    const { vocab } = this.#parts.info
-    const { tokens, logprobs } = sequence.request
-    const collected: (TokenLogprob | null)[] = sequence.promptLogprobs
-    if (collected.length === 0) collected.push(null)
-    for (let i = 0; i < count; i++) {
-      const next = tokens[first + i + 1]
-      if (next !== undefined) collected.push(describe(logits.subarray(i * vocab, (i + 1) * vocab), next, logprobs ?? 0))
-    }
-  }
-
   #accept(sequence: Sequence, logits: Float32Array): void {
     const { token, logprob } = sample(logits, sequence)
     if (sequence.request.stopTokens.includes(token)) {
@@ -316,6 +299,7 @@ export class EngineLoop {
 
   /** Throws when the parts contradict themselves or each other. */
   checkIntegrity(): void {
-    checkBooks(this.#parts)
+    const { scheduler, bank, held } = this.#parts
+    checkBooks({ scheduler, bank, adapters: held })
   }
 }

@@ -42,6 +42,7 @@ export class GraphSessions {
   #full = BASE_SPEC
   #generation = 0
   #choices = 0
+  #compileSeconds = 0
 
   private constructor(
     base: GraphSession,
@@ -67,6 +68,11 @@ export class GraphSessions {
   /** Bytes of weights that the graphs hold. */
   get bytes(): number {
     return this.count * this.#bytesEach
+  }
+
+  /** How long the latest graph took. */
+  get compileSeconds(): number {
+    return this.#compileSeconds
   }
 
   static async open(prepared: PreparedModel, { threads, budget }: GraphOptions): Promise<GraphSessions> {
@@ -137,7 +143,9 @@ export class GraphSessions {
   /** Makes room among those that were not used for longest; the one that everything depends on stays until it has a successor. */
   async #compile(spec: GraphSpec, form: Form): Promise<boolean> {
     if (this.#compiled.some((graph) => graph.form === form && specKey(graph.spec) === specKey(spec))) return false
+    const started = performance.now()
     const successor = { ...(await this.#create(spec, form)), used: ++this.#choices }
+    this.#compileSeconds = (performance.now() - started) / 1000
     const leaving = [...this.#compiled].sort((a, b) => a.used - b.used)
     this.#compiled.push(successor)
     while (this.bytes > this.#budget && leaving.length > 0) {

@@ -28,6 +28,8 @@ export class ModelRunner {
   #logits = new Float32Array(0)
   /** Seconds spent inside ONNX Runtime. */
   runSeconds = 0
+  /** Of those, seconds on a graph with more than the call needed. */
+  wastefulSeconds = 0
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
@@ -92,16 +94,16 @@ export class ModelRunner {
   async evaluate(vectors: Float32Array, count: number): Promise<KvPrefix> {
     const { info, feeder, chunk } = this.#parts
     const cache = new KvCache({ ...info, slots: 1, capacity: count })
-    const { graph, feeds } = feeder.feedsFor([{ mix: [] }], { ...BASE_SPEC, vectors: true })
+    const given = feeder.feedsFor([{ mix: [] }], { ...BASE_SPEC, vectors: true })
     for (let start = 0; start < count; start += chunk) {
       const end = Math.min(count, start + chunk)
       // A copy: the runtime takes no views of shared memory.
       const part = vectors.slice(start * info.hidden, end * info.hidden)
-      const given = {
+      const tokens = {
         [IO.keep]: new Tensor('float32', Float32Array.of(0), [1, 1]),
         [IO.vectors]: new Tensor('float32', part, [end - start, info.hidden]),
       }
-      const adapters = { graph, feeds: { ...feeds, ...given } }
+      const adapters = { ...given, feeds: { ...given.feeds, ...tokens } }
       const ids = new BigInt64Array(end - start)
       await this.#run(cache, 0, ids, [1, end - start], [{ end, known: count }], [], adapters)
     }
@@ -115,7 +117,7 @@ export class ModelRunner {
     [batch, tokens]: readonly [number, number],
     spans: readonly RowSpan[],
     logitRows: readonly number[],
-    { graph, feeds: adapters }: AdapterFeeds,
+    { graph, feeds: adapters, wasteful }: AdapterFeeds,
   ): Promise<Float32Array> {
     const { info, positions, inPlace } = this.#parts
     const kv = cache.view(firstRow, batch)
@@ -132,7 +134,9 @@ export class ModelRunner {
       cache.adopt(kv, outputs)
       logits.data.set(outputs[IO.logits]!.data as Float32Array)
     }
-    this.runSeconds += (performance.now() - started) / 1000
+    const seconds = (performance.now() - started) / 1000
+    this.runSeconds += seconds
+    if (wasteful) this.wastefulSeconds += seconds
     return logits.data
   }
 }

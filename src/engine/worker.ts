@@ -10,6 +10,7 @@ import { AdapterFeeder } from './adapter-feeds.ts'
 import { Bank } from './bank.ts'
 import { EngineLoop } from './engine-loop.ts'
 import { GraphSessions } from './graph-sessions.ts'
+import { HeldAdapters } from './held-adapters.ts'
 import { KvCache } from './kv-cache.ts'
 import { ModelRunner, testInPlace } from './model-runner.ts'
 import { Positions } from './positions.ts'
@@ -145,6 +146,7 @@ async function open(
   const reuse = new PrefixReuse(new PrefixCache(info.fingerprint, info, options.prefixCacheBytes), kv, positions)
   const speculation = new Speculation(options.speculation, positions)
   send({ type: 'ready', info, inPlace })
-  const parts = { info, scheduler, kv, bank, graphs, runner, feeder, adapters, reuse, speculation }
+  const held = new HeldAdapters({ info, graphs, runner, adapters })
+  const parts = { info, scheduler, kv, bank, graphs, runner, feeder, held, reuse, speculation }
   return { loop: new EngineLoop(parts, emit), graphs }
 }

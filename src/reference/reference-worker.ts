@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { stepBehind } from '../core/thread.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
 import { MANIFEST_FILE } from '../model/prepared.ts'
 import { MergedModel } from './merged-model.ts'
@@ -12,10 +12,7 @@ import type { FromReference, ReferenceOptions, ToReference } from './messages.ts
 const port = parentPort
 if (port === null) throw new Error('reference-worker runs as a thread only')
 
-// On Linux a priority belongs to a thread, and 0 is the one that calls; elsewhere it would be the whole process. Below the engine's and not the lowest
-// of all, with which an upload to a busy server would take minutes.
-const PRIORITY = 5
-if (process.platform === 'linux' && getPriority(0) < PRIORITY) setPriority(0, PRIORITY)
+stepBehind()
 
 const { preparedDir: dir } = workerData as ReferenceOptions
 const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest

@@ -3,6 +3,7 @@ import { mergeAdapters } from '../adapters/merge.ts'
 import { readAdapterBeside } from '../adapters/read.ts'
 import { siteNorms } from '../adapters/site-norms.ts'
 import { TroupeError } from '../core/errors.ts'
+import { stepBehind } from '../core/thread.ts'
 import { CheckpointWeights } from '../model/base-weights.ts'
 import { Hasher } from './hasher.ts'
 import type { FromLoader, LoaderFailure, LoaderOptions, ToLoader } from './loader-messages.ts'
@@ -10,6 +11,8 @@ import { Serial } from './serial.ts'
 
 const { info, modelDir } = workerData as LoaderOptions
 const base = new CheckpointWeights(modelDir)
+stepBehind()
+
 const port = parentPort
 if (!port) throw new Error('loader-worker runs as a thread only')
 

@@ -6,13 +6,13 @@ import { checkName } from '../names.ts'
 import type { TaskRecord } from '../records.ts'
 import type { Rejection } from '../rejections.ts'
 import { withoutRejections, withRejection } from '../rejections.ts'
-import { Serial } from '../serial.ts'
 import { makeAdapterFolder, removeEmptyFolders } from './adapter-folders.ts'
 import { AdapterListing } from './adapter-listing.ts'
 import { DirectoryCache } from './directory-cache.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
 import { clearDropped, stageDropped } from './dropped-files.ts'
 import { errnoOf, exists, flush, removeTree, storageError, writeNewFile } from './durable.ts'
+import { KeptListing } from './kept-listing.ts'
 import { sweepLeftovers } from './leftovers.ts'
 import { withLock } from './lock.ts'
 import type {
@@ -29,7 +29,6 @@ import { childrenOf, refuseOwnerClash } from './owner-clash.ts'
 import { newTag } from './process-tag.ts'
 import { RejectionsFile } from './rejections-file.ts'
 import { StagingFolder } from './staging.ts'
-import { SurveyedDisk } from './surveyed-disk.ts'
 import { TaskFiles } from './task-files.ts'
 import { takeNumber } from './version-numbers.ts'
 
@@ -52,20 +51,17 @@ const FOLDERS = ['adapters', 'tasks', '.staging', '.trash', '.locks', '.numbers'
  */
 export class FilesystemStore implements RegistryStore {
   readonly #root: string
-  readonly #adapters: AdapterListing
   readonly #tasks: TaskFiles
   readonly #notes = new NotesFiles()
   readonly #rejections: RejectionsFile
-  readonly #disk: SurveyedDisk
-  readonly #listings = new Serial()
-  #listing: StoreListing | null = null
+  readonly #listing: KeptListing
 
   private constructor(root: string, surveyedFrom: number) {
     this.#root = root
-    this.#adapters = new AdapterListing(join(root, 'adapters'))
     this.#tasks = new TaskFiles(join(root, 'tasks'))
     this.#rejections = new RejectionsFile(root)
-    this.#disk = new SurveyedDisk(surveyedFrom)
+    const adapters = new AdapterListing(join(root, 'adapters'))
+    this.#listing = new KeptListing({ adapters, tasks: this.#tasks, rejections: this.#rejections }, surveyedFrom)
   }
 
   /**
@@ -189,30 +185,15 @@ export class FilesystemStore implements RegistryStore {
   }
 
   async list(): Promise<StoreListing> {
-    return this.#listings.run(async () => {
-      try {
-        if ((await this.#disk.begin()) && this.#listing) return this.#listing
-        const listing = await this.#list()
-        this.#disk.end()
-        // What is damaged is tried again each time, and the files of dropped folders are watched.
-        this.#listing = listing.damaged.length + listing.dropped.length === 0 ? listing : null
-        return listing
-      } catch (error) {
-        this.#disk.giveUp()
-        throw storageError('read the store', this.#root, error)
-      }
-    })
+    try {
+      return await this.#listing.get()
+    } catch (error) {
+      throw storageError('read the store', this.#root, error)
+    }
   }
 
   async close(): Promise<void> {
-    await this.#disk.close()
-  }
-
-  async #list(): Promise<StoreListing> {
-    const disk = this.#disk
-    const [adapters, tasks] = [await this.#adapters.list(disk), await this.#tasks.list(disk)]
-    const { rejections, damaged } = await this.#rejections.list(disk)
-    return { ...adapters, tasks: tasks.tasks, rejections, damaged: [...adapters.damaged, ...tasks.damaged, ...damaged] }
+    await this.#listing.close()
   }
 
   async stageDropped(folder: DroppedFolder): Promise<Staging> {
