@@ -71,6 +71,11 @@ function lora(digest: string, info: ModelInfo, seed: number, rank = 4): AdapterW
   return { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
 }
 
+/** A copy of a LoRA at another place in every layer; its shapes are those of the query projection. */
+function movedTo(kind: 'o_proj', digest: string, weights: AdapterWeights): AdapterWeights {
+  return { ...weights, digest, branches: weights.branches.map((branch) => ({ ...branch, kind })) }
+}
+
 describe('Engine', () => {
   it('writes in place on this runtime', () => {
     expect(engine.inPlace).toBe(true)
@@ -209,5 +214,27 @@ describe('Engine', () => {
 
   it('names what is wrong when it cannot start', async () => {
     await expect(Engine.start({ ...options, preparedDir: join(cacheDir, 'nowhere') })).rejects.toThrow('prepared.json')
+  })
+
+  it('compiles the graphs that suit its adapters, without a quiet moment too', async () => {
+    const busy = await Engine.start(options)
+    try {
+      const query = lora('graph-q', busy.info, 3)
+      busy.hold(query)
+      busy.hold(movedTo('o_proj', 'graph-o', query))
+      // The base, query alone and both together in two forms; somebody is always waiting.
+      expect((await busy.stats()).graphs).toBe(5)
+      const ask = async (): Promise<number> => {
+        await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }], maxTokens: 50 }))
+        return (await busy.stats()).graphs
+      }
+      let counts = [0]
+      const alone = await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }] }))
+      while (Math.max(...counts) < 6) counts = await Promise.all([ask(), ask(), ask()])
+      const suited = await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }] }))
+      expect(tokensOf(suited)).toEqual(tokensOf(alone))
+    } finally {
+      await busy.stop()
+    }
   })
 })
