@@ -1,7 +1,7 @@
 import type { StreamedCompletion, Target } from './completion-stream.ts'
 import { streamCompletion } from './completion-stream.ts'
 
-/** A length in tokens: any from `least` to `most`, equally likely. */
+/** A length in tokens: all from `least` to `most` are equally likely. */
 export interface LengthRange {
   readonly least: number
   readonly most: number

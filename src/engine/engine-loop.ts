@@ -30,9 +30,6 @@ export interface EngineParts {
   readonly held: HeldAdapters
 }
 
-/** Part of a call that is lost on a graph with more than it needs, roughly. */
-const WASTE = 0.1
-
 type Emit = (id: number, event: GenerationEvent) => void
 
 /** The engine: composes scheduler, cache, bank and runner; one `tick` is one step and what follows from it. */
@@ -93,31 +90,13 @@ export class EngineLoop {
   /** Admits what fits, then runs one step. */
   async tick(): Promise<void> {
     const started = performance.now()
-    const { scheduler } = this.#parts
+    const { scheduler, graphs, runner } = this.#parts
     this.#admit()
     this.#reusePrefix()
     const step = scheduler.schedule()
     if (step !== null) await this.#run(step)
-    await this.#improveIfDue()
+    await graphs.improveIfDue(runner.takeWastefulSeconds())
     this.#counters.busySeconds += (performance.now() - started) / 1000
-  }
-
-  /** Whether a quiet moment can be used. */
-  get canImprove(): boolean {
-    return this.#parts.graphs.canImprove
-  }
-
-  /** Compiles a graph that nobody waits for. */
-  async improve(): Promise<void> {
-    await this.#parts.graphs.improve()
-  }
-
-  /** Without a quiet moment a graph is compiled once not having it has cost about as much time as that takes. */
-  async #improveIfDue(): Promise<void> {
-    const { graphs, runner } = this.#parts
-    if (!graphs.canImprove || runner.wastefulSeconds * WASTE < graphs.compileSeconds) return
-    runner.wastefulSeconds = 0
-    await graphs.improve()
   }
 
   /** Ends everything that waits or runs after a failed call: the state of its rows is unknown. */

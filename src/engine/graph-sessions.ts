@@ -22,6 +22,9 @@ export interface GraphOptions {
   readonly budget: number
 }
 
+/** Part of a call that is lost on a graph with more than it needs, roughly. */
+const WASTE = 0.1
+
 /** Tensors that kernels read as they are in the weights file; all others are kept once more by every graph, in the layout of its kernels. */
 const LOOKED_UP = /^(embed|positions|rope(\.\d+)?\.(cos|sin))$/
 
@@ -42,7 +45,10 @@ export class GraphSessions {
   #full = BASE_SPEC
   #generation = 0
   #choices = 0
+  /** How long the latest graph took. */
   #compileSeconds = 0
+  /** What not having a graph has cost since the latest. */
+  #lostSeconds = 0
 
   private constructor(
     base: GraphSession,
@@ -68,11 +74,6 @@ export class GraphSessions {
   /** Bytes of weights that the graphs hold. */
   get bytes(): number {
     return this.count * this.#bytesEach
-  }
-
-  /** How long the latest graph took. */
-  get compileSeconds(): number {
-    return this.#compileSeconds
   }
 
   static async open(prepared: PreparedModel, { threads, budget }: GraphOptions): Promise<GraphSessions> {
@@ -112,8 +113,16 @@ export class GraphSessions {
     return this.#wishes.length > 0
   }
 
+  /** Without a quiet moment a graph is compiled once not having it has cost about as much time as that takes. */
+  async improveIfDue(wastefulSeconds: number): Promise<void> {
+    if (!this.canImprove) return
+    this.#lostSeconds += wastefulSeconds * WASTE
+    if (this.#lostSeconds >= this.#compileSeconds) await this.improve()
+  }
+
   /** Compiles one of the graphs that make steps faster. */
   async improve(): Promise<void> {
+    this.#lostSeconds = 0
     for (let wish = this.#wishes.shift(); wish !== undefined; wish = this.#wishes.shift())
       if (await this.#compileIfFaster(...wish)) return
   }

@@ -28,11 +28,17 @@ export class ModelRunner {
   #logits = new Float32Array(0)
   /** Seconds spent inside ONNX Runtime. */
   runSeconds = 0
-  /** Of those, seconds on a graph with more than the call needed. */
-  wastefulSeconds = 0
+  #wastefulSeconds = 0
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
+  }
+
+  /** Seconds since the last asking on graphs with more than the calls needed. */
+  takeWastefulSeconds(): number {
+    const seconds = this.#wastefulSeconds
+    this.#wastefulSeconds = 0
+    return seconds
   }
 
   /**
@@ -136,7 +142,7 @@ export class ModelRunner {
     }
     const seconds = (performance.now() - started) / 1000
     this.runSeconds += seconds
-    if (wasteful) this.wastefulSeconds += seconds
+    if (wasteful) this.#wastefulSeconds += seconds
     return logits.data
   }
 }

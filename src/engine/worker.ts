@@ -59,7 +59,7 @@ async function main(options: EngineOptions): Promise<void> {
   }
   for (let stopping = false; !stopping; flush()) {
     try {
-      if (inbox.length === 0 && loop.idle) await rest(loop)
+      if (inbox.length === 0 && loop.idle) await rest(graphs)
       while (inbox.length > 0 && !stopping) stopping = await handle(inbox.shift()!, loop)
       if (!stopping) await loop.tick()
     } catch (error) {
@@ -73,14 +73,14 @@ async function main(options: EngineOptions): Promise<void> {
 }
 
 /** Waits for a message; where none comes for a while, that is the time for what would hold up requests. */
-async function rest(loop: EngineLoop): Promise<void> {
+async function rest(graphs: GraphSessions): Promise<void> {
   const message = new Promise<void>((resolve) => (wake = resolve))
-  if (loop.canImprove) {
+  if (graphs.canImprove) {
     const stop = new AbortController()
     const quiet = setTimeout(QUIET_MS, null, { signal: stop.signal }).catch(() => undefined)
     await Promise.race([message, quiet])
     stop.abort()
-    if (inbox.length === 0) await loop.improve()
+    if (inbox.length === 0) await graphs.improve()
   } else await message
   wake = null
 }
