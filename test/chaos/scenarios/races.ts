@@ -13,9 +13,11 @@ import { Registry } from '../../../src/registry/registry.ts'
 import { readFakeAdapter, stageFake } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
 import type { Findings, Scale } from './scale.ts'
+import { Deadline } from './scale.ts'
 
 const CLIENTS = 50
 const STEPS_PER_CLIENT = 3
+const REST_SECONDS = 5
 const ADAPTER = 'contested'
 const TASK = 'contested-task'
 /** Two of three different sizes fit. */
@@ -116,6 +118,7 @@ async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly S
       await sleep(1)
       check(registry, host)
     })
+    await scheduler.waitFor(comeToRest(registry))
     await expectAtRest(registry, host, storeDir)
   } finally {
     // After a failure others may still be at it, and closing waits for them.
@@ -220,6 +223,12 @@ function check(registry: Registry, host: FakeHost): void {
   if (host.held.size !== memory.versions) throw new Error(`${host.held.size} versions held, ${memory.versions} counted`)
   // A task always leads somewhere.
   registry.resolve({ task: TASK }, '*')
+}
+
+/** What an activation loads ahead may still be on its way when the last client is done. What never comes to rest is told by `expectAtRest`. */
+async function comeToRest(registry: Registry): Promise<void> {
+  const deadline = new Deadline(REST_SECONDS)
+  while (registry.stats().memory.pinned > 0 && !deadline.isOver) await sleep(1)
 }
 
 /** What holds when all clients are done: nothing is kept, and the store says what memory says. */
