@@ -44,7 +44,7 @@ try {
     { name: 'blocks of 32, int8 activations (`int4`)', dir: demo, precision: 'int4' },
     ...[32, 128].map((size) => ({
       name: `blocks of ${size}, f32 activations`,
-      dir: roundedCopy(demo, work, 4, size),
+      dir: roundedCopy(demo, work, size),
       precision: 'f32' as const,
     })),
   ])

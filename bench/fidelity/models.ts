@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openCheckpoint } from '../../src/model/checkpoint.ts'
-import type { StepBits } from '../../src/model/quantize.ts'
 import { quantizeRows } from '../../src/model/quantize.ts'
 import { writeSafetensors } from '../../test/support/safetensors-writer.ts'
 import type { TensorSpec } from '../../test/support/safetensors-writer.ts'
@@ -36,22 +35,23 @@ export function heldoutText(): string {
 }
 
 /**
- * A copy of a Llama folder with rounded linear layers, head included, whose values are f32: what quantised weights mean when the products are exact.
+ * A copy of a Llama folder with linear layers rounded to 4 bits, head included, whose values are f32: what quantised weights mean when the products
+ * are exact.
  *
  * @param size inputs of a block
  */
-export function roundedCopy(dir: string, parent: string, bits: StepBits, size: number): string {
+export function roundedCopy(dir: string, parent: string, size: number): string {
   const checkpoint = openCheckpoint(dir)
   try {
     const tensors: Record<string, TensorSpec> = {}
     for (const name of checkpoint.tensorNames) {
       const { shape } = checkpoint.entry(name)
       const values = checkpoint.readF32(name)
-      tensors[name] = { shape, values: name.endsWith('_proj.weight') ? rounded(values, shape, bits, size) : values }
+      tensors[name] = { shape, values: name.endsWith('_proj.weight') ? rounded(values, shape, size) : values }
     }
     const { shape, values } = tensors['model.embed_tokens.weight']!
-    tensors['lm_head.weight'] = { shape, values: rounded(Float32Array.from(values!), shape, bits, size) }
-    const copy = join(parent, `llama-${bits}-${size}`)
+    tensors['lm_head.weight'] = { shape, values: rounded(Float32Array.from(values!), shape, size) }
+    const copy = join(parent, `llama-4-${size}`)
     mkdirSync(copy, { recursive: true })
     writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...checkpoint.config, tie_word_embeddings: false }))
     writeSafetensors(join(copy, 'model.safetensors'), tensors)
@@ -61,17 +61,17 @@ export function roundedCopy(dir: string, parent: string, bits: StepBits, size: n
   }
 }
 
-function rounded(weights: Float32Array, shape: readonly number[], bits: StepBits, size: number): Float32Array {
+function rounded(weights: Float32Array, shape: readonly number[], size: number): Float32Array {
   const [rows, cols] = shape as [number, number]
   const blocks = Math.ceil(cols / size)
-  const steps = new Uint8Array((rows * blocks * size * bits) / 8)
+  const steps = new Uint8Array((rows * blocks * size) / 2)
   const scales = new Float32Array(rows * blocks)
-  quantizeRows(weights, rows, cols, bits, steps, scales, size)
+  quantizeRows(weights, rows, cols, steps, scales, size)
   return weights.map((_, i) => {
     const [row, col] = [Math.floor(i / cols), i % cols]
     const block = row * blocks + Math.floor(col / size)
     const at = block * size + (col % size)
-    const step = bits === 8 ? steps[at]! : (steps[at >> 1]! >> (4 * (at & 1))) & 15
-    return (step - 2 ** (bits - 1)) * scales[block]!
+    const step = (steps[at >> 1]! >> (4 * (at & 1))) & 15
+    return (step - 8) * scales[block]!
   })
 }

@@ -7,11 +7,11 @@ const LANES = 4
  * Writes the transpose of `source` `[rows, cols]` into `target` `[cols, stride]`, from column `column` on.
  * Fused blocks are made by writing several sources side by side.
  */
-export function transposeInto(
-  source: Float32Array,
+export function transposeInto<T extends Float32Array | Int8Array>(
+  source: T,
   rows: number,
   cols: number,
-  target: Float32Array,
+  target: T,
   stride: number,
   column: number,
 ): void {

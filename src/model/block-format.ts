@@ -8,8 +8,10 @@ import type { StepBits } from './quantize.ts'
 /** How the weights of a linear block are written; see `prepared.ts`. */
 export type BlockFormat =
   | { readonly kind: 'f32' }
-  /** Rounded by `quantize.ts`. */
-  | { readonly kind: 'rounded'; readonly bits: StepBits }
+  /** Rounded to blocks of 4 bits by `quantize.ts`. */
+  | { readonly kind: 'rounded' }
+  /** Rotated and rounded to 8 bits by `rotated-rows.ts`. */
+  | { readonly kind: 'rotated' }
   /** As the checkpoint has packed them: blocks of `size` inputs, with zero points or without, inputs in another order or not (null). */
   | {
       readonly kind: 'packed'
@@ -24,15 +26,20 @@ const LARGEST_BLOCK = 256
 /** Size of the blocks where one scale holds for all inputs. */
 const CHANNEL_BLOCK = 128
 
-/** Name of the tensor with a block's steps. */
+/** Name of the tensor with the steps of a block that is rounded or packed. */
 export function stepsTensor(block: string, bits: StepBits): string {
   return `${block}.q${bits}`
+}
+
+/** Name of the tensor with the steps of a block that is rotated. */
+export function rotatedTensor(block: string): string {
+  return `${block}.rotated`
 }
 
 /** What blocks are written as when the checkpoint has plain weights. */
 export function formatOf(precision: Precision): BlockFormat {
   if (precision === 'f32') return { kind: 'f32' }
-  return { kind: 'rounded', bits: precision === 'int4' ? 4 : 8 }
+  return { kind: precision === 'int4' ? 'rounded' : 'rotated' }
 }
 
 /** The precision that keeps packed weights as they are. */
@@ -62,7 +69,7 @@ export function planFormats(
   }
   const head = { stem: names.head.replace(/\.weight$/, ''), size: { inDim: hidden, outDim: vocab } }
   const keepsHead = !tiedHead && logitScale === 1
-  formats.set('head', keepsHead ? blockFormat([head], packed) : { kind: 'rounded', bits: 8 })
+  formats.set('head', keepsHead ? blockFormat([head], packed) : { kind: 'rotated' })
   return (block) => formats.get(block)!
 }
 
@@ -73,7 +80,7 @@ interface Part {
 
 function blockFormat(parts: readonly Part[], packed: PackedWeights): BlockFormat {
   const count = parts.filter(({ stem }) => packed.has(stem)).length
-  if (count === 0) return { kind: 'rounded', bits: 8 }
+  if (count === 0) return { kind: 'rotated' }
   if (count < parts.length) return { kind: 'f32' }
   const [inputs, ...others] = parts.map(({ stem, size }) => packed.inputs(stem, size))
   if (others.some((other) => String(other) !== String(inputs))) return { kind: 'f32' }

@@ -1,15 +1,15 @@
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
 import type { BlockFormat } from './block-format.ts'
-import { stepsTensor } from './block-format.ts'
+import { rotatedTensor, stepsTensor } from './block-format.ts'
 import { fusedBlocks } from './fused-blocks.ts'
-import { QUANT_BLOCK } from './quantize.ts'
+import { QUANT_BITS, QUANT_BLOCK } from './quantize.ts'
 import { kindDims } from './families/modules.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { PreparedTensor } from './prepared.ts'
 
 const ALIGNMENT = 64
-const ELEMENT_BYTES = { u8: 1, f32: 4, i64: 8 }
+const ELEMENT_BYTES = { i8: 1, u8: 1, f32: 4, i64: 8 }
 
 /** Where every tensor of a prepared model lies in `weights.bin`. */
 export interface Layout {
@@ -48,10 +48,13 @@ export function planLayout(architecture: Architecture, formatOf: (block: string)
     const format = formatOf(block)
     if (format.kind === 'f32') {
       add(`${block}.weight`, 'f32', [inDim, outDim])
+    } else if (format.kind === 'rotated') {
+      add(rotatedTensor(block), 'i8', [inDim, outDim])
+      add(`${block}.scales`, 'f32', [outDim])
     } else {
-      const size = format.kind === 'packed' ? format.size : QUANT_BLOCK
+      const { size, bits } = format.kind === 'packed' ? format : ({ size: QUANT_BLOCK, bits: QUANT_BITS } as const)
       const count = Math.ceil(inDim / size)
-      add(stepsTensor(block, format.bits), 'u8', [outDim, count, (size * format.bits) / 8])
+      add(stepsTensor(block, bits), 'u8', [outDim, count, (size * bits) / 8])
       add(`${block}.scales`, 'f32', [outDim, count])
       if (format.kind === 'packed' && format.zeros) {
         add(`${block}.zeros`, 'u8', [outDim, Math.ceil((count * format.bits) / 8)])

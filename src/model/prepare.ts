@@ -21,7 +21,7 @@ import { WeightsWriter } from './weights-writer.ts'
 /** `auto` keeps f32 up to this many bytes of prepared weights. */
 const AUTO_F32_BYTES = 2 ** 30
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
-const PREPARATION = 4
+const PREPARATION = 5
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */
@@ -85,7 +85,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
 
   const info = describe(options.name ?? basename(resolve(options.modelDir)), fingerprint, precision, architecture)
-  const manifest: PreparedManifest = { format: 2, info, architecture, tensors: layout.tensors }
+  const manifest: PreparedManifest = { format: 3, info, architecture, tensors: layout.tensors }
   const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
   try {
     if (known === null) await remembered.write(fingerprint)

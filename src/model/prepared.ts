@@ -3,7 +3,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 
 /** One tensor of a prepared model: a byte range of `weights.bin`. Offsets are multiples of 64. */
 export interface PreparedTensor {
-  readonly dtype: 'f32' | 'u8' | 'i64'
+  readonly dtype: 'f32' | 'i8' | 'u8' | 'i64'
   readonly shape: readonly number[]
   readonly offset: number
   readonly bytes: number
@@ -26,17 +26,20 @@ export interface PreparedTensor {
  * `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side; `layers.{i}.up` in a plain MLP), `layers.{i}.down`, `head` (times `logitScale`):
  *
  *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
+ *     int8:  <block>.rotated i8  [in, out]       inputs rotated (`rotation.ts`)
+ *            <block>.scales  f32 [out]
  *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two steps a byte, low nibble first, zero point 8
- *     int8:  <block>.q8      u8  [out, ceil(in / 32), 32]   zero point 128
- *     both:  <block>.scales  f32 [out, ceil(in / 32)]
- *            <block>.zeros   u8  [out, ceil(blocks · bits / 8)]    zero points, at 4 bits two a byte; only where packed so
- *            <block>.inputs  i64 [in]     which input every column multiplies; only where packed so
+ *            <block>.scales  f32 [out, ceil(in / 32)]
  *     all:   <block>.bias    f32 [out]       only where the block has one (parts without: zeros)
  *
- * A block that the checkpoint has packed keeps its own number of inputs to a block, a power of two from 16 to 256, in place of 32.
+ * A block that the checkpoint has packed is written as in int4, at 8 bits as q8 (a byte to a step, zero point 128), with its own number of inputs
+ * to a block, a power of two from 16 to 256, in place of 32. It may have two tensors more:
+ *
+ *            <block>.zeros   u8  [out, ceil(blocks · bits / 8)]    zero points, at 4 bits two a byte
+ *            <block>.inputs  i64 [in]     which input every column multiplies
  */
 export interface PreparedManifest {
-  readonly format: 2
+  readonly format: 3
   readonly info: ModelInfo
   readonly architecture: Architecture
   readonly tensors: Readonly<Record<string, PreparedTensor>>

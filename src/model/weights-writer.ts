@@ -5,7 +5,7 @@ import type { Architecture, Rope } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
 import type { BlockFormat } from './block-format.ts'
-import { stepsTensor } from './block-format.ts'
+import { rotatedTensor, stepsTensor } from './block-format.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import type { Layout } from './layout.ts'
 import { ropeTensor } from './layout.ts'
@@ -15,8 +15,8 @@ import type { LinearPart } from './linear-rows.ts'
 import { LinearRows } from './linear-rows.ts'
 import type { PreparedTensor } from './prepared.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
-import type { StepBits } from './quantize.ts'
-import { QUANT_BLOCK, quantizeRows } from './quantize.ts'
+import { QUANT_BITS, QUANT_BLOCK, quantizeRows } from './quantize.ts'
+import { roundRotated } from './rotated-rows.ts'
 import { transposeInto } from '../core/transpose.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
@@ -76,7 +76,8 @@ export class WeightsWriter {
   async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const format = this.#formatOf(block)
     if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
-    else if (format.kind === 'rounded') await this.#rounded(block, format.bits, parts, inDim)
+    else if (format.kind === 'rounded') await this.#rounded(block, parts, inDim)
+    else if (format.kind === 'rotated') await this.#rotated(block, parts, inDim)
     else await this.#packed(block, format, parts, inDim)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
@@ -102,20 +103,37 @@ export class WeightsWriter {
     await this.#write(target, whole, 0)
   }
 
-  async #rounded(block: string, bits: StepBits, parts: readonly LinearPart[], inDim: number): Promise<void> {
+  async #rounded(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const groups = Math.ceil(inDim / QUANT_BLOCK)
-    const rowBytes = (groups * QUANT_BLOCK * bits) / 8
+    const rowBytes = (groups * QUANT_BLOCK * QUANT_BITS) / 8
     let row = 0
     for (const part of parts) {
       for (const { rows, values } of this.#rowPieces(part, inDim)) {
         const steps = new Uint8Array(rows * rowBytes)
         const scales = new Float32Array(rows * groups)
-        quantizeRows(values, rows, inDim, bits, steps, scales)
-        await this.#write(stepsTensor(block, bits), steps, row * rowBytes)
+        quantizeRows(values, rows, inDim, steps, scales)
+        await this.#write(stepsTensor(block, QUANT_BITS), steps, row * rowBytes)
         await this.#write(`${block}.scales`, scales, row * groups * 4)
         row += rows
       }
     }
+  }
+
+  async #rotated(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
+    const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
+    const whole = new Int8Array(inDim * stride)
+    const scales = new Float32Array(stride)
+    let column = 0
+    for (const part of parts) {
+      for (const { rows, values } of this.#rowPieces(part, inDim)) {
+        const steps = roundRotated(values, inDim, scales.subarray(column, column + rows))
+        transposeInto(steps, rows, inDim, whole, stride, column)
+        column += rows
+        await nextTurn()
+      }
+    }
+    await this.#write(rotatedTensor(block), whole, 0)
+    await this.#write(`${block}.scales`, scales, 0)
   }
 
   /** Takes blocks over as the checkpoint has them. */
@@ -194,7 +212,11 @@ export class WeightsWriter {
     return tensor
   }
 
-  async #write(name: string, values: Float32Array | Uint8Array | BigInt64Array, start: number): Promise<void> {
+  async #write(
+    name: string,
+    values: Float32Array | Int8Array | Uint8Array | BigInt64Array,
+    start: number,
+  ): Promise<void> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     const position = this.#tensor(name).offset + start
     for (let done = 0; done < bytes.length;) {

@@ -22,16 +22,15 @@ export class BlockReader {
     this.#tensors = tensors
   }
 
-  /** `[count, inDim]`, or `[inDim, count]` where the prepared model has the weight transposed; valid until the next read of this kind of block. */
+  /**
+   * `[count, inDim]`, or `[inDim, count]` where the prepared model has the weight transposed, rotated where it has it so; valid until the next
+   * read of this kind of block.
+   */
   weight(part: BlockPart, role: string): Float32Array {
-    const { block, inDim, outDim, first, count } = part
-    const into = this.#buffer(role, inDim * count)
-    const plain = `${block}.weight`
-    if (!this.#tensors.has(plain)) this.#dequantise(part, into)
-    else if (count === outDim) this.#tensors.read(plain, into)
-    else
-      for (let row = 0; row < inDim; row++)
-        this.#tensors.read(plain, into.subarray(row * count, (row + 1) * count), row * outDim + first)
+    const into = this.#buffer(role, part.inDim * part.count)
+    if (this.#tensors.has(`${part.block}.weight`)) this.#columns(`${part.block}.weight`, part, into)
+    else if (this.#tensors.has(`${part.block}.rotated`)) this.#scaledColumns(part, into)
+    else this.#dequantise(part, into)
     return into
   }
 
@@ -40,6 +39,24 @@ export class BlockReader {
     const values = new Float32Array(count)
     if (this.#tensors.has(`${block}.bias`)) this.#tensors.read(`${block}.bias`, values, first)
     return values
+  }
+
+  /** Some columns of a tensor `[inDim, outDim]`. */
+  #columns(name: string, { inDim, outDim, first, count }: BlockPart, into: Float32Array | Int8Array): void {
+    if (count === outDim) this.#tensors.read(name, into)
+    else
+      for (let row = 0; row < inDim; row++)
+        this.#tensors.read(name, into.subarray(row * count, (row + 1) * count), row * outDim + first)
+  }
+
+  #scaledColumns(part: BlockPart, into: Float32Array): void {
+    const { block, first, count } = part
+    const steps = new Int8Array(into.length)
+    this.#columns(`${block}.rotated`, part, steps)
+    const scales = new Float32Array(count)
+    this.#tensors.read(`${block}.scales`, scales, first)
+    for (let start = 0; start < into.length; start += count)
+      for (let i = 0; i < count; i++) into[start + i] = steps[start + i]! * scales[i]!
   }
 
   #dequantise({ block, inDim, first, count }: BlockPart, into: Float32Array): void {

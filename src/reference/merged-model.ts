@@ -4,7 +4,7 @@ import type { AdapterWeights } from '../core/branch.ts'
 import { needsPositions } from '../model/architecture.ts'
 import { kindDims } from '../model/families/modules.ts'
 import { fusedBlocks } from '../model/fused-blocks.ts'
-import { MERGE_IO, blockDims, isTransposed, withoutLayer } from '../model/graph/merged-weights.ts'
+import { MERGE_IO, blockDims, weightForm, withoutLayer } from '../model/graph/merged-weights.ts'
 import { IO } from '../model/graph/spec.ts'
 import type { PreparedModel } from '../model/prepared.ts'
 import type { MergePart } from './block-merge.ts'
@@ -122,7 +122,7 @@ export class MergedModel {
   ): void {
     const { block, inDim, count } = part
     const role = withoutLayer(block)
-    const transposed = isTransposed(this.#prepared.manifest, block)
+    const { transposed } = weightForm(this.#prepared.manifest, block)
     const matrix = (values: Float32Array, rows: number, columns: number): Tensor =>
       new Tensor('float32', values, transposed ? [columns, rows] : [rows, columns])
     const { rank, down, up, bias, gainIn, gainOut } = merge.block(layer, parts, inDim, this.#reader.bias(part))

@@ -2,7 +2,7 @@ import { InferenceSession } from 'onnxruntime-node'
 import { fusedBlocks } from '../model/fused-blocks.ts'
 import type { WeightsOf } from '../model/graph/decoder.ts'
 import { buildHead, buildLayer } from '../model/graph/decoder.ts'
-import { MergedWeights, isTransposed } from '../model/graph/merged-weights.ts'
+import { MergedWeights, weightForm } from '../model/graph/merged-weights.ts'
 import type { PreparedModel } from '../model/prepared.ts'
 
 /** A compiled layer that stands for all of its kind; its caches are called as those of `layer`. */
@@ -25,8 +25,8 @@ export class MergedSessions {
     const { manifest } = this.#prepared
     const { attention, ...architecture } = manifest.architecture
     const blocks = Object.keys(fusedBlocks(architecture))
-    const transposed = blocks.map((block) => isTransposed(manifest, `layers.${layer}.${block}`))
-    const key = JSON.stringify([attention.windows[layer], attention.ropes[layer], transposed, gains])
+    const forms = blocks.map((block) => weightForm(manifest, `layers.${layer}.${block}`))
+    const key = JSON.stringify([attention.windows[layer], attention.ropes[layer], forms, gains])
     let found = this.#layers.get(key)
     if (found === undefined) {
       found = { layer, session: await this.#create(buildLayer(manifest, layer, this.#weights(gains))) }

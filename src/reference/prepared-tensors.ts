@@ -35,7 +35,7 @@ export class PreparedTensors {
   }
 
   /** Fills `into` from element `first` of a tensor on. @throws TroupeError `storage_error` naming the file */
-  read(name: string, into: Float32Array | Uint8Array | BigInt64Array, first = 0): void {
+  read(name: string, into: Float32Array | Int8Array | Uint8Array | BigInt64Array, first = 0): void {
     const start = this.#tensor(name).offset + first * into.BYTES_PER_ELEMENT
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
     for (let done = 0; done < bytes.length;) {

@@ -11,6 +11,7 @@ import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
+import { rotation, rotationSize } from '../../src/model/rotation.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
 /** Prompt log-probabilities and greedy tokens of every family equal those of transformers, peft and adapters. */
@@ -133,17 +134,17 @@ describe.each(FAMILIES)('%s', (family) => {
 
   // Models of random weights turn the rounding into quite other answers, so the weights themselves are compared.
   it.each([
-    { precision: 'int8', bits: 8, tolerance: 0.007 },
-    { precision: 'int4', bits: 4, tolerance: 0.12 },
+    { precision: 'int8', tensor: '.rotated', error: rotatedError, tolerance: 0.007 },
+    { precision: 'int4', tensor: '.q4', error: roundedError, tolerance: 0.12 },
   ] as const)('has the same linear layers in $precision as in f32, but for the rounding', async (setting) => {
-    const { precision, bits, tolerance } = setting
+    const { precision, tensor, error, tolerance } = setting
     const modelDir = join(FIXTURES, family, 'model')
     const f32 = await prepareModel({ modelDir, precision: 'f32', cacheDir })
     const rounded = await prepareModel({ modelDir, precision, cacheDir })
-    const blocks = Object.keys(rounded.manifest.tensors).filter((name) => name.endsWith(`.q${bits}`))
+    const blocks = Object.keys(rounded.manifest.tensors).filter((name) => name.endsWith(tensor))
     expect(blocks.length).toBe(4 * rounded.manifest.info.layers + 1)
-    for (const block of blocks.map((name) => name.replace(/\.q.$/, ''))) {
-      expect(relativeError(f32, rounded, block, bits), block).toBeLessThan(tolerance)
+    for (const block of blocks.map((name) => name.slice(0, -tensor.length))) {
+      expect(error(f32, rounded, block), block).toBeLessThan(tolerance)
     }
   })
 })
@@ -153,24 +154,42 @@ function tensorBytes({ dir, manifest }: PreparedModel, name: string): Uint8Array
   return Uint8Array.from(readFileSync(join(dir, WEIGHTS_FILE)).subarray(offset, offset + bytes))
 }
 
-/** √(Σ(rounded − f32)² / Σf32²) of a linear block. */
-function relativeError(f32: PreparedModel, rounded: PreparedModel, block: string, bits: 4 | 8): number {
-  const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
-  const weights = new Float32Array(tensorBytes(f32, `${block}.weight`).buffer)
-  const steps = tensorBytes(rounded, `${block}.q${bits}`)
+/** √(Σ(rounded − f32)² / Σf32²) of a linear block in blocks of 4 bits. */
+function roundedError(f32: PreparedModel, rounded: PreparedModel, block: string): number {
+  const [inDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
+  const steps = tensorBytes(rounded, `${block}.q4`)
   const scales = new Float32Array(tensorBytes(rounded, `${block}.scales`).buffer)
   const groups = Math.ceil(inDim / 32)
+  return relativeError(f32, block, (input, output) => {
+    const group = output * groups + Math.floor(input / 32)
+    const step = (steps[group * 16 + ((input % 32) >> 1)]! >> (4 * (input % 2))) & 15
+    return (step - 8) * scales[group]!
+  })
+}
+
+/** The same of a rotated block. */
+function rotatedError(f32: PreparedModel, rotated: PreparedModel, block: string): number {
+  const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
+  const steps = new Int8Array(tensorBytes(rotated, `${block}.rotated`).buffer)
+  const scales = new Float32Array(tensorBytes(rotated, `${block}.scales`).buffer)
+  const size = rotationSize(inDim)
+  const matrix = rotation(size)
+  return relativeError(f32, block, (input, output) => {
+    const first = input - (input % size)
+    let value = 0
+    for (let i = 0; i < size; i++) value += matrix[(input - first) * size + i]! * steps[(first + i) * outDim + output]!
+    return value * scales[output]!
+  })
+}
+
+function relativeError(f32: PreparedModel, block: string, found: (input: number, output: number) => number): number {
+  const outDim = f32.manifest.tensors[`${block}.weight`]!.shape[1]!
+  const weights = new Float32Array(tensorBytes(f32, `${block}.weight`).buffer)
   let error = 0
   let size = 0
-  for (let out = 0; out < outDim; out++) {
-    for (let i = 0; i < inDim; i++) {
-      const group = out * groups + Math.floor(i / 32)
-      const byte = steps[group * 4 * bits + (((i % 32) * bits) >> 3)]!
-      const step = bits === 8 ? byte : (byte >> (4 * (i % 2))) & 15
-      const weight = weights[i * outDim + out]!
-      error += ((step - 2 ** (bits - 1)) * scales[group]! - weight) ** 2
-      size += weight ** 2
-    }
+  for (const [i, weight] of weights.entries()) {
+    error += (found(Math.floor(i / outDim), i % outDim) - weight) ** 2
+    size += weight ** 2
   }
   return Math.sqrt(error / size)
 }

@@ -30,7 +30,7 @@ describe.each(CASES)('%s', (name) => {
     const prepared = await prepare(name)
     expect(prepared.manifest.info.precision).toBe(name.includes('8') ? 'int8' : 'int4')
     checkBlocks(prepared, expected)
-    if (!('lm_head' in expected)) expect(prepared.manifest.tensors).toHaveProperty(['head.q8'])
+    if (!('lm_head' in expected)) expect(prepared.manifest.tensors).toHaveProperty(['head.rotated'])
   })
 
   it('is the same in f32', async () => checkBlocks(await prepare(name, 'f32'), expected))
@@ -39,7 +39,7 @@ describe.each(CASES)('%s', (name) => {
     const kept = await promptLogprobs(await prepare(name), TOKENS)
     const plain = await promptLogprobs(await prepare(name, 'f32'), TOKENS)
     expect(kept).toHaveLength(plain.length)
-    kept.forEach((value, i) => expect(Math.abs(value - plain[i]!)).toBeLessThan(0.1))
+    kept.forEach((value, i) => expect(Math.abs(value - plain[i]!)).toBeLessThan(0.12))
   })
 })
 

@@ -162,7 +162,7 @@ describe('the cache', () => {
     expect(readFileSync(join(dir, WEIGHTS_FILE)).equals(whole)).toBe(true)
     writeFileSync(join(dir, MANIFEST_FILE), '{')
     await prepare(at)
-    expect(JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8'))).toMatchObject({ format: 2 })
+    expect(JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8'))).toMatchObject({ format: 3 })
   })
 
   it('a preparation that fails leaves nothing behind', async () => {

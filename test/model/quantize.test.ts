@@ -1,33 +1,31 @@
 import { describe, expect, it } from 'vitest'
-import type { StepBits } from '../../src/model/quantize.ts'
 import { quantizeRows } from '../../src/model/quantize.ts'
 import { noise } from '../support/tiny-checkpoint.ts'
 
 interface Quantized {
-  readonly bits: StepBits
   readonly steps: Uint8Array
   readonly scales: Float32Array
 }
 
-function quantize(weights: Float32Array, rows: number, cols: number, bits: StepBits = 4): Quantized {
+function quantize(weights: Float32Array, rows: number, cols: number): Quantized {
   const groups = Math.ceil(cols / 32)
-  const steps = new Uint8Array(rows * groups * 4 * bits)
+  const steps = new Uint8Array(rows * groups * 16)
   const scales = new Float32Array(rows * groups)
-  quantizeRows(weights, rows, cols, bits, steps, scales)
-  return { bits, steps, scales }
+  quantizeRows(weights, rows, cols, steps, scales)
+  return { steps, scales }
 }
 
 /** The value ONNX Runtime's MatMulNBits sees at a row and column. */
-function valueAt({ bits, steps, scales }: Quantized, cols: number, row: number, col: number): number {
+function valueAt({ steps, scales }: Quantized, cols: number, row: number, col: number): number {
   const block = row * Math.ceil(cols / 32) + Math.floor(col / 32)
-  const byte = steps[block * 4 * bits + Math.floor(((col % 32) * bits) / 8)]!
-  const step = bits === 8 ? byte : col % 2 === 0 ? byte & 15 : byte >> 4
+  const byte = steps[block * 16 + Math.floor((col % 32) / 2)]!
+  const step = col % 2 === 0 ? byte & 15 : byte >> 4
   // + 0 makes -0 plain.
-  return (step - 2 ** (bits - 1)) * scales[block]! + 0
+  return (step - 8) * scales[block]! + 0
 }
 
-function relativeError(weights: Float32Array, rows: number, cols: number, bits: StepBits = 4): number {
-  const quantized = quantize(weights, rows, cols, bits)
+function relativeError(weights: Float32Array, rows: number, cols: number): number {
+  const quantized = quantize(weights, rows, cols)
   let error = 0
   let power = 0
   for (let row = 0; row < rows; row++) {
@@ -39,30 +37,6 @@ function relativeError(weights: Float32Array, rows: number, cols: number, bits: 
   }
   return Math.sqrt(error / power)
 }
-
-describe('block-wise int8', () => {
-  it('puts rows, blocks of 32 inputs and bytes where MatMulNBits looks for them', () => {
-    const [rows, cols] = [2, 64]
-    const weights = Float32Array.from({ length: rows * cols }, (_, i) => (((i * 37) % 256) - 128) * 2 ** -(i >> 6))
-    // Every block has a -128, to which the largest value is mapped.
-    for (let block = 0; block < 4; block++) weights[block * 32] = -128 * 2 ** -(block >> 1)
-    const quantized = quantize(weights, rows, cols, 8)
-    for (let i = 0; i < weights.length; i++) {
-      expect(valueAt(quantized, cols, Math.floor(i / cols), i % cols)).toBe(weights[i])
-    }
-  })
-
-  it('is off by half a step at most, and never by much of the whole', () => {
-    const weights = noise(7, 8 * 40)
-    const quantized = quantize(weights, 8, 40, 8)
-    weights.forEach((weight, i) => {
-      const scale = Math.abs(quantized.scales[Math.floor(i / 40) * 2 + Math.floor((i % 40) / 32)]!)
-      expect(Math.abs(valueAt(quantized, 40, Math.floor(i / 40), i % 40) - weight)).toBeLessThan(0.6 * scale)
-    })
-    for (let col = 40; col < 64; col++) expect(valueAt(quantized, 40, 0, col)).toBe(0)
-    expect(relativeError(weights, 8, 40, 8)).toBeLessThan(0.005)
-  })
-})
 
 describe('block-wise int4', () => {
   it('puts rows, blocks of 32 inputs and nibbles where MatMulNBits looks for them', () => {

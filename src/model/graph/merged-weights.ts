@@ -1,13 +1,15 @@
+import { rotatedTensor } from '../block-format.ts'
 import { kindDims } from '../families/modules.ts'
 import { fusedBlocks } from '../fused-blocks.ts'
 import type { GraphBuilder, Shape, Value } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
+import { RotatedProducts } from './rotated-product.ts'
 import type { GraphWeights } from './weights.ts'
 import { Weights } from './weights.ts'
 
 /** Names of a block's inputs; a block and a tensor go by their name without the layer. */
 export const MERGE_IO = {
-  /** f32 `[outDim, inDim]`, or `[inDim, outDim]` where the prepared model has it so (`isTransposed`). */
+  /** f32 as the prepared model has it (`weightForm`). */
   weight: (block: string) => `${block}.weight`,
   /** f32 `[rank, inDim]` and `[rank, outDim]`: what is added to the weight, `upᵀ · down`. */
   down: (block: string) => `${block}.merge_down`,
@@ -31,6 +33,7 @@ export class MergedWeights implements GraphWeights {
   readonly #manifest: PreparedManifest
   readonly #gains: boolean
   readonly #tables: Weights
+  readonly #rotated: RotatedProducts
   readonly #values = new Map<string, Value>()
 
   /** @param gains whether the weights are multiplied too */
@@ -39,16 +42,18 @@ export class MergedWeights implements GraphWeights {
     this.#manifest = manifest
     this.#gains = gains
     this.#tables = new Weights(graph, manifest)
+    this.#rotated = new RotatedProducts(graph)
   }
 
   linear(block: string, x: Value, output?: string): Value {
     const graph = this.#graph
     const role = withoutLayer(block)
-    const transposed = isTransposed(this.#manifest, block)
+    const { transposed, rotated } = weightForm(this.#manifest, block)
     const [inDim, outDim] = role === 'head' ? this.#headDims() : blockDims(this.#manifest, role)
     const placed = (rows: number | string, columns: number | string): Shape =>
       transposed ? [columns, rows] : [rows, columns]
     let weight = this.#input(MERGE_IO.weight(role), placed(outDim, inDim))
+    if (rotated) weight = this.#rotated.turnBack(weight, inDim)
     if (this.#gains) {
       weight = graph.node('Mul', [weight, this.#input(MERGE_IO.gainOut(role), placed(outDim, 1))])
       weight = graph.node('Mul', [weight, this.#input(MERGE_IO.gainIn(role), placed(1, inDim))])
@@ -77,9 +82,10 @@ export class MergedWeights implements GraphWeights {
   }
 }
 
-/** Whether the prepared model has a block's weight as `[inDim, outDim]`, for a plain product. */
-export function isTransposed({ tensors }: PreparedManifest, block: string): boolean {
-  return `${block}.weight` in tensors
+/** How a prepared model has a block's weight: `[outDim, inDim]` or transposed, and whether its inputs are rotated. */
+export function weightForm({ tensors }: PreparedManifest, block: string): { transposed: boolean; rotated: boolean } {
+  const rotated = rotatedTensor(block) in tensors
+  return { transposed: rotated || `${block}.weight` in tensors, rotated }
 }
 
 /** `[inDim, outDim]` of a fused block of a layer. */

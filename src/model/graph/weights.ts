@@ -1,9 +1,10 @@
-import { stepsTensor } from '../block-format.ts'
+import { rotatedTensor, stepsTensor } from '../block-format.ts'
 import type { StepBits } from '../quantize.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
 import { WEIGHTS_FILE } from '../prepared.ts'
+import { RotatedProducts } from './rotated-product.ts'
 
 const STEP_BITS: readonly StepBits[] = [4, 8]
 /** int8 activations per block: the level with the fast kernel on CPUs, for 8 bits the only one. */
@@ -21,11 +22,13 @@ export interface GraphWeights {
 export class Weights implements GraphWeights {
   readonly #graph: GraphBuilder
   readonly #manifest: PreparedManifest
+  readonly #rotated: RotatedProducts
   readonly #values = new Map<string, Value>()
 
   constructor(graph: GraphBuilder, manifest: PreparedManifest) {
     this.#graph = graph
     this.#manifest = manifest
+    this.#rotated = new RotatedProducts(graph)
   }
 
   /** A linear block of the prepared model, in whichever precision it was written. */
@@ -33,10 +36,14 @@ export class Weights implements GraphWeights {
     const graph = this.#graph
     const { tensors } = this.#manifest
     const biased = `${block}.bias` in tensors
-    const outputs = output !== undefined && !biased ? [output] : 1
+    const outputs = output !== undefined && !biased ? ([output] as const) : 1
     const bits = STEP_BITS.find((count) => stepsTensor(block, count) in tensors)
+    const rotated = rotatedTensor(block)
     let y: Value
-    if (bits !== undefined) {
+    if (rotated in tensors) {
+      const scales = this.get(`${block}.scales`)
+      y = this.#rotated.product(x, this.#inputWidth(block), this.get(rotated), scales, outputs)
+    } else if (bits !== undefined) {
       const steps = stepsTensor(block, bits)
       const [width, , bytes] = tensors[steps]!.shape
       const attributes = {

@@ -13,7 +13,7 @@ import {
 
 /** A named value in the graph. The brand keeps plain strings out. */
 export type Value = string & { readonly __value: unique symbol }
-export type ElementType = 'f32' | 'i64' | 'i32' | 'u8'
+export type ElementType = 'f32' | 'i64' | 'i32' | 'i8' | 'u8'
 /** Sizes by number, or by the name of a free dimension. */
 export type Shape = readonly (number | string)[]
 export type Attribute = number | string | readonly number[] | { readonly float: number }
@@ -22,6 +22,7 @@ const ELEMENT: Record<ElementType, TensorProto_DataType> = {
   f32: TensorProto_DataType.FLOAT,
   i64: TensorProto_DataType.INT64,
   i32: TensorProto_DataType.INT32,
+  i8: TensorProto_DataType.INT8,
   u8: TensorProto_DataType.UINT8,
 }
 
@@ -77,9 +78,13 @@ export class GraphBuilder {
   }
 
   /** A small initialiser inside the model. */
-  constant(type: 'f32' | 'i64', shape: readonly number[], data: readonly number[]): Value {
+  constant(type: 'f32' | 'i64' | 'u8', shape: readonly number[], data: readonly number[]): Value {
     const name = this.#fresh('const')
-    const values = type === 'f32' ? { floatData: [...data] } : { int64Data: data.map(BigInt) }
+    const values = {
+      f32: () => ({ floatData: [...data] }),
+      i64: () => ({ int64Data: data.map(BigInt) }),
+      u8: () => ({ int32Data: [...data] }),
+    }[type]()
     this.#initializers.push(
       create(TensorProtoSchema, { name, dataType: ELEMENT[type], dims: shape.map(BigInt), ...values }),
     )
