@@ -1,5 +1,6 @@
 import { InferenceSession } from 'onnxruntime-node'
 import { buildDecoder } from '../model/graph/decoder.ts'
+import { sessionEntries } from '../model/graph/session-entries.ts'
 import type { Form, GraphSpec } from '../model/graph/spec.ts'
 import { BASE_SPEC, specCovers, specKey, specSize, specUnion } from '../model/graph/spec.ts'
 import type { PreparedManifest, PreparedModel } from '../model/prepared.ts'
@@ -83,13 +84,7 @@ export class GraphSessions {
       // Shapes change from step to step: remembered patterns would only grow.
       enableMemPattern: false,
       ...(threads > 0 && { intraOpNumThreads: threads }),
-      extra: {
-        session: {
-          model_external_initializers_file_folder_path: prepared.dir,
-          // Processors without VNNI add two products of bytes in 16 bits, which do not hold them: exact sums there, at some cost.
-          x64quantprecision: '1',
-        },
-      },
+      extra: { session: sessionEntries(prepared.dir) },
     } satisfies InferenceSession.SessionOptions
     const create = async (spec: GraphSpec, form: Form): Promise<GraphSession> => ({
       spec,

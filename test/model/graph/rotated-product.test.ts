@@ -1,15 +1,21 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, describe, expect, it } from 'vitest'
 import { GraphBuilder } from '../../../src/model/onnx/graph-builder.ts'
+import { sessionEntries } from '../../../src/model/graph/session-entries.ts'
 import { RotatedProducts } from '../../../src/model/graph/rotated-product.ts'
 import { roundRotated } from '../../../src/model/rotated-rows.ts'
 import { rotateInPlace, rotationSize } from '../../../src/model/rotation.ts'
 import { transposeInto } from '../../../src/core/transpose.ts'
 import { noise } from '../../support/tiny-checkpoint.ts'
 
+const dir = mkdtempSync(join(tmpdir(), 'troupe-rotated-'))
 const sessions: InferenceSession[] = []
 afterAll(async () => {
   for (const session of sessions) await session.release()
+  rmSync(dir, { recursive: true })
 })
 
 type Product = (x: Float32Array) => Promise<Float32Array>
@@ -20,15 +26,19 @@ async function product(weights: Float32Array, inDim: number): Promise<Product> {
   const scales = new Float32Array(outDim)
   const steps = new Int8Array(weights.length)
   transposeInto(roundRotated(weights.slice(), inDim, scales), outDim, inDim, steps, outDim, 0)
+  const file = `${sessions.length}.bin`
+  writeFileSync(join(dir, file), Buffer.concat([Buffer.from(steps.buffer), Buffer.from(scales.buffer)]))
   const graph = new GraphBuilder()
   const x = graph.input('x', 'f32', ['rows', inDim])
-  const inputs = [graph.input('steps', 'i8', [inDim, outDim]), graph.input('scales', 'f32', [outDim])] as const
+  const inputs = [
+    graph.external('steps', 'i8', [inDim, outDim], { file, offset: 0, bytes: steps.length }),
+    graph.external('scales', 'f32', [outDim], { file, offset: steps.length, bytes: scales.byteLength }),
+  ] as const
   graph.output(new RotatedProducts(graph).product(x, inDim, ...inputs, ['y']), 'f32', ['rows', outDim])
-  const session = await InferenceSession.create(graph.build('product'))
+  const session = await InferenceSession.create(graph.build('product'), { extra: { session: sessionEntries(dir) } })
   sessions.push(session)
-  const fixed = { steps: new Tensor('int8', steps, [inDim, outDim]), scales: new Tensor('float32', scales, [outDim]) }
   return async (rows) => {
-    const output = await session.run({ ...fixed, x: new Tensor('float32', rows, [rows.length / inDim, inDim]) })
+    const output = await session.run({ x: new Tensor('float32', rows, [rows.length / inDim, inDim]) })
     return output['y']!.data as Float32Array
   }
 }
