@@ -5,21 +5,19 @@ import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
-import { formatOf, packedPrecision, planFormats } from './block-format.ts'
+import { planFormats } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { openCheckpoint } from './checkpoint.ts'
 import { checkCoverage } from './coverage.ts'
 import { readArchitecture } from './families/families.ts'
 import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
 import { linearDims, planLayout } from './layout.ts'
-import type { PackedWeights } from './packed/packed-weights.ts'
 import { packedWeights } from './packed/packed-weights.ts'
+import { pickPrecision } from './pick-precision.ts'
 import type { PreparedManifest, PreparedModel } from './prepared.ts'
 import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
 
-/** `auto` keeps f32 up to this many bytes of prepared weights. */
-const AUTO_F32_BYTES = 2 ** 30
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
 const PREPARATION = 5
 
@@ -37,17 +35,6 @@ export interface PrepareOptions {
 /** `$TROUPE_CACHE`, else `troupe` in `$XDG_CACHE_HOME` or `~/.cache`. */
 export function defaultCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return env['TROUPE_CACHE'] || join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'troupe')
-}
-
-/** The precision that `auto` means for this model: that of packed weights, else f32 while the prepared ones are at most 1 GiB. */
-function pickPrecision(
-  choice: Precision | 'auto',
-  architecture: Architecture,
-  packed: PackedWeights | null,
-): Precision {
-  if (choice !== 'auto') return choice
-  if (packed !== null) return packedPrecision(packed)
-  return planLayout(architecture, () => formatOf('f32')).bytes <= AUTO_F32_BYTES ? 'f32' : 'int4'
 }
 
 /**
