@@ -18,6 +18,8 @@ export const ROWS = 16
 
 export interface BenchOptions {
   readonly dir: string
+  /** Of the base model, Troupe's and node-llama-cpp's. */
+  readonly precision: 'int4' | 'int8'
   readonly rounds: number
   readonly warmUps: number
   readonly promptTokens: number
@@ -67,14 +69,16 @@ export class BenchContext {
   async llama(): Promise<LlamaPeer> {
     const adapter = (index: number): string => this.adapter('rank-16', index)
     const folders = { model: this.model(), adapter, python: join(this.options.dir, 'python'), gguf: this.path('gguf') }
-    const sizes = { kind: 'rank-16', adapters: ROWS, threads: THREADS, contextSize: 1024 } as const
+    const { precision } = this.options
+    const sizes = { kind: 'rank-16', adapters: ROWS, threads: THREADS, contextSize: 1024, precision } as const
     this.#peer ??= LlamaPeer.open(folders, sizes)
     return this.#peer
   }
 
   /** Starts another server on the synthetic model; it ends with the benchmark at the latest. */
   async start(store: string, flags: readonly string[]): Promise<ServerProcess> {
-    const fixed = ['--precision', 'int4', '--threads', `${THREADS}`, '--max-batch', `${ROWS}`, '--max-context', '1024']
+    const sizes = ['--threads', `${THREADS}`, '--max-batch', `${ROWS}`, '--max-context', '1024']
+    const fixed = ['--precision', this.options.precision, ...sizes]
     const cache = ['--cache-dir', this.path('prepared')]
     const server = await startServerProcess(this.model(), store, [...fixed, ...cache, ...flags])
     this.#processes.push(server)

@@ -3,16 +3,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Row } from '../src/bench/report.ts'
 import { machine } from '../src/bench/report.ts'
 
-const BEGIN = '<!-- figures: written by `npm run bench` -->'
-const END = '<!-- end of figures -->'
-
-/** Puts the figures of a whole run into the document, between its two marks; the rest is people's. */
-export function writeDocument(path: string, command: string, rows: readonly Row[]): void {
+/** Puts the figures of a whole run into the document, between the two marks of its precision; the rest is people's. */
+export function writeDocument(path: string, precision: string, command: string, rows: readonly Row[]): void {
+  const [begin, end] = [`<!-- ${precision}: written by \`npm run bench\` -->`, `<!-- end of ${precision} -->`]
   const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
-  const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (from < 0 || to < from) throw new Error(`${path} must hold the lines ${BEGIN} and ${END}`)
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < from) throw new Error(`${path} must hold the lines ${begin} and ${end}`)
   const figures = renderFigures(command, rows)
-  writeFileSync(path, `${text.slice(0, from)}${BEGIN}\n\n${figures}\n${text.slice(to)}`)
+  writeFileSync(path, `${text.slice(0, from)}${begin}\n\n${figures}\n${text.slice(to)}`)
 }
 
 function renderFigures(command: string, rows: readonly Row[]): string {

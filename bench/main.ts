@@ -19,12 +19,17 @@ import { SPECULATION } from './rows/speculation.ts'
 import { STORE } from './rows/store.ts'
 
 const GROUPS: readonly Group[] = [PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
+const STANDARD = 'int4'
+const PRECISIONS = ['int4', 'int8'] as const
+/** Groups that have a model of their own and give the same in every precision. */
+const OF_THEIR_OWN: readonly Group[] = [SPECULATION]
 const REPOSITORY = join(import.meta.dirname, '..')
 
 begin()
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    precision: { type: 'string', default: STANDARD },
     rows: { type: 'string' },
     rounds: { type: 'string' },
     dir: { type: 'string', default: join(REPOSITORY, '.cache/bench') },
@@ -33,11 +38,15 @@ const { values: options } = parseArgs({
   },
 })
 
+const precision = PRECISIONS.find((name) => name === options.precision)
+if (precision === undefined) throw new Error(`--precision takes ${PRECISIONS.join(' or ')}, not ${options.precision}`)
+
 /** The rows asked for by their own names or their groups'; all without. */
 function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> {
   const chosen = new Map<Group, ReadonlySet<string>>()
   const known = GROUPS.flatMap(({ name, rows }) => [name, ...rows])
-  const wanted = names?.split(',') ?? GROUPS.map(({ name }) => name)
+  const standard = precision === STANDARD ? GROUPS : GROUPS.filter((group) => !OF_THEIR_OWN.includes(group))
+  const wanted = names?.split(',') ?? standard.map(({ name }) => name)
   const unknown = wanted.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`--rows knows no "${unknown}"; there are ${known.join(', ')}`)
   for (const group of GROUPS) {
@@ -58,7 +67,7 @@ const groups = chosenRows(options.rows)
 const rounds = count('rounds', options.rounds, quick ? 1 : 5)
 const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
 const context = new BenchContext({
-  ...{ dir: resolve(options.dir), rounds, quick, ...sizes },
+  ...{ dir: resolve(options.dir), precision, rounds, quick, ...sizes },
   peftPython: options['peft-python'] ?? null,
 })
 const rows: Row[] = []
@@ -82,4 +91,4 @@ try {
 const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(' ')
 report(command, rows, options.json)
 // Parts are for working on it; the document shows whole runs, with the command that made them.
-if (options.rows === undefined) writeDocument(join(REPOSITORY, 'docs/benchmarks.md'), command, rows)
+if (options.rows === undefined) writeDocument(join(REPOSITORY, 'docs/benchmarks.md'), precision, command, rows)

@@ -8,7 +8,11 @@ import { adapterName } from '../synthetic/adapters.ts'
 import { installPeers, preparePython, writeGguf } from './install.ts'
 import type { FromPeer, PeerRun, Setup, ToPeer } from './messages.ts'
 
+/** llama.cpp's blocks of 32 weights with one scale. */
+const FORMATS = { int4: 'q4_0', int8: 'q8_0' } as const
+
 export interface PeerSizes {
+  readonly precision: keyof typeof FORMATS
   readonly kind: AdapterKind
   readonly adapters: number
   readonly threads: number
@@ -37,8 +41,9 @@ export class LlamaPeer {
     await installPeers()
     const python = await preparePython(folders.python)
     mkdirSync(gguf, { recursive: true })
-    const modelFile = join(gguf, 'model.gguf')
-    if (!existsSync(modelFile)) await writeGguf(python, ['model', model, modelFile])
+    const format = FORMATS[sizes.precision]
+    const modelFile = join(gguf, `model-${format}.gguf`)
+    if (!existsSync(modelFile)) await writeGguf(python, ['model', format, model, modelFile])
     const adapters: string[] = []
     for (let index = 0; index < sizes.adapters; index++) {
       const file = join(gguf, `${adapterName(sizes.kind, index)}.gguf`)

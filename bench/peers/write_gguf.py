@@ -1,6 +1,6 @@
-"""Writes the synthetic base model (Q4_0) and LoRA adapters (f16) as llama.cpp reads them.
+"""Writes the synthetic base model (Q4_0 or Q8_0) and LoRA adapters (f16) as llama.cpp reads them.
 
-    python write_gguf.py model MODEL_DIR OUT.gguf
+    python write_gguf.py model q4_0|q8_0 MODEL_DIR OUT.gguf
     python write_gguf.py adapter MODEL_DIR ADAPTER_DIR OUT.gguf
 """
 
@@ -13,7 +13,10 @@ import gguf
 import numpy as np
 from gguf.quants import quantize
 
-Q4_0 = gguf.GGMLQuantizationType.Q4_0
+FORMATS = {
+    "q4_0": (gguf.GGMLQuantizationType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
+    "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+}
 LAYER_NAMES = {
     "input_layernorm": "attn_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -67,7 +70,8 @@ def reorder(module, values, config):
     return values.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
 
-def write_model(model_dir, out):
+def write_model(format_name, model_dir, out):
+    block_type, file_type = FORMATS[format_name]
     config = read_json(model_dir, "config.json")
     writer = gguf.GGUFWriter(out, "llama")
     writer.add_context_length(config["max_position_embeddings"])
@@ -80,7 +84,7 @@ def write_model(model_dir, out):
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    writer.add_file_type(file_type)
     vocab = read_json(model_dir, "tokenizer.json")["model"]["vocab"]
     tokens = sorted(vocab, key=vocab.get)
     special = {config["bos_token_id"], config["eos_token_id"]}
@@ -92,14 +96,14 @@ def write_model(model_dir, out):
     writer.add_token_merges(["Ġ w"])  # llama.cpp wants at least one
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
-    for name, values in tensors(os.path.join(model_dir, "model.safetensors")):
-        module = name.removesuffix(".weight")
+    for tensor, values in tensors(os.path.join(model_dir, "model.safetensors")):
+        module = tensor.removesuffix(".weight")
         target = f"{gguf_name(module)}.weight"
         if values.ndim == 1:
             writer.add_tensor(target, values.copy())
         else:
-            blocks = quantize(np.ascontiguousarray(reorder(module, values, config)), Q4_0)
-            writer.add_tensor(target, blocks, raw_dtype=Q4_0)
+            blocks = quantize(np.ascontiguousarray(reorder(module, values, config)), block_type)
+            writer.add_tensor(target, blocks, raw_dtype=block_type)
     finish(writer)
 
 

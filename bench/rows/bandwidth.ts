@@ -17,9 +17,9 @@ export const BANDWIDTH: Group = {
   name: 'bandwidth',
   rows: ['bandwidth'],
   run: async (context, _rows, progress) => {
-    const { promptTokens, newTokens, rounds, warmUps } = context.options
+    const { precision, promptTokens, newTokens, rounds, warmUps } = context.options
     const folders = { modelDir: context.model(), cacheDir: context.path('prepared') }
-    const { manifest } = await prepareModel({ ...folders, precision: 'int4', name: BASE })
+    const { manifest } = await prepareModel({ ...folders, precision, name: BASE })
     const bytes = bytesPerToken(manifest, promptTokens + newTokens / 2)
     const server = await context.server()
     const steps: number[] = []

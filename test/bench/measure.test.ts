@@ -63,20 +63,22 @@ it('writes the same noise for the same seed, of the deviation asked for, in f32 
 
 it('replaces the figures of a document and nothing else', () => {
   const path = join(folder(), 'benchmarks.md')
-  const [begin, end] = ['<!-- figures: written by `npm run bench` -->', '<!-- end of figures -->']
-  writeFileSync(path, `before\n${begin}\nold\n${end}\nafter\n`)
+  const [begin, end] = ['<!-- int8: written by `npm run bench` -->', '<!-- end of int8 -->']
+  const other = '<!-- int4: written by `npm run bench` -->\nkept\n<!-- end of int4 -->\n'
+  writeFileSync(path, `before\n${other}${begin}\nold\n${end}\nafter\n`)
   const figure = { unit: 'ms', target: null, met: null }
-  writeDocument(path, 'npm run bench', [
+  writeDocument(path, 'int8', 'npm run bench', [
     { name: 'a | b', value: 1.2345, unit: '×', target: '≥ 1', met: true },
     { ...figure, name: 'peer', value: null, note: 'not measured: no Python' },
     { ...figure, name: 'step', value: 5 },
   ])
   const text = readFileSync(path, 'utf8')
   expect(text).toMatch(/^before\n[^]*\nafter\n$/)
+  expect(text).toContain(other)
   expect(text).not.toContain('old')
   expect(text).toMatch(/\| a \\\| b +\| 1\.23 × +\| ≥ 1 × +\| met/)
   expect(text).toMatch(/\| peer +\| – .*not measured: no Python/)
   expect(text).toMatch(/\| step +\| 5 ms/)
   writeFileSync(path, 'no marks')
-  expect(() => writeDocument(path, 'x', [])).toThrow('must hold the lines')
+  expect(() => writeDocument(path, 'int8', 'x', [])).toThrow('must hold the lines')
 })
