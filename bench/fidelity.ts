@@ -8,7 +8,8 @@ import { scratchFolder } from '../test/support/at-exit.ts'
 import type { Distance } from './fidelity/compare.ts'
 import { DistanceSum } from './fidelity/compare.ts'
 import { WindowLogits } from './fidelity/logits.ts'
-import { heldoutText, roundedCopy, trainedModels } from './fidelity/models.ts'
+import { heldoutText, pagesText, roundedCopy, trainedModels } from './fidelity/models.ts'
+import type { Published } from './fidelity/page.ts'
 import { renderFidelity } from './fidelity/page.ts'
 import { begin } from './begin.ts'
 import type { Row } from '../src/bench/report.ts'
@@ -16,15 +17,21 @@ import { machine, report } from '../src/bench/report.ts'
 
 /**
  * How much the rounding of weights changes what models predict: every family's small trained model in int8 and int4 against itself in f32,
- * on held-out text of the demo corpus. Writes docs/fidelity.md.
+ * on held-out text of the demo corpus, and a published checkpoint on the text of our own pages. Writes docs/fidelity.md.
  *
- *     npm run fidelity -- [--windows 32] [--json FILE]
+ *     npm run fidelity -- [--windows 32] [--published DIR] [--json FILE]
+ *
+ * DIR: a Hugging Face folder; test/fixtures/generate/published.py makes one as OUT/model.
  */
 
 const WINDOW = 128
 begin()
 const { values: options } = parseArgs({
-  options: { windows: { type: 'string', default: '32' }, json: { type: 'string' } },
+  options: {
+    windows: { type: 'string', default: '32' },
+    published: { type: 'string' },
+    json: { type: 'string' },
+  },
 })
 const work = scratchFolder('troupe-fidelity-')
 const root = join(import.meta.dirname, '..')
@@ -32,11 +39,10 @@ const root = join(import.meta.dirname, '..')
 try {
   const { models, missing } = trainedModels()
   if (missing.length > 0) console.error(`not measured, train them with bench/fidelity/train.py: ${missing.join(', ')}`)
-  const windows = await readWindows()
+  const windows = await readWindows(join(root, 'models/demo'), heldoutText())
   const families = new Map<string, Map<string, Distance>>()
   for (const { family, dir } of models) {
-    const runs = (['f32', 'int8', 'int4'] as const).map((precision) => ({ name: precision, dir, precision }))
-    families.set(family, await compare(windows, runs))
+    families.set(family, await compare(windows, everyPrecision(dir)))
   }
   const demo = models[0]!.dir
   const settings = await compare(windows, [
@@ -48,12 +54,17 @@ try {
       precision: 'f32' as const,
     })),
   ])
+  const published = options.published === undefined ? null : await comparePublished(options.published)
   const positions = windows.length * (WINDOW - 1)
   writeFileSync(
     join(root, 'docs/fidelity.md'),
-    renderFidelity({ families, settings, missing, positions, machine: machine() }),
+    renderFidelity({ families, settings, published, missing, positions, machine: machine() }),
   )
-  const rows = [...[...families].flatMap(([name, found]) => rowsOf(name, found)), ...rowsOf('llama', settings)]
+  const rows = [
+    ...[...families].flatMap(([name, found]) => rowsOf(name, found)),
+    ...rowsOf('llama', settings),
+    ...(published === null ? [] : rowsOf('published', published.runs)),
+  ]
   report('npm run fidelity', rows, options.json)
 } finally {
   rmSync(work, { recursive: true })
@@ -65,10 +76,19 @@ interface Run {
   readonly precision: Precision
 }
 
-/** Token windows of the held-out text. */
-async function readWindows(): Promise<number[][]> {
-  const tokenizer = await Tokenizer.load(join(root, 'models/demo'))
-  const tokens = tokenizer.encode(heldoutText(), { addSpecialTokens: false })
+function everyPrecision(dir: string): Run[] {
+  return (['f32', 'int8', 'int4'] as const).map((precision) => ({ name: precision, dir, precision }))
+}
+
+async function comparePublished(dir: string): Promise<Published> {
+  const windows = await readWindows(dir, pagesText())
+  return { runs: await compare(windows, everyPrecision(dir)), positions: windows.length * (WINDOW - 1) }
+}
+
+/** A text in windows of a model's tokens. */
+async function readWindows(dir: string, text: string): Promise<number[][]> {
+  const tokenizer = await Tokenizer.load(dir)
+  const tokens = tokenizer.encode(text, { addSpecialTokens: false })
   const count = Math.min(Number(options.windows), Math.floor(tokens.length / WINDOW))
   return Array.from({ length: count }, (_, i) => tokens.slice(i * WINDOW, (i + 1) * WINDOW))
 }

@@ -34,6 +34,12 @@ export function heldoutText(): string {
   return readFileSync(join(HERE, 'heldout.txt'), 'utf8')
 }
 
+/** Our pages: English prose and some code. */
+export function pagesText(): string {
+  const pages = ['README.md', 'docs/adapters.md', 'docs/engine.md', 'docs/operations.md', 'docs/text.md']
+  return pages.map((page) => readFileSync(join(ROOT, page), 'utf8')).join('\n')
+}
+
 /**
  * A copy of a Llama folder with linear layers rounded to 4 bits, head included, whose values are f32: what quantised weights mean when the products
  * are exact.

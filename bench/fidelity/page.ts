@@ -1,8 +1,16 @@
 import type { Distance } from './compare.ts'
 
+/** A published checkpoint in every precision. */
+export interface Published {
+  readonly runs: ReadonlyMap<string, Distance>
+  readonly positions: number
+}
+
 interface Findings {
   readonly families: ReadonlyMap<string, ReadonlyMap<string, Distance>>
   readonly settings: ReadonlyMap<string, Distance>
+  /** null = none was given. */
+  readonly published: Published | null
   readonly missing: readonly string[]
   /** Predictions compared per model. */
   readonly positions: number
@@ -10,7 +18,8 @@ interface Findings {
 }
 
 /** docs/fidelity.md. */
-export function renderFidelity({ families, settings, missing, positions, machine }: Findings): string {
+export function renderFidelity(findings: Findings): string {
+  const { families, settings, published, missing, positions, machine } = findings
   const rows = [...families].map(([family, runs]) => {
     const [f32, int8, int4] = [runs.get('f32')!, runs.get('int8')!, runs.get('int4')!]
     return [
@@ -20,12 +29,6 @@ export function renderFidelity({ families, settings, missing, positions, machine
       ...[int8, int4].map(({ agreement }) => agreement.toFixed(2)),
     ]
   })
-  const choices = [...settings].map(([name, { perplexity, divergence, agreement }]) => [
-    name,
-    perplexity.toFixed(3),
-    divergence.toFixed(5),
-    agreement.toFixed(2),
-  ])
   return `# Fidelity of int8 and int4
 
 <!-- Written by npm run fidelity. -->
@@ -38,15 +41,37 @@ ${table(['family', 'perplexity f32', 'int8', 'int4', 'KL int8', 'KL int4', 'same
 ${positions} predictions each, on held-out text of the demo corpus, in windows of 128 tokens; ${machine}.
 ${missing.length === 0 ? '' : `\nNot measured, because no model was trained: ${missing.join(', ')}.\n`}
 \`llama\` is the demo's own model (3.5 M parameters). The others are smaller still (about 1 M, 3 layers of 128), trained for 400 steps on the same corpus by
-[bench/fidelity/train.py](../bench/fidelity/train.py). How much models of published sizes lose is not measured here.
-
+[bench/fidelity/train.py](../bench/fidelity/train.py).
+${published === null ? '' : publishedPart(published)}
 ## Size of blocks and rounding of activations
 
 The demo model's linear layers at 4 bits. The rows with f32 activations are the same rounded weights in exact products: they show what the weights alone cost, the
 difference to the first row what the runtime adds by rounding activations to int8 per block (accuracy level 4, which has the fast kernel).
 
-${table(['4 bits', 'perplexity', 'KL', 'same choice %'], choices)}
+${distances('4 bits', settings)}
 `
+}
+
+function publishedPart({ runs, positions }: Published): string {
+  return `
+## A published checkpoint
+
+SmolLM2-135M-Instruct ([base-models.md](base-models.md) says where it is from), on the text of the README and our pages, ${positions} predictions in windows of 128 tokens
+(\`npm run fidelity -- --published OUT/model\`). Small models lose more by rounding than large ones, and this one's weights had been rounded to blocks of 4 bits before, of
+another kind than ours. Activations of real models have outliers, which the small models above do not have.
+
+${distances('precision', runs)}
+`
+}
+
+function distances(title: string, runs: ReadonlyMap<string, Distance>): string {
+  const rows = [...runs].map(([name, { perplexity, divergence, agreement }]) => [
+    name,
+    perplexity.toFixed(3),
+    divergence.toFixed(5),
+    agreement.toFixed(2),
+  ])
+  return table([title, 'perplexity', 'KL', 'same choice %'], rows)
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -65,16 +65,24 @@ export interface BankResidents {
   readonly loadMs: number
 }
 
+/** What the main thread may ask the engine thread, and what it answers. */
+export interface Answers {
+  readonly stats: EngineStats
+  readonly residents: BankResidents
+  /** What contradicts itself in the engine's books; null = nothing. */
+  readonly contradiction: string | null
+}
+
+export type Question = keyof Answers
+
 /** Messages from the main thread to the engine thread. */
 export type ToEngine =
   | { readonly type: 'hold'; readonly weights: AdapterWeights }
   | { readonly type: 'drop'; readonly digest: string }
   | { readonly type: 'keep'; readonly digests: readonly string[] }
-  | { readonly type: 'residents'; readonly id: number }
   | { readonly type: 'submit'; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: 'cancel'; readonly id: number }
-  | { readonly type: 'stats'; readonly id: number }
-  | { readonly type: 'check'; readonly id: number }
+  | { readonly type: 'ask'; readonly id: number; readonly question: Question }
   | { readonly type: 'stop' }
 
 /** Messages from the engine thread to the main thread. */
@@ -82,10 +90,7 @@ export type FromEngine =
   | { readonly type: 'ready'; readonly info: ModelInfo; readonly inPlace: boolean }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'events'; readonly events: readonly { readonly id: number; readonly event: GenerationEvent }[] }
-  | { readonly type: 'stats'; readonly id: number; readonly stats: EngineStats }
-  | { readonly type: 'residents'; readonly id: number; readonly bank: BankResidents }
-  /** What contradicts itself in the engine's books; null = nothing. */
-  | { readonly type: 'checked'; readonly id: number; readonly contradiction: string | null }
+  | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[Question] }
   /** Something failed that no single request is to blame for; everything that ran was ended with an error. */
   | { readonly type: 'fault'; readonly message: string }
   | { readonly type: 'stopped' }

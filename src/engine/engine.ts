@@ -2,7 +2,8 @@ import { Worker } from 'node:worker_threads'
 import type { AdapterWeights } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
-import type { BankResidents, EngineOptions, EngineStats, FromEngine, ToEngine } from '../core/messages.ts'
+import type { Answers, BankResidents, EngineOptions, EngineStats } from '../core/messages.ts'
+import type { FromEngine, Question, ToEngine } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { threadEntry } from '../core/thread.ts'
 import { EventQueue } from './event-queue.ts'
@@ -23,8 +24,8 @@ export interface AdapterHost {
   generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
 }
 
-interface Waiter<T> {
-  readonly resolve: (value: T) => void
+interface Waiter {
+  readonly resolve: (answer: Answers[Question]) => void
   readonly reject: (error: Error) => void
 }
 
@@ -42,9 +43,7 @@ export class Engine implements AdapterHost {
 
   readonly #worker: Worker
   readonly #streams = new Map<number, EventQueue<GenerationEvent>>()
-  readonly #statsWaiters = new Map<number, Waiter<EngineStats>>()
-  readonly #bankWaiters = new Map<number, Waiter<BankResidents>>()
-  readonly #checkWaiters = new Map<number, Waiter<void>>()
+  readonly #waiters = new Map<number, Waiter>()
   #nextId = 1
   #crash: Error | null = null
   #stopped: Promise<void> | null = null
@@ -67,10 +66,8 @@ export class Engine implements AdapterHost {
         this.#crash = error
         for (const stream of this.#streams.values())
           stream.push({ type: 'finish', reason: 'error', message: error.message })
-        for (const waiters of [this.#statsWaiters, this.#bankWaiters, this.#checkWaiters]) {
-          for (const { reject } of waiters.values()) reject(error)
-          waiters.clear()
-        }
+        for (const { reject } of this.#waiters.values()) reject(error)
+        this.#waiters.clear()
         resolve(error)
       }
       worker.on('error', onEnd)
@@ -140,25 +137,14 @@ export class Engine implements AdapterHost {
     }
   }
 
-  /** Rejects when the engine has crashed. */
+  /** Rejects when the engine has crashed or is stopping, as the two below. */
   async stats(): Promise<EngineStats> {
-    if (this.#crash) throw this.#crash
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#statsWaiters.set(id, { resolve, reject })
-      this.#send({ type: 'stats', id })
-    })
+    return this.#ask('stats')
   }
 
-  /** What is in the bank. Rejects when the engine has crashed or is stopping. */
+  /** What is in the bank. */
   async residents(): Promise<BankResidents> {
-    if (this.#crash) throw this.#crash
-    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#bankWaiters.set(id, { resolve, reject })
-      this.#send({ type: 'residents', id })
-    })
+    return this.#ask('residents')
   }
 
   /**
@@ -167,13 +153,8 @@ export class Engine implements AdapterHost {
    * @throws Error naming what contradicts itself, or why the engine cannot answer
    */
   async checkIntegrity(): Promise<void> {
-    if (this.#crash) throw this.#crash
-    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
-    const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#checkWaiters.set(id, { resolve, reject })
-      this.#send({ type: 'check', id })
-    })
+    const contradiction = await this.#ask('contradiction')
+    if (contradiction !== null) throw new Error(`engine: ${contradiction}`)
   }
 
   /** Cancels what runs and ends the thread by a message: `terminate()` during a run would abort the process. */
@@ -187,30 +168,30 @@ export class Engine implements AdapterHost {
     return this.#stopped
   }
 
+  async #ask<Q extends Question>(question: Q): Promise<Answers[Q]> {
+    if (this.#crash) throw this.#crash
+    if (this.#stopped) throw new TroupeError('not_ready', 'the server is stopping')
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      // The thread answers the question of this number.
+      this.#waiters.set(id, { resolve: (answer) => resolve(answer as Answers[Q]), reject })
+      this.#send({ type: 'ask', id, question })
+    })
+  }
+
   #send(message: ToEngine): void {
     this.#worker.postMessage(message)
   }
 
   #onMessage(message: FromEngine): void {
     switch (message.type) {
-      case 'residents':
-        this.#bankWaiters.get(message.id)?.resolve(message.bank)
-        this.#bankWaiters.delete(message.id)
-        return
       case 'events':
         for (const { id, event } of message.events) this.#streams.get(id)?.push(event)
         return
-      case 'stats':
-        this.#statsWaiters.get(message.id)?.resolve(message.stats)
-        this.#statsWaiters.delete(message.id)
+      case 'answer':
+        this.#waiters.get(message.id)?.resolve(message.answer)
+        this.#waiters.delete(message.id)
         return
-      case 'checked': {
-        const waiter = this.#checkWaiters.get(message.id)
-        this.#checkWaiters.delete(message.id)
-        if (message.contradiction === null) waiter?.resolve()
-        else waiter?.reject(new Error(`engine: ${message.contradiction}`))
-        return
-      }
       case 'fault':
         this.onFault(message.message)
         return

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { GenerationEvent } from '../core/generation.ts'
-import type { EngineOptions, FromEngine, ToEngine } from '../core/messages.ts'
+import type { Answers, EngineOptions, FromEngine, Question, ToEngine } from '../core/messages.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
 import { MANIFEST_FILE } from '../model/prepared.ts'
 import { AdapterFeeder } from './adapter-feeds.ts'
@@ -97,24 +97,29 @@ async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
     case 'keep':
       loop.keep(message.digests)
       return false
-    case 'residents':
-      send({ type: 'residents', id: message.id, bank: loop.residents() })
-      return false
     case 'submit':
       await loop.submit(message.id, message.request)
       return false
     case 'cancel':
       loop.cancel(message.id)
       return false
-    case 'stats':
-      send({ type: 'stats', id: message.id, stats: loop.stats() })
-      return false
-    case 'check':
-      send({ type: 'checked', id: message.id, contradiction: contradictionIn(loop) })
+    case 'ask':
+      send({ type: 'answer', id: message.id, answer: answerTo(message.question, loop) })
       return false
     case 'stop':
       loop.cancelAll()
       return true
+  }
+}
+
+function answerTo(question: Question, loop: EngineLoop): Answers[Question] {
+  switch (question) {
+    case 'stats':
+      return loop.stats()
+    case 'residents':
+      return loop.residents()
+    case 'contradiction':
+      return contradictionIn(loop)
   }
 }
 
