@@ -1,4 +1,23 @@
-import type { RegistryParts } from './assembly.ts'
+import { TroupeError } from '../core/errors.ts'
+import { bringIn } from './adapter-upkeep.ts'
+import type { RegistryOptions, RegistryParts } from './assembly.ts'
+import { assembleRegistry } from './assembly.ts'
+import { FilesystemStore } from './store/filesystem.ts'
+
+/**
+ * Opens the store folder (made if missing) and reads what is in it. No weights are waited for; what tasks route to begins to load.
+ *
+ * @throws TroupeError `storage_error`, `invalid_config`
+ */
+export async function openParts(options: RegistryOptions): Promise<RegistryParts> {
+  const parts = assembleRegistry(options, await FilesystemStore.open(options.storeDir))
+  await parts.watch.scan()
+  const { error } = parts.follower
+  if (error !== null) throw new TroupeError('storage_error', error, { param: options.storeDir })
+  for (const task of parts.tasks.all.values()) bringIn(parts, task)
+  parts.watch.start()
+  return parts
+}
 
 /** Throws if the books of memory, leases and catalogue do not agree. */
 export function checkBooks({ tier, leases, draining }: RegistryParts): void {

@@ -1,9 +1,8 @@
 import { TroupeError } from '../core/errors.ts'
 import type { RegistryOptions, RegistryParts } from './assembly.ts'
-import { assembleRegistry } from './assembly.ts'
 import { bringIn, changeNotes, deletedVersion, retryVersion, versionOf } from './adapter-upkeep.ts'
 import { adapterNotFound } from './catalogue.ts'
-import { checkBooks, closeParts } from './parts-life.ts'
+import { checkBooks, closeParts, openParts } from './parts-life.ts'
 import type { Proof } from './proof.ts'
 import { proofOf } from './proof.ts'
 import type { AdapterPage, PageOptions } from './adapter-view.ts'
@@ -24,7 +23,6 @@ import { deleteAdapter, deleteVersion } from './removal.ts'
 import { resolveTarget } from './resolve.ts'
 import { collectStats } from './collect-stats.ts'
 import type { RegistryStats } from './stats.ts'
-import { FilesystemStore } from './store/filesystem.ts'
 import type { Staging } from './store/port.ts'
 import type { TaskChange } from './task-book.ts'
 import { taskNotFound } from './task-book.ts'
@@ -46,17 +44,9 @@ export class Registry {
     this.#random = random
   }
 
-  /**
-   * Opens the store folder (made if missing) and reads what is in it; no weights are read.
-   * @throws TroupeError `storage_error`, `invalid_config`
-   */
+  /** Opens a store and starts what runs by itself, see `openParts`. @throws TroupeError `storage_error`, `invalid_config` */
   static async open(options: RegistryOptions): Promise<Registry> {
-    const parts = assembleRegistry(options, await FilesystemStore.open(options.storeDir))
-    await parts.watch.scan()
-    const { error } = parts.follower
-    if (error !== null) throw new TroupeError('storage_error', error, { param: options.storeDir })
-    parts.watch.start()
-    return new Registry(parts, options.random ?? Math.random)
+    return new Registry(await openParts(options), options.random ?? Math.random)
   }
 
   /** Ends what is in progress and stops the threads. Leases may be released afterwards. Idempotent. */

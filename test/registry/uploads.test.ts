@@ -48,17 +48,20 @@ describe('uploads', () => {
     expect((await upload(fitting.registry, 'a', { effect: 1 })).state).toBe('ready')
   })
 
-  it('serves everything after a restart, without reading weights at the start', async () => {
+  it('serves everything after a restart, reading ahead what tasks route to and nothing else', async () => {
     const first = await openRegistry()
     await upload(first.registry, 'a', { effect: 1 })
     const second = await upload(first.registry, 'a', { effect: 2 })
     await first.registry.putTask('t', { routes: [{ adapter: 'a' }], prompt: '{input}!' }, 'me')
     await first.registry.close()
     let reads = 0
+    let openGate = (): void => undefined
+    const gate = new Promise<void>((resolve) => (openGate = resolve))
     const again = await openRegistry({
       storeDir: first.storeDir,
-      reader: (dir) => {
+      reader: async (dir) => {
         reads++
+        await gate
         return readFakeAdapter(dir)
       },
     })
@@ -66,14 +69,18 @@ describe('uploads', () => {
     const resolution = again.registry.resolve({ task: 't' }, 'x')
     expect(resolution.task?.prompt).toBe('{input}!')
     expect(resolution.adapters[0]?.digest).toBe(second.digest)
-    expect(reads).toBe(0)
-    const lease = await again.registry.acquire(resolution)
+    const acquired = again.registry.acquire(resolution)
+    openGate()
+    const lease = await acquired
     expect([lease.tiers.get(second.digest), again.host.held.has(second.digest), reads]).toEqual(['cold', true, 1])
     expect(lease.loadMs).toBeGreaterThan(0)
     lease.release()
     const warm = await again.registry.acquire(resolution)
     expect([warm.tiers.get(second.digest), warm.loadMs]).toEqual(['warm', 0])
     warm.release()
+    const other = await again.registry.acquire(again.registry.resolve({ model: 'a@v1' }, 'x'))
+    expect([other.tiers.values().next().value, reads]).toEqual(['cold', 2])
+    other.release()
   })
 
   it('gives the same bytes the same version', async () => {
