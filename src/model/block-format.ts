@@ -36,10 +36,10 @@ export function rotatedTensor(block: string): string {
   return `${block}.rotated`
 }
 
-/** What blocks are written as when the checkpoint has plain weights. */
-export function formatOf(precision: Precision): BlockFormat {
+/** What a block is written as when the checkpoint has plain weights. The head is the block that loses most by 4 bits. */
+export function formatOf(precision: Precision, block: string): BlockFormat {
   if (precision === 'f32') return { kind: 'f32' }
-  return { kind: precision === 'int4' ? 'rounded' : 'rotated' }
+  return { kind: precision === 'int4' && block !== 'head' ? 'rounded' : 'rotated' }
 }
 
 /** The precision that keeps packed weights as they are. */
@@ -56,8 +56,7 @@ export function planFormats(
   precision: Precision,
   packed: PackedWeights | null,
 ): (block: string) => BlockFormat {
-  const plain = formatOf(precision)
-  if (packed === null || precision !== packedPrecision(packed)) return () => plain
+  if (packed === null || precision !== packedPrecision(packed)) return (block) => formatOf(precision, block)
   const { layers, modules, names, tiedHead, hidden, vocab, logitScale } = architecture
   const formats = new Map<string, BlockFormat>()
   for (let layer = 0; layer < layers; layer++) {

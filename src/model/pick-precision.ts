@@ -19,7 +19,7 @@ export function pickPrecision(
   if (choice !== 'auto') return choice
   if (packed !== null) return packedPrecision(packed)
   const fitting = AUTO_BYTES.find(([precision, most]) => {
-    return planLayout(architecture, () => formatOf(precision)).bytes <= most
+    return planLayout(architecture, (block) => formatOf(precision, block)).bytes <= most
   })
   return fitting?.[0] ?? 'int4'
 }

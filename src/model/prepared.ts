@@ -26,7 +26,8 @@ export interface PreparedTensor {
  * `layers.{i}.o`, `layers.{i}.gate_up` (gate, up side by side; `layers.{i}.up` in a plain MLP), `layers.{i}.down`, `head` (times `logitScale`):
  *
  *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
- *     int8:  <block>.rotated i8  [in, out]       inputs rotated (`rotation.ts`)
+ *     int8, and the head of int4:
+ *            <block>.rotated i8  [in, out]       inputs rotated (`rotation.ts`)
  *            <block>.scales  f32 [out]
  *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two steps a byte, low nibble first, zero point 8
  *            <block>.scales  f32 [out, ceil(in / 32)]
