@@ -25,6 +25,12 @@ import { machine, report } from '../src/bench/report.ts'
  */
 
 const WINDOW = 128
+/** Roundings to 4 bits that are looked at with exact products. */
+const EXACT = [
+  { size: 32, head: false },
+  { size: 32, head: true },
+  { size: 128, head: false },
+]
 begin()
 const { values: options } = parseArgs({
   options: {
@@ -48,9 +54,9 @@ try {
   const settings = await compare(windows, [
     { name: 'f32', dir: demo, precision: 'f32' },
     { name: 'blocks of 32, int8 activations (`int4`)', dir: demo, precision: 'int4' },
-    ...[32, 128].map((size) => ({
-      name: `blocks of ${size}, f32 activations`,
-      dir: roundedCopy(demo, work, size),
+    ...EXACT.map(({ size, head }) => ({
+      name: `blocks of ${size}, f32 activations${head ? ', head at 4 bits too' : ''}`,
+      dir: roundedCopy(demo, work, size, head),
       precision: 'f32' as const,
     })),
   ])

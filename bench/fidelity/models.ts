@@ -41,12 +41,12 @@ export function pagesText(): string {
 }
 
 /**
- * A copy of a Llama folder with linear layers rounded to 4 bits, head included, whose values are f32: what quantised weights mean when the products
- * are exact.
+ * A copy of a Llama folder with linear layers rounded to 4 bits, whose values are f32: what quantised weights mean when the products are exact.
  *
  * @param size inputs of a block
+ * @param head whether the head is rounded too
  */
-export function roundedCopy(dir: string, parent: string, size: number): string {
+export function roundedCopy(dir: string, parent: string, size: number, head: boolean): string {
   const checkpoint = openCheckpoint(dir)
   try {
     const tensors: Record<string, TensorSpec> = {}
@@ -56,8 +56,8 @@ export function roundedCopy(dir: string, parent: string, size: number): string {
       tensors[name] = { shape, values: name.endsWith('_proj.weight') ? rounded(values, shape, size) : values }
     }
     const { shape, values } = tensors['model.embed_tokens.weight']!
-    tensors['lm_head.weight'] = { shape, values: rounded(Float32Array.from(values!), shape, size) }
-    const copy = join(parent, `llama-4-${size}`)
+    tensors['lm_head.weight'] = { shape, values: head ? rounded(Float32Array.from(values!), shape, size) : values }
+    const copy = join(parent, `llama-${size}-${head}`)
     mkdirSync(copy, { recursive: true })
     writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...checkpoint.config, tie_word_embeddings: false }))
     writeSafetensors(join(copy, 'model.safetensors'), tensors)

@@ -45,8 +45,8 @@ ${missing.length === 0 ? '' : `\nNot measured, because no model was trained: ${m
 ${published === null ? '' : publishedPart(published)}
 ## Size of blocks and rounding of activations
 
-The demo model's linear layers at 4 bits. The rows with f32 activations are the same rounded weights in exact products: they show what the weights alone cost, the
-difference to the first row what the runtime adds by rounding activations to int8 per block (accuracy level 4, which has the fast kernel).
+The demo model's linear layers at 4 bits. The rows with f32 activations are rounded weights in exact products: they show what the weights alone cost, the
+difference to the first row what the runtime adds by rounding activations to int8 per block (accuracy level 4, which has the fast kernel) and the head to 8 bits.
 
 ${distances('4 bits', settings)}
 `
