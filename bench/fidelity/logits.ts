@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { exactByteSums } from '../../src/engine/byte-sums.ts'
 import { needsPositions } from '../../src/model/architecture.ts'
 import { buildDecoder } from '../../src/model/graph/decoder.ts'
-import { sessionEntries } from '../../src/model/graph/session-entries.ts'
 import { BASE_SPEC, IO } from '../../src/model/graph/spec.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 
@@ -19,7 +19,7 @@ export class WindowLogits {
     const session = await InferenceSession.create(buildDecoder(prepared.manifest, BASE_SPEC, 'dense'), {
       enableMemPattern: false,
       intraOpNumThreads: 1,
-      extra: { session: sessionEntries(prepared.dir) },
+      extra: { session: { model_external_initializers_file_folder_path: prepared.dir, ...(await exactByteSums()) } },
     })
     return new WindowLogits(prepared, session)
   }

@@ -53,7 +53,8 @@ export const SettingsSchema = Type.Object({
   }),
   precision: Type.Enum(['auto', ...PRECISIONS], {
     default: 'auto',
-    description: 'Precision of the base model’s weights; `auto` is `f32` up to 1 GiB, `int8` up to 4 GiB, `int4` above.',
+    description:
+      'Precision of the base model’s weights; `auto` is `f32` up to 1 GiB, `int8` up to 4 GiB, `int4` above.',
   }),
   device: Type.Enum(['cpu'], {
     default: 'cpu',

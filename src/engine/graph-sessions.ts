@@ -1,9 +1,9 @@
 import { InferenceSession } from 'onnxruntime-node'
 import { buildDecoder } from '../model/graph/decoder.ts'
-import { sessionEntries } from '../model/graph/session-entries.ts'
 import type { Form, GraphSpec } from '../model/graph/spec.ts'
 import { BASE_SPEC, specCovers, specKey, specSize, specUnion } from '../model/graph/spec.ts'
 import type { PreparedManifest, PreparedModel } from '../model/prepared.ts'
+import { exactByteSums } from './byte-sums.ts'
 
 export interface GraphSession {
   readonly spec: GraphSpec
@@ -84,7 +84,7 @@ export class GraphSessions {
       // Shapes change from step to step: remembered patterns would only grow.
       enableMemPattern: false,
       ...(threads > 0 && { intraOpNumThreads: threads }),
-      extra: { session: sessionEntries(prepared.dir) },
+      extra: { session: { model_external_initializers_file_folder_path: prepared.dir, ...(await exactByteSums()) } },
     } satisfies InferenceSession.SessionOptions
     const create = async (spec: GraphSpec, form: Form): Promise<GraphSession> => ({
       spec,

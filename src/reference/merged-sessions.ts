@@ -3,7 +3,6 @@ import { fusedBlocks } from '../model/fused-blocks.ts'
 import type { WeightsOf } from '../model/graph/decoder.ts'
 import { buildHead, buildLayer } from '../model/graph/decoder.ts'
 import { MergedWeights, weightForm } from '../model/graph/merged-weights.ts'
-import { sessionEntries } from '../model/graph/session-entries.ts'
 import type { PreparedModel } from '../model/prepared.ts'
 
 /** A compiled layer that stands for all of its kind; its caches are called as those of `layer`. */
@@ -60,7 +59,7 @@ export class MergedSessions {
       enableMemPattern: false,
       // Requests need the others.
       intraOpNumThreads: 1,
-      extra: { session: sessionEntries(this.#prepared.dir) },
+      extra: { session: { model_external_initializers_file_folder_path: this.#prepared.dir } },
     })
   }
 }

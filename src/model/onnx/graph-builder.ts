@@ -78,11 +78,12 @@ export class GraphBuilder {
   }
 
   /** A small initialiser inside the model. */
-  constant(type: 'f32' | 'i64' | 'u8', shape: readonly number[], data: readonly number[]): Value {
+  constant(type: 'f32' | 'i64' | 'i8' | 'u8', shape: readonly number[], data: readonly number[]): Value {
     const name = this.#fresh('const')
     const values = {
       f32: () => ({ floatData: [...data] }),
       i64: () => ({ int64Data: data.map(BigInt) }),
+      i8: () => ({ int32Data: [...data] }),
       u8: () => ({ int32Data: [...data] }),
     }[type]()
     this.#initializers.push(

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, describe, expect, it } from 'vitest'
+import { exactByteSums } from '../../../src/engine/byte-sums.ts'
 import { GraphBuilder } from '../../../src/model/onnx/graph-builder.ts'
-import { sessionEntries } from '../../../src/model/graph/session-entries.ts'
 import { RotatedProducts } from '../../../src/model/graph/rotated-product.ts'
 import { roundRotated } from '../../../src/model/rotated-rows.ts'
 import { rotateInPlace, rotationSize } from '../../../src/model/rotation.ts'
@@ -35,7 +35,9 @@ async function product(weights: Float32Array, inDim: number): Promise<Product> {
     graph.external('scales', 'f32', [outDim], { file, offset: steps.length, bytes: scales.byteLength }),
   ] as const
   graph.output(new RotatedProducts(graph).product(x, inDim, ...inputs, ['y']), 'f32', ['rows', outDim])
-  const session = await InferenceSession.create(graph.build('product'), { extra: { session: sessionEntries(dir) } })
+  const session = await InferenceSession.create(graph.build('product'), {
+    extra: { session: { model_external_initializers_file_folder_path: dir, ...(await exactByteSums()) } },
+  })
   sessions.push(session)
   return async (rows) => {
     const output = await session.run({ x: new Tensor('float32', rows, [rows.length / inDim, inDim]) })
