@@ -65,7 +65,7 @@ function count(flag: string, value: string | undefined, standard: number): numbe
 const { quick } = options
 const groups = chosenRows(options.rows)
 const rounds = count('rounds', options.rounds, quick ? 1 : 5)
-const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 32 : 64 }
+const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 20 : 64 }
 const context = new BenchContext({
   ...{ dir: resolve(options.dir), precision, rounds, quick, ...sizes },
   peftPython: options['peft-python'] ?? null,

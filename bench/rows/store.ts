@@ -34,7 +34,7 @@ export const STORE: Group = {
 
 /** 1,000 registered adapters of unequal popularity in a server with room for few of them, beside one in which all that is asked for is hot. */
 async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
-  const requests = ROWS * (context.options.quick ? 2 : 8)
+  const requests = ROWS * (context.options.quick ? 1 : 8)
   const store = await registeredStore(context, POPULAR)
   const roomy = await context.server()
   const hot = await context.adapters(roomy, 'rank-16', ROWS)
