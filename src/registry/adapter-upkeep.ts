@@ -38,8 +38,9 @@ export async function retryVersion(parts: RegistryParts, name: string, version: 
   return versionOf(parts, name, version)
 }
 
-/** Requests will come along a task's routes: what they need is brought in now. */
-export function bringIn({ catalogue, prefetch, pins }: RegistryParts, task: TaskRecord): void {
-  prefetch.want(task.routes.flatMap(({ adapter, version }) => catalogue.byNumber(adapter, version)?.digest ?? []))
+/** Requests will come along the routes of tasks: what they need is brought in now. */
+export function bringIn({ catalogue, prefetch, pins }: RegistryParts, tasks: readonly TaskRecord[]): void {
+  const routes = tasks.flatMap((task) => task.routes)
+  prefetch.want(routes.flatMap(({ adapter, version }) => catalogue.byNumber(adapter, version)?.digest ?? []))
   pins.follow()
 }

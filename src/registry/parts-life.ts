@@ -14,7 +14,7 @@ export async function openParts(options: RegistryOptions): Promise<RegistryParts
   await parts.watch.scan()
   const { error } = parts.follower
   if (error !== null) throw new TroupeError('storage_error', error, { param: options.storeDir })
-  for (const task of parts.tasks.all.values()) bringIn(parts, task)
+  bringIn(parts, [...parts.tasks.all.values()])
   parts.watch.start()
   return parts
 }

@@ -201,7 +201,7 @@ export class Registry {
   ): Promise<{ readonly task: TaskRecord; readonly created: boolean }> {
     return this.#changeTask(name, async () => {
       const put = await this.#parts.tasks.put(name, input, changeStamp(by), expectedRevision)
-      bringIn(this.#parts, put.task)
+      bringIn(this.#parts, [put.task])
       return put
     })
   }
@@ -217,7 +217,7 @@ export class Registry {
   ): Promise<TaskChange> {
     const change = async (): Promise<TaskChange> => {
       const switched = await this.#parts.tasks.activate(task, route.adapter, route.version, changeStamp(by))
-      bringIn(this.#parts, switched.task)
+      bringIn(this.#parts, [switched.task])
       return switched
     }
     return this.#count('activations', this.#changeTask(task, change))
@@ -229,7 +229,7 @@ export class Registry {
       'rollbacks',
       this.#changeTask(task, async () => {
         const switched = await this.#parts.tasks.rollback(task, changeStamp(by))
-        bringIn(this.#parts, switched.task)
+        bringIn(this.#parts, [switched.task])
         return switched
       }),
     )
