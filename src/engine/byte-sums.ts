@@ -7,8 +7,8 @@ const [LARGEST_INPUT, LARGEST_WEIGHT] = [255, 127]
 
 /**
  * Configuration entries (`extra.session`) with which ONNX Runtime sums products of bytes exactly on this processor. x64 without VNNI adds two of
- * them in 16 bits, which cannot hold the largest, unless it is told otherwise; where it need not be told, telling it costs a third of the
- * speed. So it is tried.
+ * them in 16 bits, which cannot hold the largest, unless it is told otherwise; where it need not be told, telling it makes the products
+ * slower. So it is tried.
  */
 export async function exactByteSums(): Promise<Readonly<Record<string, string>>> {
   const graph = new GraphBuilder()
