@@ -10,8 +10,8 @@ export type BlockFormat =
   | { readonly kind: 'f32' }
   /** Rounded to blocks of 4 bits by `quantize.ts`. */
   | { readonly kind: 'rounded' }
-  /** Rotated and rounded to 8 bits by `rotated-rows.ts`. */
-  | { readonly kind: 'rotated' }
+  /** Turned by a Hadamard matrix and rounded to 8 bits by `hadamard-rows.ts`. */
+  | { readonly kind: 'hadamard' }
   /** As the checkpoint has packed them: blocks of `size` inputs, with zero points or without, inputs in another order or not (null). */
   | {
       readonly kind: 'packed'
@@ -31,15 +31,15 @@ export function stepsTensor(block: string, bits: StepBits): string {
   return `${block}.q${bits}`
 }
 
-/** Name of the tensor with the steps of a block that is rotated. */
-export function rotatedTensor(block: string): string {
-  return `${block}.rotated`
+/** Name of the tensor with the steps of a block whose inputs are turned by a Hadamard matrix. */
+export function hadamardTensor(block: string): string {
+  return `${block}.h8`
 }
 
 /** What a block is written as when the checkpoint has plain weights. The head is the block that loses most by 4 bits. */
 export function formatOf(precision: Precision, block: string): BlockFormat {
   if (precision === 'f32') return { kind: 'f32' }
-  return { kind: precision === 'int4' && block !== 'head' ? 'rounded' : 'rotated' }
+  return { kind: precision === 'int4' && block !== 'head' ? 'rounded' : 'hadamard' }
 }
 
 /** The precision that keeps packed weights as they are. */
@@ -68,7 +68,7 @@ export function planFormats(
   }
   const head = { stem: names.head.replace(/\.weight$/, ''), size: { inDim: hidden, outDim: vocab } }
   const keepsHead = !tiedHead && logitScale === 1
-  formats.set('head', keepsHead ? blockFormat([head], packed) : { kind: 'rotated' })
+  formats.set('head', keepsHead ? blockFormat([head], packed) : { kind: 'hadamard' })
   return (block) => formats.get(block)!
 }
 
@@ -79,7 +79,7 @@ interface Part {
 
 function blockFormat(parts: readonly Part[], packed: PackedWeights): BlockFormat {
   const count = parts.filter(({ stem }) => packed.has(stem)).length
-  if (count === 0) return { kind: 'rotated' }
+  if (count === 0) return { kind: 'hadamard' }
   if (count < parts.length) return { kind: 'f32' }
   const [inputs, ...others] = parts.map(({ stem, size }) => packed.inputs(stem, size))
   if (others.some((other) => String(other) !== String(inputs))) return { kind: 'f32' }

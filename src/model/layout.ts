@@ -1,7 +1,7 @@
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
 import type { BlockFormat } from './block-format.ts'
-import { rotatedTensor, stepsTensor } from './block-format.ts'
+import { hadamardTensor, stepsTensor } from './block-format.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import { QUANT_BITS, QUANT_BLOCK } from './quantize.ts'
 import { kindDims } from './families/modules.ts'
@@ -48,8 +48,8 @@ export function planLayout(architecture: Architecture, formatOf: (block: string)
     const format = formatOf(block)
     if (format.kind === 'f32') {
       add(`${block}.weight`, 'f32', [inDim, outDim])
-    } else if (format.kind === 'rotated') {
-      add(rotatedTensor(block), 'i8', [inDim, outDim])
+    } else if (format.kind === 'hadamard') {
+      add(hadamardTensor(block), 'i8', [inDim, outDim])
       add(`${block}.scales`, 'f32', [outDim])
     } else {
       const { size, bits } = format.kind === 'packed' ? format : ({ size: QUANT_BLOCK, bits: QUANT_BITS } as const)

@@ -19,7 +19,7 @@ import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
 
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
-const PREPARATION = 6
+const PREPARATION = 7
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */

@@ -27,7 +27,7 @@ export interface PreparedTensor {
  *
  *     f32:   <block>.weight  f32 [in, out]   (transposed for a plain MatMul)
  *     int8, and the head of int4:
- *            <block>.rotated i8  [in, out]       inputs rotated (`rotation.ts`)
+ *            <block>.h8      i8  [in, out]       inputs turned (`hadamard.ts`)
  *            <block>.scales  f32 [out]
  *     int4:  <block>.q4      u8  [out, ceil(in / 32), 16]   two steps a byte, low nibble first, zero point 8
  *            <block>.scales  f32 [out, ceil(in / 32)]

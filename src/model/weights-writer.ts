@@ -5,7 +5,7 @@ import type { Architecture, Rope } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
 import type { BlockFormat } from './block-format.ts'
-import { rotatedTensor, stepsTensor } from './block-format.ts'
+import { hadamardTensor, stepsTensor } from './block-format.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import type { Layout } from './layout.ts'
 import { ropeTensor } from './layout.ts'
@@ -16,7 +16,7 @@ import { LinearRows } from './linear-rows.ts'
 import type { PreparedTensor } from './prepared.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
 import { QUANT_BITS, QUANT_BLOCK, quantizeRows } from './quantize.ts'
-import { roundRotated } from './rotated-rows.ts'
+import { roundHadamard } from './hadamard-rows.ts'
 import { transposeInto } from '../core/transpose.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
@@ -77,7 +77,7 @@ export class WeightsWriter {
     const format = this.#formatOf(block)
     if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
     else if (format.kind === 'rounded') await this.#rounded(block, parts, inDim)
-    else if (format.kind === 'rotated') await this.#rotated(block, parts, inDim)
+    else if (format.kind === 'hadamard') await this.#hadamard(block, parts, inDim)
     else await this.#packed(block, format, parts, inDim)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
@@ -119,20 +119,20 @@ export class WeightsWriter {
     }
   }
 
-  async #rotated(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
+  async #hadamard(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
     const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
     const whole = new Int8Array(inDim * stride)
     const scales = new Float32Array(stride)
     let column = 0
     for (const part of parts) {
       for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const steps = roundRotated(values, inDim, scales.subarray(column, column + rows))
+        const steps = roundHadamard(values, inDim, scales.subarray(column, column + rows))
         transposeInto(steps, rows, inDim, whole, stride, column)
         column += rows
         await nextTurn()
       }
     }
-    await this.#write(rotatedTensor(block), whole, 0)
+    await this.#write(hadamardTensor(block), whole, 0)
     await this.#write(`${block}.scales`, scales, 0)
   }
 

@@ -23,13 +23,13 @@ export class BlockReader {
   }
 
   /**
-   * `[count, inDim]`, or `[inDim, count]` where the prepared model has the weight transposed, rotated where it has it so; valid until the next
+   * `[count, inDim]`, or `[inDim, count]` where the prepared model has the weight transposed, turned where it has it so; valid until the next
    * read of this kind of block.
    */
   weight(part: BlockPart, role: string): Float32Array {
     const into = this.#buffer(role, part.inDim * part.count)
     if (this.#tensors.has(`${part.block}.weight`)) this.#columns(`${part.block}.weight`, part, into)
-    else if (this.#tensors.has(`${part.block}.rotated`)) this.#scaledColumns(part, into)
+    else if (this.#tensors.has(`${part.block}.h8`)) this.#scaledColumns(part, into)
     else this.#dequantise(part, into)
     return into
   }
@@ -52,7 +52,7 @@ export class BlockReader {
   #scaledColumns(part: BlockPart, into: Float32Array): void {
     const { block, first, count } = part
     const steps = new Int8Array(into.length)
-    this.#columns(`${block}.rotated`, part, steps)
+    this.#columns(`${block}.h8`, part, steps)
     const scales = new Float32Array(count)
     this.#tensors.read(`${block}.scales`, scales, first)
     for (let start = 0; start < into.length; start += count)

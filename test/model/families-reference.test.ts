@@ -11,7 +11,7 @@ import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
 import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
-import { rotation, rotationSize } from '../../src/model/rotation.ts'
+import { hadamardMatrix, hadamardSize } from '../../src/model/hadamard.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
 /** Prompt log-probabilities and greedy tokens of every family equal those of transformers, peft and adapters. */
@@ -134,7 +134,7 @@ describe.each(FAMILIES)('%s', (family) => {
 
   // Models of random weights turn the rounding into quite other answers, so the weights themselves are compared.
   it.each([
-    { precision: 'int8', tensor: '.rotated', heads: 1, error: rotatedError, tolerance: 0.007 },
+    { precision: 'int8', tensor: '.h8', heads: 1, error: hadamardError, tolerance: 0.007 },
     { precision: 'int4', tensor: '.q4', heads: 0, error: roundedError, tolerance: 0.12 },
   ] as const)('has the same linear layers in $precision as in f32, but for the rounding', async (setting) => {
     const { precision, tensor, heads, error, tolerance } = setting
@@ -167,13 +167,13 @@ function roundedError(f32: PreparedModel, rounded: PreparedModel, block: string)
   })
 }
 
-/** The same of a rotated block. */
-function rotatedError(f32: PreparedModel, rotated: PreparedModel, block: string): number {
+/** The same of a turned block. */
+function hadamardError(f32: PreparedModel, turned: PreparedModel, block: string): number {
   const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
-  const steps = new Int8Array(tensorBytes(rotated, `${block}.rotated`).buffer)
-  const scales = new Float32Array(tensorBytes(rotated, `${block}.scales`).buffer)
-  const size = rotationSize(inDim)
-  const matrix = rotation(size)
+  const steps = new Int8Array(tensorBytes(turned, `${block}.h8`).buffer)
+  const scales = new Float32Array(tensorBytes(turned, `${block}.scales`).buffer)
+  const size = hadamardSize(inDim)
+  const matrix = hadamardMatrix(size)
   return relativeError(f32, block, (input, output) => {
     const first = input - (input % size)
     let value = 0

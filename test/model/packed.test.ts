@@ -30,7 +30,7 @@ describe.each(CASES)('%s', (name) => {
     const prepared = await prepare(name)
     expect(prepared.manifest.info.precision).toBe(name.includes('8') ? 'int8' : 'int4')
     checkBlocks(prepared, expected)
-    if (!('lm_head' in expected)) expect(prepared.manifest.tensors).toHaveProperty(['head.rotated'])
+    if (!('lm_head' in expected)) expect(prepared.manifest.tensors).toHaveProperty(['head.h8'])
   })
 
   it('is the same in f32', async () => checkBlocks(await prepare(name, 'f32'), expected))

@@ -6,7 +6,7 @@ import type { Precision } from '../../src/core/model-info.ts'
 import { blockDims, weightForm } from '../../src/model/graph/merged-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
-import { rotateInPlace, rotationSize } from '../../src/model/rotation.ts'
+import { hadamardInPlace, hadamardSize } from '../../src/model/hadamard.ts'
 import { BlockReader } from '../../src/reference/block-reader.ts'
 import { PreparedTensors } from '../../src/reference/prepared-tensors.ts'
 import { modelDir } from '../support/fixtures.ts'
@@ -31,10 +31,10 @@ function rowsOf(prepared: PreparedModel, block: string, first = 0, count?: numbe
   const part = { block, inDim, outDim, first, count: count ?? outDim }
   const values = new BlockReader(tensors).weight(part, 'any')
   tensors.close()
-  const { transposed, rotated } = weightForm(manifest, block)
+  const { transposed, turned } = weightForm(manifest, block)
   if (!transposed) return { values, outDim: part.count }
   const rows = values.map((_, i) => values[(i % inDim) * part.count + Math.floor(i / inDim)]!)
-  if (rotated) rotateInPlace(rows, rotationSize(inDim))
+  if (turned) hadamardInPlace(rows, hadamardSize(inDim))
   return { values: rows, outDim: part.count }
 }
 

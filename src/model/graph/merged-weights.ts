@@ -1,9 +1,9 @@
-import { rotatedTensor } from '../block-format.ts'
+import { hadamardTensor } from '../block-format.ts'
 import { kindDims } from '../families/modules.ts'
 import { fusedBlocks } from '../fused-blocks.ts'
 import type { GraphBuilder, Shape, Value } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
-import { RotatedProducts } from './rotated-product.ts'
+import { HadamardProducts } from './hadamard-product.ts'
 import type { GraphWeights } from './weights.ts'
 import { Weights } from './weights.ts'
 
@@ -33,7 +33,7 @@ export class MergedWeights implements GraphWeights {
   readonly #manifest: PreparedManifest
   readonly #gains: boolean
   readonly #tables: Weights
-  readonly #rotated: RotatedProducts
+  readonly #hadamard: HadamardProducts
   readonly #values = new Map<string, Value>()
 
   /** @param gains whether the weights are multiplied too */
@@ -42,18 +42,18 @@ export class MergedWeights implements GraphWeights {
     this.#manifest = manifest
     this.#gains = gains
     this.#tables = new Weights(graph, manifest)
-    this.#rotated = new RotatedProducts(graph)
+    this.#hadamard = new HadamardProducts(graph)
   }
 
   linear(block: string, x: Value, output?: string): Value {
     const graph = this.#graph
     const role = withoutLayer(block)
-    const { transposed, rotated } = weightForm(this.#manifest, block)
+    const { transposed, turned } = weightForm(this.#manifest, block)
     const [inDim, outDim] = role === 'head' ? this.#headDims() : blockDims(this.#manifest, role)
     const placed = (rows: number | string, columns: number | string): Shape =>
       transposed ? [columns, rows] : [rows, columns]
     let weight = this.#input(MERGE_IO.weight(role), placed(outDim, inDim))
-    if (rotated) weight = this.#rotated.turnBack(weight, inDim)
+    if (turned) weight = this.#hadamard.turnBack(weight, inDim)
     if (this.#gains) {
       weight = graph.node('Mul', [weight, this.#input(MERGE_IO.gainOut(role), placed(outDim, 1))])
       weight = graph.node('Mul', [weight, this.#input(MERGE_IO.gainIn(role), placed(1, inDim))])
@@ -82,10 +82,10 @@ export class MergedWeights implements GraphWeights {
   }
 }
 
-/** How a prepared model has a block's weight: `[outDim, inDim]` or transposed, and whether its inputs are rotated. */
-export function weightForm({ tensors }: PreparedManifest, block: string): { transposed: boolean; rotated: boolean } {
-  const rotated = rotatedTensor(block) in tensors
-  return { transposed: rotated || `${block}.weight` in tensors, rotated }
+/** How a prepared model has a block's weight: `[outDim, inDim]` or transposed, and whether its inputs are turned by a Hadamard matrix. */
+export function weightForm({ tensors }: PreparedManifest, block: string): { transposed: boolean; turned: boolean } {
+  const turned = hadamardTensor(block) in tensors
+  return { transposed: turned || `${block}.weight` in tensors, turned }
 }
 
 /** `[inDim, outDim]` of a fused block of a layer. */

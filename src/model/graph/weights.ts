@@ -1,10 +1,10 @@
-import { rotatedTensor, stepsTensor } from '../block-format.ts'
+import { hadamardTensor, stepsTensor } from '../block-format.ts'
 import type { StepBits } from '../quantize.ts'
 import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 import { MICROSOFT } from '../onnx/graph-builder.ts'
 import type { PreparedManifest } from '../prepared.ts'
 import { WEIGHTS_FILE } from '../prepared.ts'
-import { RotatedProducts } from './rotated-product.ts'
+import { HadamardProducts } from './hadamard-product.ts'
 
 const STEP_BITS: readonly StepBits[] = [4, 8]
 /** int8 activations per block: the level with the fast kernel on CPUs, for 8 bits the only one. */
@@ -22,13 +22,13 @@ export interface GraphWeights {
 export class Weights implements GraphWeights {
   readonly #graph: GraphBuilder
   readonly #manifest: PreparedManifest
-  readonly #rotated: RotatedProducts
+  readonly #hadamard: HadamardProducts
   readonly #values = new Map<string, Value>()
 
   constructor(graph: GraphBuilder, manifest: PreparedManifest) {
     this.#graph = graph
     this.#manifest = manifest
-    this.#rotated = new RotatedProducts(graph)
+    this.#hadamard = new HadamardProducts(graph)
   }
 
   /** A linear block of the prepared model, in whichever precision it was written. */
@@ -38,11 +38,11 @@ export class Weights implements GraphWeights {
     const biased = `${block}.bias` in tensors
     const outputs = output !== undefined && !biased ? ([output] as const) : 1
     const bits = STEP_BITS.find((count) => stepsTensor(block, count) in tensors)
-    const rotated = rotatedTensor(block)
+    const turned = hadamardTensor(block)
     let y: Value
-    if (rotated in tensors) {
+    if (turned in tensors) {
       const scales = this.get(`${block}.scales`)
-      y = this.#rotated.product(x, this.#inputWidth(block), this.get(rotated), scales, outputs)
+      y = this.#hadamard.product(x, this.#inputWidth(block), this.get(turned), scales, outputs)
     } else if (bits !== undefined) {
       const steps = stepsTensor(block, bits)
       const [width, , bytes] = tensors[steps]!.shape

@@ -5,13 +5,13 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, describe, expect, it } from 'vitest'
 import { exactByteSums } from '../../../src/engine/byte-sums.ts'
 import { GraphBuilder } from '../../../src/model/onnx/graph-builder.ts'
-import { RotatedProducts } from '../../../src/model/graph/rotated-product.ts'
-import { roundRotated } from '../../../src/model/rotated-rows.ts'
-import { rotateInPlace, rotationSize } from '../../../src/model/rotation.ts'
+import { HadamardProducts } from '../../../src/model/graph/hadamard-product.ts'
+import { roundHadamard } from '../../../src/model/hadamard-rows.ts'
+import { hadamardInPlace, hadamardSize } from '../../../src/model/hadamard.ts'
 import { transposeInto } from '../../../src/core/transpose.ts'
 import { noise } from '../../support/tiny-checkpoint.ts'
 
-const dir = mkdtempSync(join(tmpdir(), 'troupe-rotated-'))
+const dir = mkdtempSync(join(tmpdir(), 'troupe-turned-'))
 const sessions: InferenceSession[] = []
 afterAll(async () => {
   for (const session of sessions) await session.release()
@@ -25,7 +25,7 @@ async function product(weights: Float32Array, inDim: number): Promise<Product> {
   const outDim = weights.length / inDim
   const scales = new Float32Array(outDim)
   const steps = new Int8Array(weights.length)
-  transposeInto(roundRotated(weights.slice(), inDim, scales), outDim, inDim, steps, outDim, 0)
+  transposeInto(roundHadamard(weights.slice(), inDim, scales), outDim, inDim, steps, outDim, 0)
   const file = `${sessions.length}.bin`
   writeFileSync(join(dir, file), Buffer.concat([Buffer.from(steps.buffer), Buffer.from(scales.buffer)]))
   const graph = new GraphBuilder()
@@ -34,7 +34,7 @@ async function product(weights: Float32Array, inDim: number): Promise<Product> {
     graph.external('steps', 'i8', [inDim, outDim], { file, offset: 0, bytes: steps.length }),
     graph.external('scales', 'f32', [outDim], { file, offset: steps.length, bytes: scales.byteLength }),
   ] as const
-  graph.output(new RotatedProducts(graph).product(x, inDim, ...inputs, ['y']), 'f32', ['rows', outDim])
+  graph.output(new HadamardProducts(graph).product(x, inDim, ...inputs, ['y']), 'f32', ['rows', outDim])
   const session = await InferenceSession.create(graph.build('product'), {
     extra: { session: { model_external_initializers_file_folder_path: dir, ...(await exactByteSums()) } },
   })
@@ -61,7 +61,7 @@ function relativeError(found: Float32Array, expected: readonly number[]): number
   return Math.sqrt(error / expected.reduce((sum, value) => sum + value ** 2, 0))
 }
 
-describe('products of rotated blocks', () => {
+describe('products of turned blocks', () => {
   it.each([
     [128, 40],
     [96, 24],
@@ -104,10 +104,10 @@ describe('products of rotated blocks', () => {
   })
 
   it('are whole sums where every step is as large as it can be', async () => {
-    // Rows that are 1 everywhere once they are rotated, of both signs: pairs of such products do not fit in 16 bits.
+    // Rows that are 1 everywhere once they are turned, of both signs: pairs of such products do not fit in 16 bits.
     const inDim = 256
     const ones = new Float32Array(inDim).fill(1)
-    rotateInPlace(ones, rotationSize(inDim))
+    hadamardInPlace(ones, hadamardSize(inDim))
     const weights = Float32Array.from([...ones, ...ones.map((value) => -value)])
     const found = await (await product(weights, inDim))(Float32Array.from([...ones, ...ones.map((value) => -value)]))
     ;[inDim, -inDim, -inDim, inDim].forEach((value, i) => expect(found[i]! / value).toBeCloseTo(1, 5))

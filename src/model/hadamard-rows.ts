@@ -1,17 +1,17 @@
-import { rotateInPlace, rotationSize } from './rotation.ts'
+import { hadamardInPlace, hadamardSize } from './hadamard.ts'
 
 /** The largest step of a weight. */
 const LARGEST_STEP = 127
 
 /**
- * Rotates the inputs of every output and rounds them to 8 bits with one scale: rotated weight ≈ step · scale.
+ * Turns the inputs of every output and rounds them to 8 bits with one scale: turned weight ≈ step · scale.
  *
- * @param weights `[outputs, inDim]`, rotated in place
+ * @param weights `[outputs, inDim]`, turned in place
  * @param scales receives `[outputs]`
  * @returns steps `[outputs, inDim]`
  */
-export function roundRotated(weights: Float32Array, inDim: number, scales: Float32Array): Int8Array {
-  rotateInPlace(weights, rotationSize(inDim))
+export function roundHadamard(weights: Float32Array, inDim: number, scales: Float32Array): Int8Array {
+  hadamardInPlace(weights, hadamardSize(inDim))
   const steps = new Int8Array(weights.length)
   for (let output = 0; output < scales.length; output++) {
     const [start, end] = [output * inDim, (output + 1) * inDim]
