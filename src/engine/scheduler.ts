@@ -136,9 +136,13 @@ export class Scheduler {
     this.#tables.publish(sequence)
   }
 
-  /** Some of the drafted tokens turned out to be the next ones: they are evaluated already. The pages of the others are given back. */
-  confirm(sequence: Sequence, tokens: number): void {
-    this.complete({ sequence, count: tokens, draft: [] })
+  /** A drafted token turned out to be the next: it is evaluated already. */
+  confirm(sequence: Sequence): void {
+    this.complete({ sequence, count: 1, draft: [] })
+  }
+
+  /** Takes the pages of refused drafts back. */
+  settle(sequence: Sequence): void {
     this.#tables.trim(sequence)
   }
 

@@ -1,16 +1,8 @@
 import type { GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import { PAGE_TOKENS } from '../device/port.ts'
 import { PageKeys } from './page-keys.ts'
+import type { MixUse, VirtualPrefix } from './held-adapters.ts'
 import { RandomSource } from './random.ts'
-
-/** Tokens that a mix puts before every prompt. */
-export interface VirtualPrefix {
-  readonly count: number
-  /** `embeddings` are evaluated like tokens; `keys_values` are written into pages. */
-  readonly type: 'embeddings' | 'keys_values'
-  /** Whether the prompt's positions begin behind them, or at 0. */
-  readonly usePositions: boolean
-}
 
 /**
  * - `waiting`: never had pages
@@ -35,6 +27,8 @@ export class Sequence {
   readonly request: GenerationRequest
   readonly random: RandomSource
   readonly submittedAt: number
+  /** Its hold on the versions of its mix. */
+  readonly use: MixUse
   readonly virtual: VirtualPrefix | null
   /** Sequences with the same one run with the same numbers. */
   readonly mixKey: string
@@ -73,19 +67,20 @@ export class Sequence {
   constructor(
     id: number,
     request: GenerationRequest,
-    { now, fingerprint, virtual = null }: { now: number; fingerprint: string; virtual?: VirtualPrefix | null },
+    { now, fingerprint, use }: { readonly now: number; readonly fingerprint: string; readonly use: MixUse },
   ) {
     this.id = id
     this.request = request
     this.submittedAt = now
-    this.virtual = virtual
+    this.use = use
+    this.virtual = use.virtual
     this.#fingerprint = fingerprint
-    const mix = request.mix.map(({ digest, scale }) => `${digest}*${scale}`)
-    this.mixKey = mix.join(request.stack ? '>' : '+')
+    const members = request.mix.map(({ digest, scale }) => `${digest}*${scale}`)
+    this.mixKey = [request.stack ?? false, ...members].join(' ')
     this.random = new RandomSource(request.sampling.seed)
     this.promptEnd = this.virtualLength + request.tokens.length
     this.tokens = new Int32Array(this.promptEnd + request.maxTokens)
-    const first = virtual?.type === 'keys_values' ? KEYS_VALUES_ID : -1
+    const first = this.virtual?.type === 'keys_values' ? KEYS_VALUES_ID : -1
     for (let i = 0; i < this.virtualLength; i++) this.tokens[i] = first - i
     this.tokens.set(request.tokens, this.virtualLength)
     this.known = this.promptEnd

@@ -4,9 +4,6 @@ import type { StepPart } from './scheduler.ts'
 import type { Sequence } from './sequence.ts'
 import { pagesFor } from './sequence.ts'
 
-/** How the device knows the versions of a mix. */
-export type DeviceIds = (digest: string) => number
-
 /** An array that grows and is filled anew for every step. */
 class Column<A extends Int32Array | Float32Array | Uint8Array> {
   #array: A
@@ -56,11 +53,11 @@ export class StepWriter {
   readonly #mixes = new Map<string, number>()
 
   /** Logits are wanted where a token is chosen, behind every drafted token, and of a whole chunk where those of the prompt were asked for. */
-  write(parts: readonly StepPart[], idOf: DeviceIds): StepInput {
+  write(parts: readonly StepPart[]): StepInput {
     const columns = [this.#tokens, this.#sequences, this.#pages, this.#mixStart, this.#mixAdapters]
     for (const column of [...columns, this.#mixScales, this.#mixStacked, this.#logitRows]) column.length = 0
     this.#mixes.clear()
-    for (const part of parts) this.#add(part, idOf)
+    for (const part of parts) this.#add(part)
     this.#mixStart.push(this.#mixAdapters.length)
     return {
       tokens: this.#tokens.view(),
@@ -74,7 +71,7 @@ export class StepWriter {
     }
   }
 
-  #add(part: StepPart, idOf: DeviceIds): void {
+  #add(part: StepPart): void {
     const { sequence, count, draft } = part
     const { cached, tokens, ropeOffset, ropeTable } = sequence
     const first = this.#tokens.length
@@ -85,7 +82,7 @@ export class StepWriter {
     span[SPAN.kvStart] = cached
     span[SPAN.ropeOffset] = ropeOffset
     span[SPAN.ropeTable] = ropeTable
-    span[SPAN.mix] = this.#mixOf(sequence, idOf)
+    span[SPAN.mix] = this.#mixOf(sequence)
     span[SPAN.pageStart] = this.#pages.length
     span[SPAN.pageCount] = used
     this.#sequences.append(span)
@@ -96,17 +93,15 @@ export class StepWriter {
     for (let row = end - logitRowsOf(part); row < end; row++) this.#logitRows.push(row)
   }
 
-  #mixOf({ request, mixKey }: Sequence, idOf: DeviceIds): number {
+  #mixOf({ request, mixKey, use }: Sequence): number {
     if (request.mix.length === 0) return -1
     const known = this.#mixes.get(mixKey)
     if (known !== undefined) return known
     const mix = this.#mixes.size
     this.#mixes.set(mixKey, mix)
     this.#mixStart.push(this.#mixAdapters.length)
-    for (const { digest, scale } of request.mix) {
-      this.#mixAdapters.push(idOf(digest))
-      this.#mixScales.push(scale)
-    }
+    this.#mixAdapters.append(use.members.map(({ id }) => id))
+    this.#mixScales.append(request.mix.map(({ scale }) => scale))
     this.#mixStacked.push(request.stack ? 1 : 0)
     return mix
   }
