@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "attend.h"
 #include "format.h"
 
 namespace troupe {
@@ -116,6 +117,9 @@ struct Kernels {
   double (*log_sum_exp)(const float* x, const uint32_t* mask, size_t count);
   /** Up to `k` largest of the same, largest first, at equal values by index; returns how many. */
   size_t (*largest)(const float* x, const uint32_t* mask, size_t count, size_t k, Candidate* out);
+
+  /** out = softmax(q · keys) · values. Scores in four partial sums by dimension mod 4; pages in order, and in a page token after token. By `KvFormat`. */
+  void (*attend[3])(const AttendRows&);
 };
 
 /**

@@ -21,7 +21,8 @@ constexpr Kernels table_named(const char* name) {
           narrow_bf16,
           argmax,
           log_sum_exp,
-          largest};
+          largest,
+          {attend<float>, attend<uint16_t>, attend<int8_t>}};
 }
 
 }  // namespace
