@@ -1,28 +1,25 @@
 import type { FileHandle } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { TroupeError } from '../core/errors.ts'
-import type { Architecture, Rope } from './architecture.ts'
+import type { Architecture } from './architecture.ts'
+import type { BlockFormat } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
-import type { BlockFormat } from './block-format.ts'
-import { hadamardTensor, stepsTensor } from './block-format.ts'
+import { toBfloat16 } from './float16.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import type { Layout } from './layout.ts'
-import { ropeTensor } from './layout.ts'
-import type { PlainTensor } from './plain-tensors.ts'
-import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { LinearPart } from './linear-rows.ts'
 import { LinearRows } from './linear-rows.ts'
-import type { PreparedTensor } from './prepared.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
-import { QUANT_BITS, QUANT_BLOCK, quantizeRows } from './quantize.ts'
-import { roundHadamard } from './hadamard-rows.ts'
-import { transposeInto } from '../core/transpose.ts'
+import type { PlainTensor } from './plain-tensors.ts'
+import { layerTensors, modelTensors } from './plain-tensors.ts'
+import type { PreparedTensor } from './prepared.ts'
+import type { PackedTiles } from './tile-packer.ts'
+import { packMatrixRows, packRows } from './tile-packer.ts'
+import { TILE, tileBytes } from './tiles.ts'
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22
-
-type PackedFormat = Extract<BlockFormat, { kind: 'packed' }>
 
 /** Writes the tensors of one checkpoint into an open `weights.bin`, each at its place in the layout. */
 export class WeightsWriter {
@@ -52,16 +49,13 @@ export class WeightsWriter {
     this.#file = file
     this.#onBytes = onBytes
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
-    this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, longestRow))
+    this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, TILE * longestRow))
     this.#rows = new LinearRows(architecture, packed, (name, into, start) => this.#read(name, into, start))
   }
 
   async writeAll(): Promise<void> {
-    const { layers, names, tiedHead, vocab, hidden, ropes, longRope, logitScale } = this.#architecture
+    const { layers, names, tiedHead, vocab, hidden, logitScale } = this.#architecture
     for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
-    for (const [index, rope] of ropes.entries()) {
-      await this.#rope(index, longRope === null ? [rope] : [rope, longRope.rope])
-    }
     for (let layer = 0; layer < layers; layer++) {
       for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
       for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
@@ -74,11 +68,17 @@ export class WeightsWriter {
   }
 
   async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const format = this.#formatOf(block)
-    if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
-    else if (format.kind === 'rounded') await this.#rounded(block, parts, inDim)
-    else if (format.kind === 'hadamard') await this.#hadamard(block, parts, inDim)
-    else await this.#packed(block, format, parts, inDim)
+    const { format, packed } = this.#formatOf(block)
+    let tile = 0
+    for (const part of parts) {
+      for (let row = 0; row < part.outDim;) {
+        const rows = Math.min(part.outDim - row, this.#rowsAtOnce(inDim))
+        await this.#writeTiles(block, tile, inDim, this.#pack(format, part, row, rows, inDim, packed !== null))
+        row += rows
+        tile += Math.ceil(rows / TILE)
+      }
+    }
+    if (packed !== null && packed.inputs !== null) await this.#write(`${block}.inputs`, packed.inputs, 0)
     if (!(`${block}.bias` in this.#layout.tensors)) return
     const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
     let start = 0
@@ -89,109 +89,48 @@ export class WeightsWriter {
     await this.#write(`${block}.bias`, bias, 0)
   }
 
-  async #transposed(target: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
-    const whole = new Float32Array(inDim * stride)
-    let column = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        transposeInto(values, rows, inDim, whole, stride, column)
-        column += rows
-        await nextTurn()
-      }
-    }
-    await this.#write(target, whole, 0)
-  }
-
-  async #rounded(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const groups = Math.ceil(inDim / QUANT_BLOCK)
-    const rowBytes = (groups * QUANT_BLOCK * QUANT_BITS) / 8
-    let row = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const steps = new Uint8Array(rows * rowBytes)
-        const scales = new Float32Array(rows * groups)
-        quantizeRows(values, rows, inDim, steps, scales)
-        await this.#write(stepsTensor(block, QUANT_BITS), steps, row * rowBytes)
-        await this.#write(`${block}.scales`, scales, row * groups * 4)
-        row += rows
-      }
-    }
-  }
-
-  async #hadamard(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
-    const whole = new Int8Array(inDim * stride)
-    const scales = new Float32Array(stride)
-    let column = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const steps = roundHadamard(values, inDim, scales.subarray(column, column + rows))
-        transposeInto(steps, rows, inDim, whole, stride, column)
-        column += rows
-        await nextTurn()
-      }
-    }
-    await this.#write(hadamardTensor(block), whole, 0)
-    await this.#write(`${block}.scales`, scales, 0)
-  }
-
-  /** Takes blocks over as the checkpoint has them. */
-  async #packed(block: string, format: PackedFormat, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const { bits, size, zeros, inputs } = format
-    const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
-    let [stepBytes, scaleBytes, zeroBytes] = [0, 0, 0]
-    for (const part of parts) {
+  /** Tiles of some rows of a part: rounded by us, or as the checkpoint has packed them. */
+  #pack(
+    format: BlockFormat['format'],
+    part: LinearPart,
+    row: number,
+    rows: number,
+    inDim: number,
+    kept: boolean,
+  ): PackedTiles {
+    if (kept && (format === 'q4' || format === 'q8')) {
       const { matrix, runs } = part.packed()!
-      for (const [first, count] of runs) {
-        for (let row = first; row < first + count; row += most) {
-          const piece = matrix.pack(row, Math.min(most, first + count - row), size)
-          await this.#write(stepsTensor(block, bits), piece.steps, stepBytes)
-          await this.#write(`${block}.scales`, piece.scales, scaleBytes)
-          if (zeros) await this.#write(`${block}.zeros`, piece.zeros, zeroBytes)
-          stepBytes += piece.steps.byteLength
-          scaleBytes += piece.scales.byteLength
-          zeroBytes += piece.zeros.byteLength
-        }
-      }
+      return packMatrixRows(format, matrix, runs, row, rows)
     }
-    if (inputs !== null) await this.#write(`${block}.inputs`, BigInt64Array.from(inputs, BigInt), 0)
+    const values = this.#scratch.subarray(0, rows * inDim)
+    part.readRows(values, row)
+    return packRows(format, values, inDim, null)
   }
 
-  /** Rows of a weight `[outDim, inDim]`, as many at a time as fit the scratch. */
-  *#rowPieces(part: LinearPart, inDim: number): Generator<{ rows: number; values: Float32Array }> {
-    const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
-    for (let row = 0; row < part.outDim; row += most) {
-      const rows = Math.min(most, part.outDim - row)
-      const values = this.#scratch.subarray(0, rows * inDim)
-      part.readRows(values, row)
-      yield { rows, values }
-    }
+  async #writeTiles(block: string, tile: number, inDim: number, { w, d, m }: PackedTiles): Promise<void> {
+    const size = tileBytes(this.#formatOf(block).format, inDim)
+    await this.#write(`${block}.w`, w, tile * size.weights)
+    if (size.scales > 0) await this.#write(`${block}.d`, d, tile * size.scales)
+    if (size.minima > 0) await this.#write(`${block}.m`, m, tile * size.minima)
   }
 
-  async #copy({ name, source, shape, skipRows, factor, addend }: PlainTensor): Promise<void> {
-    const count = this.#tensor(name).bytes / 4
+  /** Rows of a part that fit the scratch, in whole tiles. */
+  #rowsAtOnce(inDim: number): number {
+    return TILE * Math.max(1, Math.floor(PIECE_ELEMENTS / (TILE * inDim)))
+  }
+
+  async #copy({ name, source, shape, skipRows, addend }: PlainTensor): Promise<void> {
+    const tensor = this.#layout.tensors[name]
+    // Tokens are looked up in the head's tiles.
+    if (tensor === undefined) return
+    const count = shape.reduce((product, length) => product * length, 1)
     const skipped = skipRows * (shape[1] ?? 1)
+    const size = tensor.format === 'bf16' ? 2 : 4
     for (let done = 0; done < count; done += PIECE_ELEMENTS) {
       const piece = this.#scratch.subarray(0, Math.min(PIECE_ELEMENTS, count - done))
       this.#read(source, piece, skipped + done)
-      if (factor !== 1 || addend !== 0) for (let i = 0; i < piece.length; i++) piece[i] = piece[i]! * factor + addend
-      await this.#write(name, piece, done * 4)
-    }
-  }
-
-  /** The tables of one rotation, those of `ropes` one below the other. */
-  async #rope(index: number, ropes: readonly Rope[]): Promise<void> {
-    const { maxContext } = this.#architecture
-    for (const [part, wave] of [['cos', Math.cos] as const, ['sin', Math.sin] as const]) {
-      for (const [block, { inverseFrequencies, attentionFactor }] of ropes.entries()) {
-        const width = inverseFrequencies.length
-        const table = new Float32Array(maxContext * width)
-        for (let i = 0; i < table.length; i++) {
-          table[i] = wave(Math.floor(i / width) * inverseFrequencies[i % width]!) * attentionFactor
-        }
-        await this.#write(ropeTensor(index, part), table, block * table.byteLength)
-      }
+      if (addend !== 0) for (let i = 0; i < piece.length; i++) piece[i]! += addend
+      await this.#write(name, size === 2 ? Uint16Array.from(piece, toBfloat16) : piece, done * size)
     }
   }
 
@@ -214,7 +153,7 @@ export class WeightsWriter {
 
   async #write(
     name: string,
-    values: Float32Array | Int8Array | Uint8Array | BigInt64Array,
+    values: Float32Array | Int32Array | Uint8Array | Uint16Array,
     start: number,
   ): Promise<void> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
