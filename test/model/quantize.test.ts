@@ -52,7 +52,8 @@ describe('a block of 4 bits', () => {
     expect(rounded4(new Float32Array(32).fill(-3))).toEqual(new Float32Array(32).fill(-3))
     const outlier = new Float32Array(32)
     outlier[7] = 960
-    expect(rounded4(outlier)).toEqual(outlier)
+    expect(rounded4(outlier)[7]).toBeCloseTo(960, -1)
+    expect(rounded4(outlier)[8]).toBe(0)
     const weights = noise(3, 32)
     expect(rounded4(weights, new Float32Array(32))).toEqual(rounded4(weights))
   })
