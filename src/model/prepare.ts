@@ -11,6 +11,7 @@ import { openCheckpoint } from './checkpoint.ts'
 import { checkCoverage } from './coverage.ts'
 import { readArchitecture } from './families/families.ts'
 import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
+import type { Layout } from './layout.ts'
 import { linearDims, planLayout } from './layout.ts'
 import { packedWeights } from './packed/packed-weights.ts'
 import { pickPrecision, usableMemory } from './pick-precision.ts'
@@ -74,15 +75,20 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
 
   const info = describe(options.name ?? basename(resolve(options.modelDir)), fingerprint, precision, architecture)
-  const manifest: PreparedManifest = { format: 4, info, architecture, tensors: layout.tensors }
+  const manifest: PreparedManifest = { format: 4, info, architecture, tensors: layout.tensors, digests: {} }
   const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
   try {
     if (known === null) await remembered.write(fingerprint)
-    if (!(await findPrepared(dir, manifest, layout.bytes))) {
-      await publishPrepared(dir, manifest, layout.bytes, (file) =>
-        new WeightsWriter(checkpoint, architecture, packed, layout, formats, file, advance).writeAll(),
-      )
+    let found = await findPrepared(dir, manifest, layout.bytes)
+    if (found === null) {
+      const writer = new WeightsWriter(checkpoint, architecture, packed, layout, formats, advance)
+      const total = hashBytes + layout.bytes
+      const onKept = (group: string): void => advance(groupBytes(layout, group), group)
+      const onWait = (pid: number): void =>
+        options.onProgress?.(done, total, `process ${pid}, which prepares the same model`)
+      found = await publishPrepared(dir, manifest, layout.bytes, writer, { onKept, onWait })
     }
+    return { dir, manifest: { ...manifest, digests: found.digests } }
   } catch (cause) {
     if (cause instanceof TroupeError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
@@ -90,7 +96,13 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
       cause,
     })
   }
-  return { dir, manifest }
+}
+
+/** Bytes of the tensors that are written together. */
+function groupBytes({ tensors }: Layout, group: string): number {
+  const isIn = (name: string): boolean =>
+    group === 'model' ? !name.startsWith('layers.') && !name.startsWith('head.') : name.startsWith(`${group}.`)
+  return Object.entries(tensors).reduce((sum, [name, { bytes }]) => sum + (isIn(name) ? bytes : 0), 0)
 }
 
 /** Whether every matrix of a checkpoint is in bf16. */

@@ -42,6 +42,8 @@ export interface PreparedManifest {
   readonly info: ModelInfo
   readonly architecture: Architecture
   readonly tensors: Readonly<Record<string, PreparedTensor>>
+  /** `sha256:…` of every tensor's bytes, by name; what is there later is compared with it. */
+  readonly digests: Readonly<Record<string, string>>
 }
 
 /** A complete prepared model on disk. */

@@ -1,3 +1,5 @@
+import type { Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { TroupeError } from '../core/errors.ts'
@@ -14,6 +16,7 @@ import type { PackedWeights } from './packed/packed-weights.ts'
 import type { PlainTensor } from './plain-tensors.ts'
 import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { PreparedTensor } from './prepared.ts'
+import type { GroupDigests, WeightsSource } from './prepared-cache.ts'
 import type { PackedTiles } from './tile-packer.ts'
 import { packMatrixRows, packRows } from './tile-packer.ts'
 import { TILE, tileBytes } from './tiles.ts'
@@ -22,12 +25,14 @@ import { TILE, tileBytes } from './tiles.ts'
 const PIECE_ELEMENTS = 1 << 22
 
 /** Writes the tensors of one checkpoint into an open `weights.bin`, each at its place in the layout. */
-export class WeightsWriter {
+export class WeightsWriter implements WeightsSource {
   readonly #checkpoint: Checkpoint
   readonly #architecture: Architecture
   readonly #layout: Layout
   readonly #formatOf: (block: string) => BlockFormat
-  readonly #file: FileHandle
+  /** Of the tensors of the group at hand, as far as they are written: pieces of a tensor come in order. */
+  readonly #hashes = new Map<string, { readonly hash: Hash; end: number }>()
+  #file: FileHandle | null = null
   readonly #onBytes: (bytes: number, what: string) => void
   readonly #scratch: Float32Array
   readonly #rows: LinearRows
@@ -39,32 +44,47 @@ export class WeightsWriter {
     packed: PackedWeights | null,
     layout: Layout,
     formatOf: (block: string) => BlockFormat,
-    file: FileHandle,
     onBytes: (bytes: number, what: string) => void,
   ) {
     this.#checkpoint = checkpoint
     this.#architecture = architecture
     this.#layout = layout
     this.#formatOf = formatOf
-    this.#file = file
     this.#onBytes = onBytes
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
     this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, TILE * longestRow))
     this.#rows = new LinearRows(architecture, packed, (name, into, start) => this.#read(name, into, start))
   }
 
-  async writeAll(): Promise<void> {
-    const { layers, names, tiedHead, vocab, hidden, logitScale } = this.#architecture
-    for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
-    for (let layer = 0; layer < layers; layer++) {
-      for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
-      for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
-        const parts = kinds.map((kind) => this.#rows.part(layer, kind))
-        await this.#block(`layers.${layer}.${block}`, parts, kindDims(kinds[0]!, this.#architecture)[0])
-      }
+  /** The tensors that belong to no layer but the head's, then the layers, then the head. */
+  get groups(): readonly string[] {
+    return ['model', ...Array.from({ length: this.#architecture.layers }, (_, layer) => `layers.${layer}`), 'head']
+  }
+
+  async write(group: string, file: FileHandle): Promise<GroupDigests> {
+    this.#file = file
+    this.#hashes.clear()
+    if (group === 'model') for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
+    else if (group === 'head') await this.#head()
+    else await this.#layer(Number(group.slice('layers.'.length)))
+    return Object.fromEntries([...this.#hashes].map(([name, { hash }]) => [name, `sha256:${hash.digest('hex')}`]))
+  }
+
+  async #layer(layer: number): Promise<void> {
+    for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
+    for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
+      const parts = kinds.map((kind) => this.#rows.part(layer, kind))
+      await this.#block(`layers.${layer}.${block}`, parts, kindDims(kinds[0]!, this.#architecture)[0])
     }
-    const head = this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)
-    await this.#block('head', [head], hidden)
+  }
+
+  async #head(): Promise<void> {
+    const { names, tiedHead, vocab, hidden, logitScale } = this.#architecture
+    await this.#block(
+      'head',
+      [this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)],
+      hidden,
+    )
   }
 
   async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
@@ -151,20 +171,23 @@ export class WeightsWriter {
     return tensor
   }
 
+  /** @param start byte of the tensor, where its last piece ended */
   async #write(
     name: string,
     values: Float32Array | Int32Array | Uint8Array | Uint16Array,
     start: number,
   ): Promise<void> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    const written = this.#hashes.get(name) ?? { hash: createHash('sha256'), end: 0 }
+    if (written.end !== start)
+      throw new Error(`a piece of ${name} begins at ${start}, the last one ended at ${written.end}`)
+    written.hash.update(bytes)
+    written.end += bytes.length
+    this.#hashes.set(name, written)
     const position = this.#tensor(name).offset + start
     for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await this.#file.write(
-        bytes,
-        done,
-        Math.min(1 << 28, bytes.length - done),
-        position + done,
-      )
+      const most = Math.min(1 << 28, bytes.length - done)
+      const { bytesWritten } = await this.#file!.write(bytes, done, most, position + done)
       done += bytesWritten
     }
     this.#onBytes(bytes.length, name)

@@ -1,5 +1,17 @@
-import { existsSync, readFileSync, readdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname } from 'node:os'
+import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { defaultCacheDir, prepareModel } from '../../src/model/prepare.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
@@ -167,6 +179,60 @@ describe('the cache', () => {
     const at = await place(TINY_LLAMA, tensors)
     await expectRefusalAsync(() => prepare(at), 'invalid_model', 'model.layers.1.mlp.down_proj.weight')
     expect(readdirSync(at.cache)).toEqual(['fingerprints'])
+  })
+
+  it('goes on where an earlier attempt was stopped, and its bytes are the same', async () => {
+    const [at, other] = [await place(), await place()]
+    const whole = await prepare(other)
+    let last = ''
+    const stopAt = (_: number, __: number, what: string): void => {
+      if (what === 'layers.1.down.w') throw new Error('stopped here')
+      last = what
+    }
+    const options = { modelDir: at.model, cacheDir: at.cache, precision: 'f32' } as const
+    await expect(prepareModel({ ...options, onProgress: stopAt })).rejects.toThrow('stopped here')
+    expect(last).toContain('layers.1.')
+    const seen: string[] = []
+    const resumed = await prepareModel({ ...options, onProgress: (_, __, what) => seen.push(what) })
+    expect(seen).toEqual(expect.arrayContaining(['model', 'layers.0']))
+    expect(seen).not.toContain('layers.0.down.w')
+    expect(seen).toContain('layers.1.qkv.w')
+    const [x, y] = [resumed, whole].map(({ dir }) => readFileSync(join(dir, WEIGHTS_FILE)))
+    expect(x!.equals(y!)).toBe(true)
+    expect(resumed.manifest.digests).toEqual(whole.manifest.digests)
+    expect(readdirSync(at.cache).filter((name) => name.startsWith('.'))).toEqual([])
+  })
+
+  it('takes the place of a process that died, and waits for one that lives', async () => {
+    const at = await place()
+    const { dir } = await prepare(at)
+    rmSync(dir, { recursive: true })
+    const unfinished = join(at.cache, `.preparing-${basename(dir)}`)
+    const lock = (pid: number): void => {
+      mkdirSync(unfinished, { recursive: true })
+      writeFileSync(join(unfinished, 'lock'), JSON.stringify({ id: 'x', host: hostname(), pid }))
+    }
+    const { pid: dead } = spawnSync(process.execPath, ['-e', ''])
+    lock(dead)
+    expect((await prepare(at)).dir).toBe(dir)
+    rmSync(dir, { recursive: true })
+    lock(process.ppid)
+    const waited: string[] = []
+    const options = { modelDir: at.model, cacheDir: at.cache, precision: 'f32' } as const
+    const waiting = prepareModel({ ...options, onProgress: (_, __, what) => waited.push(what) })
+    await expect.poll(() => waited.join()).toContain(`process ${process.ppid}`)
+    rmSync(join(unfinished, 'lock'))
+    expect((await waiting).dir).toBe(dir)
+  })
+
+  it('has the digest of every tensor', async () => {
+    const prepared = await prepare(await place(), 'int4')
+    const names = Object.keys(prepared.manifest.tensors)
+    expect(Object.keys(prepared.manifest.digests).sort()).toEqual(names.sort())
+    for (const name of names) {
+      const digest = createHash('sha256').update(bytesOf(prepared, name)).digest('hex')
+      expect(prepared.manifest.digests[name]).toBe(`sha256:${digest}`)
+    }
   })
 
   it('two at once make one', async () => {
