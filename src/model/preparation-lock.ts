@@ -10,7 +10,8 @@ const BEAT_MS = 2000
 const DEAD_MS = 20_000
 const POLL_MS = 200
 
-const LOCK = 'lock'
+/** The file that stands for the lock. */
+export const LOCK = 'lock'
 
 /** Who holds a folder. */
 interface Holder {

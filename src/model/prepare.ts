@@ -86,7 +86,11 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
       const onKept = (group: string): void => advance(groupBytes(layout, group), group)
       const onWait = (pid: number): void =>
         options.onProgress?.(done, total, `process ${pid}, which prepares the same model`)
-      found = await publishPrepared(dir, manifest, layout.bytes, writer, { onKept, onWait })
+      try {
+        found = await publishPrepared(dir, manifest, layout.bytes, writer, { onKept, onWait })
+      } finally {
+        await writer.close()
+      }
     }
     return { dir, manifest: { ...manifest, digests: found.digests } }
   } catch (cause) {

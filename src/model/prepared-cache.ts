@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, 
 import { basename, dirname, join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
 import { canonicalJson, isJsonObject } from '../core/json.ts'
-import { PreparationLock } from './preparation-lock.ts'
+import { LOCK, PreparationLock } from './preparation-lock.ts'
 import type { PreparedManifest } from './prepared.ts'
 import { MANIFEST_FILE, WEIGHTS_FILE } from './prepared.ts'
 
@@ -23,8 +23,8 @@ export type GroupDigests = Readonly<Record<string, string>>
 export interface WeightsSource {
   /** Names of the groups of tensors, in the order in which they are written. */
   readonly groups: readonly string[]
-  /** Writes one group and returns the digests of its tensors. */
-  write(group: string, file: FileHandle): Promise<GroupDigests>
+  /** Writes one group and returns the digests of its tensors. What a later process needs to go on may be left in the folder. */
+  write(group: string, place: { readonly file: FileHandle; readonly folder: string }): Promise<GroupDigests>
 }
 
 /** What a preparation tells those who wait. */
@@ -82,10 +82,10 @@ export async function publishPrepared(
   try {
     await checkRoom(unfinished, weightBytes)
     const progress = await Progress.open(unfinished, identity(manifest))
-    await writeWeights(join(unfinished, WEIGHTS_FILE), weightBytes, source, progress, hooks)
+    await writeWeights(unfinished, weightBytes, source, progress, hooks)
     const whole = { ...manifest, digests: progress.digests }
     await writeDurably(join(unfinished, MANIFEST_FILE), JSON.stringify(whole, null, 1))
-    await progress.remove()
+    await clear(unfinished)
     await syncFolder(unfinished)
     await moveIntoPlace(unfinished, dir)
     await lock.release(dir)
@@ -100,20 +100,20 @@ export async function publishPrepared(
 }
 
 async function writeWeights(
-  path: string,
+  folder: string,
   weightBytes: number,
   source: WeightsSource,
   progress: Progress,
   hooks: PreparationHooks,
 ): Promise<void> {
-  const file = await open(path, progress.isEmpty ? 'w' : 'r+')
+  const file = await open(join(folder, WEIGHTS_FILE), progress.isEmpty ? 'w' : 'r+')
   try {
     for (const group of source.groups) {
       if (progress.has(group)) {
         hooks.onKept(group)
         continue
       }
-      const digests = await source.write(group, file)
+      const digests = await source.write(group, { file, folder })
       await file.datasync()
       await progress.add(group, digests)
     }
@@ -167,10 +167,12 @@ class Progress {
     await appendFile(this.#path, `${JSON.stringify({ group, digests })}\n`, { flush: true })
     this.#groups.set(group, digests)
   }
+}
 
-  async remove(): Promise<void> {
-    await rm(this.#path)
-  }
+/** Removes what only served the writing. */
+async function clear(folder: string): Promise<void> {
+  for (const name of await readdir(folder))
+    if (![WEIGHTS_FILE, MANIFEST_FILE, LOCK].includes(name)) await rm(join(folder, name))
 }
 
 async function checkRoom(folder: string, weightBytes: number): Promise<void> {

@@ -5,6 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { TroupeError } from '../core/errors.ts'
 import type { Architecture } from './architecture.ts'
 import type { BlockFormat } from './block-format.ts'
+import type { Importances } from './calibration.ts'
+import { Calibration } from './calibration.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
 import { toBfloat16 } from './float16.ts'
@@ -21,6 +23,8 @@ import type { PackedTiles } from './tile-packer.ts'
 import { packMatrixRows, packRows } from './tile-packer.ts'
 import { TILE, tileBytes } from './tiles.ts'
 
+type Place = Parameters<WeightsSource['write']>[1]
+
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22
 
@@ -36,6 +40,7 @@ export class WeightsWriter implements WeightsSource {
   readonly #onBytes: (bytes: number, what: string) => void
   readonly #scratch: Float32Array
   readonly #rows: LinearRows
+  readonly #calibration: Calibration
 
   /** @param onBytes called after each piece with the bytes written and the prepared tensor's name */
   constructor(
@@ -54,6 +59,8 @@ export class WeightsWriter implements WeightsSource {
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
     this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, TILE * longestRow))
     this.#rows = new LinearRows(architecture, packed, (name, into, start) => this.#read(name, into, start))
+    const { names, hidden } = architecture
+    this.#calibration = new Calibration(architecture, (token, into) => this.#read(names.embed, into, token * hidden))
   }
 
   /** The tensors that belong to no layer but the head's, then the layers, then the head. */
@@ -61,70 +68,108 @@ export class WeightsWriter implements WeightsSource {
     return ['model', ...Array.from({ length: this.#architecture.layers }, (_, layer) => `layers.${layer}`), 'head']
   }
 
-  async write(group: string, file: FileHandle): Promise<GroupDigests> {
+  async write(group: string, { file, folder }: Place): Promise<GroupDigests> {
     this.#file = file
     this.#hashes.clear()
     if (group === 'model') for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
     else if (group === 'head') await this.#head()
-    else await this.#layer(Number(group.slice('layers.'.length)))
+    else await this.#layer(Number(group.slice('layers.'.length)), folder)
     return Object.fromEntries([...this.#hashes].map(([name, { hash }]) => [name, `sha256:${hash.digest('hex')}`]))
   }
 
-  async #layer(layer: number): Promise<void> {
+  async close(): Promise<void> {
+    await this.#calibration.close()
+  }
+
+  async #layer(layer: number, folder: string): Promise<void> {
     for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
-    for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
+    const blocks = Object.entries(fusedBlocks(this.#architecture)).map(([name, kinds]) => {
       const parts = kinds.map((kind) => this.#rows.part(layer, kind))
-      await this.#block(`layers.${layer}.${block}`, parts, kindDims(kinds[0]!, this.#architecture)[0])
-    }
+      return { name, block: `layers.${layer}.${name}`, inDim: kindDims(kinds[0]!, this.#architecture)[0], parts }
+    })
+    const rounds = blocks.some(({ block }) => isRounded(this.#formatOf(block)))
+    const importances = rounds ? await this.#calibrate(layer, blocks, folder) : {}
+    for (const { name, block, inDim, parts } of blocks)
+      await this.#block(block, parts, inDim, importances[name] ?? null)
   }
 
   async #head(): Promise<void> {
     const { names, tiedHead, vocab, hidden, logitScale } = this.#architecture
-    await this.#block(
-      'head',
-      [this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)],
-      hidden,
-    )
+    const head = this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)
+    await this.#block('head', [head], hidden, null)
   }
 
-  async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const { format, packed } = this.#formatOf(block)
+  async #calibrate(
+    layer: number,
+    blocks: readonly { readonly name: string; readonly inDim: number; readonly parts: readonly LinearPart[] }[],
+    folder: string,
+  ): Promise<Importances> {
+    const plain = blocks.map(({ name, inDim, parts }) => {
+      const rows = new Float32Array(inDim * outputsOf(parts))
+      let start = 0
+      for (const part of parts) {
+        part.readRows(rows.subarray(start * inDim, (start + part.outDim) * inDim), 0)
+        start += part.outDim
+      }
+      const bias = `layers.${layer}.${name}.bias` in this.#layout.tensors ? readBias(parts) : null
+      return [name, { rows, bias }] as const
+    })
+    const norms = layerTensors(this.#architecture, layer).map((tensor) => {
+      const { source, skipRows, shape, addend } = tensor
+      const values = new Float32Array(shape[0]!)
+      this.#read(source, values, skipRows)
+      return [tensor.name.replace(/^layers\.\d+\./, ''), values.map((value) => value + addend)] as const
+    })
+    const layerWeights = { blocks: Object.fromEntries(plain), norms: Object.fromEntries(norms) }
+    return this.#calibration.layer(layer, layerWeights, folder, layer === 0 ? this.#learnedPositions() : null)
+  }
+
+  #learnedPositions(): Float32Array | null {
+    const table = modelTensors(this.#architecture).find(({ name }) => name === 'positions')
+    if (table === undefined) return null
+    const [rows, width] = table.shape as readonly [number, number]
+    const values = new Float32Array(rows * width)
+    this.#read(table.source, values, table.skipRows * width)
+    return values
+  }
+
+  async #block(
+    block: string,
+    parts: readonly LinearPart[],
+    inDim: number,
+    importance: Float32Array | null,
+  ): Promise<void> {
+    const format = this.#formatOf(block)
     let tile = 0
     for (const part of parts) {
       for (let row = 0; row < part.outDim;) {
         const rows = Math.min(part.outDim - row, this.#rowsAtOnce(inDim))
-        await this.#writeTiles(block, tile, inDim, this.#pack(format, part, row, rows, inDim, packed !== null))
+        await this.#writeTiles(block, tile, inDim, this.#pack(format, part, row, rows, inDim, importance))
         row += rows
         tile += Math.ceil(rows / TILE)
       }
     }
-    if (packed !== null && packed.inputs !== null) await this.#write(`${block}.inputs`, packed.inputs, 0)
-    if (!(`${block}.bias` in this.#layout.tensors)) return
-    const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
-    let start = 0
-    for (const part of parts) {
-      part.readBias(bias.subarray(start, start + part.outDim))
-      start += part.outDim
-    }
-    await this.#write(`${block}.bias`, bias, 0)
+    const inputs = format.packed?.inputs ?? null
+    if (inputs !== null) await this.#write(`${block}.inputs`, inputs, 0)
+    if (`${block}.bias` in this.#layout.tensors) await this.#write(`${block}.bias`, readBias(parts), 0)
   }
 
   /** Tiles of some rows of a part: rounded by us, or as the checkpoint has packed them. */
   #pack(
-    format: BlockFormat['format'],
+    { format, packed }: BlockFormat,
     part: LinearPart,
     row: number,
     rows: number,
     inDim: number,
-    kept: boolean,
+    importance: Float32Array | null,
   ): PackedTiles {
-    if (kept && (format === 'q4' || format === 'q8')) {
+    if (packed !== null && (format === 'q4' || format === 'q8')) {
       const { matrix, runs } = part.packed()!
       return packMatrixRows(format, matrix, runs, row, rows)
     }
     const values = this.#scratch.subarray(0, rows * inDim)
     part.readRows(values, row)
-    return packRows(format, values, inDim, null)
+    return packRows(format, values, inDim, importance)
   }
 
   async #writeTiles(block: string, tile: number, inDim: number, { w, d, m }: PackedTiles): Promise<void> {
@@ -193,4 +238,24 @@ export class WeightsWriter implements WeightsSource {
     this.#onBytes(bytes.length, name)
     await nextTurn()
   }
+}
+
+/** Whether a block is rounded by us so coarsely that it matters which inputs are used. */
+function isRounded({ format, packed }: BlockFormat): boolean {
+  return format === 'q4' && packed === null
+}
+
+function outputsOf(parts: readonly LinearPart[]): number {
+  return parts.reduce((sum, part) => sum + part.outDim, 0)
+}
+
+/** Of all parts, zeros where one has none. */
+function readBias(parts: readonly LinearPart[]): Float32Array {
+  const bias = new Float32Array(outputsOf(parts))
+  let start = 0
+  for (const part of parts) {
+    part.readBias(bias.subarray(start, start + part.outDim))
+    start += part.outDim
+  }
+  return bias
 }

@@ -4,14 +4,14 @@ import type { AdapterWeights } from '../core/branch.ts'
 import type { Architecture } from '../model/architecture.ts'
 import { kindDims } from '../model/families/modules.ts'
 import { fusedBlocks } from '../model/fused-blocks.ts'
+import { attentionFeeds } from '../model/graph/attention-feeds.ts'
+import { LAYER_IO, blockDims } from '../model/graph/layer.ts'
 import type { PreparedModel } from '../model/prepared.ts'
 import { TILE } from '../model/tiles.ts'
 import type { BlockMerge, MergePart } from './block-merge.ts'
 import { AdapterMerge } from './block-merge.ts'
 import { BlockReader } from './block-reader.ts'
-import { ATTENTION_IO } from './graph/attention.ts'
-import { LAYER_IO } from './graph/layer.ts'
-import { MERGE_IO, blockDims } from './graph/merged-weights.ts'
+import { MERGE_IO } from './merged-weights.ts'
 import { MergedSessions } from './merged-sessions.ts'
 import { PreparedTensors } from './prepared-tensors.ts'
 
@@ -157,32 +157,6 @@ function addBlock(feeds: Feeds, block: string, weight: Float32Array, merge: Bloc
   if (!gains) return
   feeds[MERGE_IO.gainIn(block)] = new Tensor('float32', gainIn, [1, inDim])
   feeds[MERGE_IO.gainOut(block)] = new Tensor('float32', gainOut, [outDim, 1])
-}
-
-/** Who sees whom in a layer, and by how much every position is turned. */
-function attentionFeeds({ attention, ropes, longRope }: Architecture, layer: number, tokens: number): Feeds {
-  const window = attention.windows[layer] ?? tokens
-  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) => {
-    const [query, key] = [Math.floor(i / tokens), i % tokens]
-    return key <= query && key > query - window ? 0 : -Infinity
-  })
-  const feeds: Feeds = { [ATTENTION_IO.mask]: new Tensor('float32', mask, [tokens, tokens]) }
-  const index = attention.ropes[layer] ?? null
-  if (index === null) return feeds
-  // The length of the whole sequence decides on its rotation.
-  const rope = longRope !== null && tokens > longRope.length ? longRope.rope : ropes[index]!
-  const { inverseFrequencies, attentionFactor } = rope
-  const half = inverseFrequencies.length
-  for (const [name, wave] of [
-    [ATTENTION_IO.cos, Math.cos],
-    [ATTENTION_IO.sin, Math.sin],
-  ] as const) {
-    const table = Float32Array.from({ length: tokens * half }, (_, i) => {
-      return wave(Math.floor(i / half) * inverseFrequencies[i % half]!) * attentionFactor
-    })
-    feeds[name] = new Tensor('float32', table, [tokens, 1, half])
-  }
-  return feeds
 }
 
 /** Logits to natural logarithms of probabilities, in place. */

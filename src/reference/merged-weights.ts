@@ -1,7 +1,7 @@
-import type { Architecture } from '../../model/architecture.ts'
-import { kindDims } from '../../model/families/modules.ts'
-import { fusedBlocks } from '../../model/fused-blocks.ts'
-import type { GraphBuilder, Shape, Value } from '../../model/onnx/graph-builder.ts'
+import type { Architecture } from '../model/architecture.ts'
+import type { LayerWeights } from '../model/graph/layer.ts'
+import { blockDims } from '../model/graph/layer.ts'
+import type { GraphBuilder, Shape, Value } from '../model/onnx/graph-builder.ts'
 
 /** Names of a block's inputs; blocks go by their name without the layer. */
 export const MERGE_IO = {
@@ -24,7 +24,7 @@ export const MERGE_IO = {
  *
  * One graph serves all layers of a kind.
  */
-export class MergedWeights {
+export class MergedWeights implements LayerWeights {
   readonly #graph: GraphBuilder
   readonly #architecture: Architecture
   readonly #gains: boolean
@@ -54,12 +54,4 @@ export class MergedWeights {
     const inputs = [x, merged, input(MERGE_IO.bias(block), [outDim])]
     return graph.nodes('Gemm', inputs, output === undefined ? 1 : [output], { transB: 1 })[0]!
   }
-}
-
-/** `[inDim, outDim]` of a fused block of a layer. */
-export function blockDims(architecture: Architecture, block: string): readonly [number, number] {
-  const kinds = fusedBlocks(architecture)[block]
-  if (kinds === undefined) throw new Error(`a layer has no block ${block}`)
-  const dims = kinds.map((kind) => kindDims(kind, architecture))
-  return [dims[0]![0], dims.reduce((sum, [, outDim]) => sum + outDim, 0)]
 }

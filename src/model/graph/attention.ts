@@ -1,6 +1,6 @@
-import type { Architecture } from '../../model/architecture.ts'
-import type { GraphBuilder, Value } from '../../model/onnx/graph-builder.ts'
-import type { MergedWeights } from './merged-weights.ts'
+import type { Architecture } from '../architecture.ts'
+import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
+import type { LayerWeights } from './layer.ts'
 import type { Norms } from './norms.ts'
 
 /** Names of attention's inputs. */
@@ -14,7 +14,7 @@ export const ATTENTION_IO = {
 
 interface AttentionParts {
   readonly graph: GraphBuilder
-  readonly weights: MergedWeights
+  readonly weights: LayerWeights
   readonly norms: Norms
 }
 

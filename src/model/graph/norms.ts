@@ -1,5 +1,5 @@
-import type { Architecture } from '../../model/architecture.ts'
-import type { GraphBuilder, Value } from '../../model/onnx/graph-builder.ts'
+import type { Architecture } from '../architecture.ts'
+import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
 
 /** The norms of one architecture, RMS norms or layer norms with a bias; their weights are inputs of the graph. */
 export class Norms {

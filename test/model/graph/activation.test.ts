@@ -1,7 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { expect, it } from 'vitest'
 import { ACTIVATIONS, ACTIVATION_OF_ONE } from '../../../src/core/branch.ts'
-import { activate } from '../../../src/reference/graph/activation.ts'
+import { activate } from '../../../src/model/graph/activation.ts'
 import type { Value } from '../../../src/model/onnx/graph-builder.ts'
 import { GraphBuilder } from '../../../src/model/onnx/graph-builder.ts'
 

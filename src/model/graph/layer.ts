@@ -1,40 +1,62 @@
-import type { Architecture } from '../../model/architecture.ts'
-import type { Value } from '../../model/onnx/graph-builder.ts'
-import { GraphBuilder } from '../../model/onnx/graph-builder.ts'
+import type { Architecture } from '../architecture.ts'
+import { kindDims } from '../families/modules.ts'
+import { fusedBlocks } from '../fused-blocks.ts'
+import type { Value } from '../onnx/graph-builder.ts'
+import { GraphBuilder } from '../onnx/graph-builder.ts'
 import { activate } from './activation.ts'
 import { Attention } from './attention.ts'
-import { MergedWeights } from './merged-weights.ts'
 import { Norms } from './norms.ts'
 
 /** Names of what goes through a graph of this folder, f32 `[tokens, hidden]` and `[tokens, outputs]`. */
 export const LAYER_IO = { stream: 'stream', nextStream: 'next_stream', logits: 'logits' } as const
 
+/** Where the linear blocks of a graph get their weights. */
+export interface LayerWeights {
+  /**
+   * The product of a block.
+   *
+   * @param block its name without the layer
+   * @param x `[tokens, inDim]`
+   * @param output how the result is called
+   */
+  linear(block: string, x: Value, output?: string): Value
+}
+
+/** Makes the weights of a graph. */
+export type WeightsOf = (graph: GraphBuilder) => LayerWeights
+
 /**
- * One layer of a decoder by itself, of stock operators: `stream` goes in, `next_stream` comes out. Its weights are inputs, with an adapter merged
- * into them on the way.
- *
- * @param gains whether the adapter multiplies weights
+ * One layer of a decoder by itself, of stock operators: `stream` goes in, `next_stream` comes out. For what must share nothing with the engine, or
+ * comes before it. Norms are inputs, called as in the prepared model without the layer.
  */
-export function buildLayer(architecture: Architecture, layer: number, gains: boolean): Uint8Array<ArrayBuffer> {
-  return new LayerGraph(architecture, gains).layer(layer)
+export function buildLayer(architecture: Architecture, layer: number, weightsOf: WeightsOf): Uint8Array<ArrayBuffer> {
+  return new LayerGraph(architecture, weightsOf).layer(layer)
 }
 
 /** Final norm and head by themselves, as `buildLayer`. */
-export function buildHead(architecture: Architecture, gains: boolean): Uint8Array<ArrayBuffer> {
-  return new LayerGraph(architecture, gains).head()
+export function buildHead(architecture: Architecture, weightsOf: WeightsOf): Uint8Array<ArrayBuffer> {
+  return new LayerGraph(architecture, weightsOf).head()
+}
+
+/** `[inDim, outDim]` of a fused block of a layer. */
+export function blockDims(architecture: Architecture, block: string): readonly [number, number] {
+  const kinds = fusedBlocks(architecture)[block]
+  if (kinds === undefined) throw new Error(`a layer has no block ${block}`)
+  const dims = kinds.map((kind) => kindDims(kind, architecture))
+  return [dims[0]![0], dims.reduce((sum, [, outDim]) => sum + outDim, 0)]
 }
 
 class LayerGraph {
   readonly #architecture: Architecture
   readonly #graph = new GraphBuilder()
   readonly #norms: Norms
-  readonly #weights: MergedWeights
+  readonly #weights: LayerWeights
   readonly #attention: Attention
 
-  constructor(architecture: Architecture, gains: boolean) {
+  constructor(architecture: Architecture, weightsOf: WeightsOf) {
     this.#architecture = architecture
     this.#norms = new Norms(this.#graph, architecture.norm)
-    this.#weights = new MergedWeights(this.#graph, architecture, gains)
+    this.#weights = weightsOf(this.#graph)
     const parts = { graph: this.#graph, weights: this.#weights, norms: this.#norms }
     this.#attention = new Attention(architecture, parts)
   }

@@ -1,6 +1,6 @@
 import type { Activation } from '../../core/branch.ts'
-import type { GraphBuilder, Value } from '../../model/onnx/graph-builder.ts'
-import { MICROSOFT } from '../../model/onnx/graph-builder.ts'
+import type { GraphBuilder, Value } from '../onnx/graph-builder.ts'
+import { MICROSOFT } from '../onnx/graph-builder.ts'
 
 /** φ(x), element by element. */
 export function activate(graph: GraphBuilder, phi: Activation, x: Value): Value {
