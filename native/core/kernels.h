@@ -116,6 +116,15 @@ struct Kernels {
   double (*log_sum_exp)(const float* x, const uint32_t* mask, size_t count);
   /** Up to `k` largest of the same, largest first, at equal values by index; returns how many. */
   size_t (*largest)(const float* x, const uint32_t* mask, size_t count, size_t k, Candidate* out);
+
+  /**
+   * Rounds a block of 16 outputs to 4 bits: w ≈ d · q + m.
+   *
+   * @param w, q `[32 inputs][16 outputs]`, q whole numbers 0 … 15
+   * @param h `[32]`: how much each input matters, not negative, not all 0
+   * @param d, m `[16]`, values that f16 has
+   */
+  void (*quantise4)(const float* w, const float* h, float* q, float* d, float* m);
 };
 
 /**

@@ -21,7 +21,8 @@ constexpr Kernels table_named(const char* name) {
           narrow_bf16,
           argmax,
           log_sum_exp,
-          largest};
+          largest,
+          quantise4};
 }
 
 }  // namespace
