@@ -181,27 +181,30 @@ describe('the cache', () => {
     expect(readdirSync(at.cache)).toEqual(['fingerprints'])
   })
 
-  it('goes on where an earlier attempt was stopped, and its bytes are the same', async () => {
-    const [at, other] = [await place(), await place()]
-    const whole = await prepare(other)
-    let last = ''
-    const stopAt = (_: number, __: number, what: string): void => {
-      if (what === 'layers.1.down.w') throw new Error('stopped here')
-      last = what
-    }
-    const options = { modelDir: at.model, cacheDir: at.cache, precision: 'f32' } as const
-    await expect(prepareModel({ ...options, onProgress: stopAt })).rejects.toThrow('stopped here')
-    expect(last).toContain('layers.1.')
-    const seen: string[] = []
-    const resumed = await prepareModel({ ...options, onProgress: (_, __, what) => seen.push(what) })
-    expect(seen).toEqual(expect.arrayContaining(['model', 'layers.0']))
-    expect(seen).not.toContain('layers.0.down.w')
-    expect(seen).toContain('layers.1.qkv.w')
-    const [x, y] = [resumed, whole].map(({ dir }) => readFileSync(join(dir, WEIGHTS_FILE)))
-    expect(x!.equals(y!)).toBe(true)
-    expect(resumed.manifest.digests).toEqual(whole.manifest.digests)
-    expect(readdirSync(at.cache).filter((name) => name.startsWith('.'))).toEqual([])
-  })
+  it.each(['f32', 'int4'] as const)(
+    'goes on where an earlier attempt was stopped, to the same bytes: %s',
+    async (precision) => {
+      const [at, other] = [await place(), await place()]
+      const whole = await prepare(other, precision)
+      let last = ''
+      const stopAt = (_: number, __: number, what: string): void => {
+        if (what === 'layers.1.down.w') throw new Error('stopped here')
+        last = what
+      }
+      const options = { modelDir: at.model, cacheDir: at.cache, precision } as const
+      await expect(prepareModel({ ...options, onProgress: stopAt })).rejects.toThrow('stopped here')
+      expect(last).toContain('layers.1.')
+      const seen: string[] = []
+      const resumed = await prepareModel({ ...options, onProgress: (_, __, what) => seen.push(what) })
+      expect(seen).toEqual(expect.arrayContaining(['model', 'layers.0']))
+      expect(seen).not.toContain('layers.0.down.w')
+      expect(seen).toContain('layers.1.qkv.w')
+      const [x, y] = [resumed, whole].map(({ dir }) => readFileSync(join(dir, WEIGHTS_FILE)))
+      expect(x!.equals(y!)).toBe(true)
+      expect(resumed.manifest.digests).toEqual(whole.manifest.digests)
+      expect(readdirSync(at.cache).filter((name) => name.startsWith('.'))).toEqual([])
+    },
+  )
 
   it('takes the place of a process that died, and waits for one that lives', async () => {
     const at = await place()
