@@ -16,12 +16,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bench: ['core'],
   model: LEAVES,
   adapters: LEAVES,
+  intake: ['adapters', ...LEAVES],
   reference: ['model', ...LEAVES],
   engine: ['model', 'adapters', ...LEAVES],
-  registry: ['reference', 'engine', 'model', 'adapters', ...LEAVES],
+  registry: ['intake', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
-  server: ['registry', 'reference', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
-  cli: ['bench', 'server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  server: ['registry', 'intake', 'reference', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  cli: ['bench', 'server', 'registry', 'intake', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 
 interface Import {

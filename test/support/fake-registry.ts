@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { TroupeError } from '../../src/core/errors.ts'
 import type { Proof } from '../../src/registry/proof.ts'
@@ -210,33 +213,30 @@ export class FakeRegistry implements RegistryPort {
   }
 
   async stageUpload(): Promise<Staging> {
-    const files = new Map<string, Buffer>()
-    this.uploads.push(files)
+    this.uploads.push(new Map())
+    const dir = await mkdtemp(join(tmpdir(), 'troupe-fake-'))
     return {
-      dir: '/nowhere',
-      write: async (fileName, content, limitBytes = Infinity) => {
-        const chunks: Uint8Array[] = []
-        let bytes = 0
-        for await (const chunk of content) {
-          bytes += chunk.byteLength
-          if (bytes > limitBytes) throw new TroupeError('upload_too_large', `${fileName} is too large`)
-          chunks.push(chunk)
-        }
-        files.set(fileName, Buffer.concat(chunks))
-        return bytes
+      dir,
+      write: async (fileName, content) => {
+        await writeFile(join(dir, fileName), content)
+        return (await stat(join(dir, fileName))).size
       },
       discard: async () => {
         this.discarded += 1
+        await rm(dir, { recursive: true, force: true })
       },
     }
   }
 
   async addVersion(
     name: string,
-    _staging: Staging,
+    { dir }: Staging,
     origin: { readonly notes?: VersionNotes },
   ): Promise<{ record: VersionRecord; created: boolean }> {
-    const content = Buffer.concat([...(this.uploads.at(-1)?.values() ?? [])]).toString('hex')
+    const files = this.uploads.at(-1)!
+    for (const file of await readdir(dir)) files.set(file, await readFile(join(dir, file)))
+    await rm(dir, { recursive: true })
+    const content = files.get('adapter_model.safetensors')?.toString('hex') ?? files.get('merged')!.toString('hex')
     if (content === '') throw new TroupeError('invalid_adapter', 'the files are empty', { param: 'files' })
     const versions = this.adapters.get(name) ?? []
     const known = versions.find(({ digest }) => digest.includes(content.slice(0, 16)))
