@@ -1,6 +1,6 @@
+import { openBackend } from '../app/backend.ts'
 import type { Settings } from '../config/schema.ts'
 import { openSource, takeFiles } from '../intake/take-files.ts'
-import { openBackend } from '../server/backend.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { renderReport } from './render-report.ts'
 import { ProgressLine } from './progress-line.ts'

@@ -21,8 +21,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   engine: ['model', 'adapters', ...LEAVES],
   registry: ['intake', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
-  server: ['registry', 'intake', 'reference', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
-  cli: ['bench', 'server', 'registry', 'intake', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  generation: ['registry', 'tenancy', 'engine', ...LEAVES],
+  server: ['generation', 'registry', 'intake', 'tenancy', 'adapters', ...LEAVES],
+  app: ['server', 'generation', 'registry', 'reference', 'tenancy', 'engine', 'model', ...LEAVES],
+  cli: ['app', 'bench', 'registry', 'intake', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 
 interface Import {
