@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "attend.h"
 #include "format.h"
 
 namespace troupe {
@@ -125,6 +126,9 @@ struct Kernels {
    * @param d, m `[16]`, values that f16 has
    */
   void (*quantise4)(const float* w, const float* h, float* q, float* d, float* m);
+
+  /** out = softmax(q · keys) · values. Scores in four partial sums by dimension mod 4; pages in order, and in a page token after token. By `KvFormat`. */
+  void (*attend[3])(const AttendRows&);
 };
 
 /**

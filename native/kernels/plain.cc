@@ -5,6 +5,7 @@
 #include "norms.h"
 #include "logits.h"
 #include "quantise4.h"
+#include "attend.h"
 #include "table.h"
 
 namespace troupe {

@@ -22,7 +22,8 @@ constexpr Kernels table_named(const char* name) {
           argmax,
           log_sum_exp,
           largest,
-          quantise4};
+          quantise4,
+          {attend<float>, attend<uint16_t>, attend<int8_t>}};
 }
 
 }  // namespace

@@ -44,6 +44,11 @@ inline V load_f16(const uint16_t* p) {
   EACH v.f[i] = from_f16(p[i]);
   return v;
 }
+inline V load_int8(const int8_t* p) {
+  V v;
+  EACH v.f[i] = float(p[i]);
+  return v;
+}
 inline void store(float* p, V v) { memcpy(p, v.f, 64); }
 inline void store_some(float* p, V v, int n) { memcpy(p, v.f, size_t(n) * 4); }
 inline void store_bf16(uint16_t* p, V v) { EACH p[i] = to_bf16(v.f[i]); }
