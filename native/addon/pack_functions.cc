@@ -78,7 +78,7 @@ napi_value pack(const Arguments& args) {
   }
   napi_value promise;
   check(napi->create_promise_(args.env, &packing->deferred, &promise));
-  check(napi->create_async_work_(args.env, undefined(args.env), text(args.env, "troupe.packRows"), run, finished, packing.get(), &packing->work));
+  check(napi->create_async_work_(args.env, nullptr, text(args.env, "troupe.packRows"), run, finished, packing.get(), &packing->work));
   check(napi->queue_async_work_(args.env, packing->work));
   packing.release();
   return promise;
