@@ -1,93 +1,92 @@
-/** Bits of a quantised weight in blocks: 4 in what we round, either in packed checkpoints. */
-export type StepBits = 4 | 8
+import { fromFloat16, toFloat16 } from './float16.ts'
+import { BLOCK } from './tiles.ts'
 
-export const QUANT_BITS = 4
+/** A block of weights in steps: weight ≈ d · step + m, with d and m as f16 bits. */
+export interface QuantisedBlock {
+  /** `[32]`, 0 … 15. */
+  readonly steps: Uint8Array
+  d: number
+  m: number
+}
 
-/** Inputs that share one scale in a block that we round ourselves. */
-export const QUANT_BLOCK = 32
+const LARGEST_STEP4 = 15
+const LARGEST_STEP8 = 127
 
-/** The step that stands for 0. */
-const ZERO = 2 ** (QUANT_BITS - 1)
+/** How far beyond the range of the steps a block is stretched, in steps: a little clipping of the ends makes all other steps finer. */
+const STRETCHES: readonly number[] = [-1, -0.6, -0.3, 0, 0.3, 0.6, 1, 1.4, 1.9, 2.5, 3.2]
+
 /**
- * Steps that the largest weight of a block may be mapped to. -8 uses the whole range -8…7; beyond it the
- * largest weights are clipped and all others get finer steps. A few more would lower the error by half a per cent.
- */
-const ANCHORS: readonly number[] = [-8, -8.7, 7.2, 7.9]
-
-/**
- * Quantises rows to 4 bits, symmetric with the zero point in the middle, one scale per block of inputs: the layout of ONNX Runtime's MatMulNBits
- * (weight ≈ (step - 8) · scale; two steps a byte, low nibble first). Of a few ways to round a block the one with the
- * least squared error is kept, with the scale that is optimal for it: for steps q and weights w that is Σqw / Σq², and the error is
- * Σw² - (Σqw)² / Σq².
+ * Quantises a block to 4 bits with a scale and a minimum. Of a few ways to round it, the one with the least error Σ h · (d · q + m − w)² is
+ * kept, with the d and m that are optimal for its steps q (weighted least squares).
  *
- * @param weights `[rows, cols]` row-major
- * @param steps receives `[rows, ceil(cols / size), size / 2]`
- * @param scales receives `[rows, ceil(cols / size)]`
- * @param size inputs of a block
+ * @param weights `[32]`
+ * @param importance h, `[32]`: the mean square of each input over some text, not negative; null = all alike
+ * @param block filled with the result
  */
-export function quantizeRows(
-  weights: Float32Array,
-  rows: number,
-  cols: number,
-  steps: Uint8Array,
-  scales: Float32Array,
-  size = QUANT_BLOCK,
-): void {
-  const groups = Math.ceil(cols / size)
-  const block = new Float32Array(size)
-  const rounded = new Uint8Array(size)
-  const bytes = (size * QUANT_BITS) / 8
-  for (let row = 0; row < rows; row++) {
-    for (let group = 0; group < groups; group++) {
-      const start = row * cols + group * size
-      const length = Math.min(size, cols - group * size)
-      for (let i = 0; i < length; i++) block[i] = weights[start + i]!
-      block.fill(0, length)
-      const target = row * groups + group
-      scales[target] = quantizeBlock(block, rounded)
-      packSteps(rounded, QUANT_BITS, steps, target * bytes)
-    }
+export function quantizeBlock4(weights: Float32Array, importance: Float32Array | null, block: QuantisedBlock): void {
+  const steps = new Float32Array(BLOCK)
+  let [low, high] = [Infinity, -Infinity]
+  let [sumH, sumHW] = [0, 0]
+  for (let i = 0; i < BLOCK; i++) {
+    const w = weights[i]!
+    const h = importance === null ? 1 : importance[i]!
+    if (w < low) low = w
+    if (w > high) high = w
+    sumH += h
+    sumHW += h * w
   }
+  // Inputs that the text never used count alike.
+  if (sumH === 0 && importance !== null) return quantizeBlock4(weights, null, block)
+  let [d, m, least] = [0, sumHW / sumH, Infinity]
+  if (high === low) m = low
+  for (const stretch of high > low ? STRETCHES : []) {
+    const inverse = (LARGEST_STEP4 + stretch) / (high - low)
+    let [sumHQ, sumHQQ, sumHQW] = [0, 0, 0]
+    for (let i = 0; i < BLOCK; i++) {
+      const h = importance === null ? 1 : importance[i]!
+      const q = clamp(Math.round((weights[i]! - low) * inverse), 0, LARGEST_STEP4)
+      steps[i] = q
+      sumHQ += h * q
+      sumHQQ += h * q * q
+      sumHQW += h * q * weights[i]!
+    }
+    const determinant = sumH * sumHQQ - sumHQ * sumHQ
+    if (!(determinant > 1e-9 * sumH * sumHQQ)) continue
+    const scale = (sumH * sumHQW - sumHW * sumHQ) / determinant
+    const minimum = (sumHQQ * sumHW - sumHQ * sumHQW) / determinant
+    let error = 0
+    for (let i = 0; i < BLOCK; i++) {
+      const h = importance === null ? 1 : importance[i]!
+      error += h * (scale * steps[i]! + minimum - weights[i]!) ** 2
+    }
+    if (error < least) [d, m, least] = [scale, minimum, error]
+  }
+  block.d = toFloat16(d)
+  block.m = toFloat16(m)
+  const [scale, minimum] = [fromFloat16(block.d), fromFloat16(block.m)]
+  for (let i = 0; i < BLOCK; i++)
+    block.steps[i] = scale === 0 ? 0 : clamp(Math.round((weights[i]! - minimum) / scale), 0, LARGEST_STEP4)
 }
 
-/** Writes steps as bytes, at 4 bits two to each. */
-export function packSteps(steps: Uint8Array, bits: StepBits, into: Uint8Array, at: number): void {
-  if (bits === 8) into.set(steps, at)
-  else for (let i = 0; i < steps.length / 2; i++) into[at + i] = steps[2 * i]! | (steps[2 * i + 1]! << 4)
-}
-
-/** Rounds one block to steps and returns its scale. */
-function quantizeBlock(block: Float32Array, rounded: Uint8Array): number {
+/**
+ * Quantises a block to 8 bits, symmetric: the largest weight becomes 127 or −127.
+ *
+ * @param weights `[32]`
+ * @param steps receives step + 128, `[32]`
+ * @returns the scale, as f16 bits
+ */
+export function quantizeBlock8(weights: Float32Array, steps: Uint8Array): number {
   let largest = 0
-  for (let i = 0; i < block.length; i++) if (Math.abs(block[i]!) > Math.abs(largest)) largest = block[i]!
-  let inverse = 0
-  let scale = 0
-  let best = 0
-  if (largest !== 0) {
-    for (let k = 0; k < ANCHORS.length; k++) {
-      const candidate = ANCHORS[k]! / largest
-      let sumQW = 0
-      let sumQQ = 0
-      for (let i = 0; i < block.length; i++) {
-        const w = block[i]!
-        const q = step(w * candidate) - ZERO
-        sumQW += q * w
-        sumQQ += q * q
-      }
-      const gain = (sumQW * sumQW) / sumQQ
-      if (gain > best) {
-        best = gain
-        inverse = candidate
-        scale = sumQW / sumQQ
-      }
-    }
+  for (let i = 0; i < BLOCK; i++) largest = Math.max(largest, Math.abs(weights[i]!))
+  const d = toFloat16(largest / LARGEST_STEP8)
+  const scale = fromFloat16(d)
+  for (let i = 0; i < BLOCK; i++) {
+    const step = scale === 0 ? 0 : clamp(Math.round(weights[i]! / scale), -LARGEST_STEP8, LARGEST_STEP8)
+    steps[i] = step + 128
   }
-  for (let i = 0; i < block.length; i++) rounded[i] = step(block[i]! * inverse)
-  return scale
+  return d
 }
 
-/** Nearest of the steps to `value + ZERO`. */
-function step(value: number): number {
-  const q = (value + ZERO + 0.5) | 0
-  return q < 0 ? 0 : q >= 2 * ZERO ? 2 * ZERO - 1 : q
+function clamp(value: number, low: number, high: number): number {
+  return value < low ? low : value > high ? high : value
 }

@@ -1,94 +1,90 @@
 import { describe, expect, it } from 'vitest'
-import { quantizeRows } from '../../src/model/quantize.ts'
+import { fromFloat16, toFloat16 } from '../../src/model/float16.ts'
+import { quantizeBlock4, quantizeBlock8 } from '../../src/model/quantize.ts'
 import { noise } from '../support/tiny-checkpoint.ts'
 
-interface Quantized {
-  readonly steps: Uint8Array
-  readonly scales: Float32Array
+const ONES = new Float32Array(32).fill(1)
+
+/** What a block of 4 bits stands for. */
+function rounded4(weights: Float32Array, importance: Float32Array | null = null): Float32Array {
+  const block = { steps: new Uint8Array(32), d: 0, m: 0 }
+  quantizeBlock4(weights, importance, block)
+  expect(block.steps.every((step) => step <= 15)).toBe(true)
+  return Float32Array.from(block.steps, (step) => fromFloat16(block.d) * step + fromFloat16(block.m))
 }
 
-function quantize(weights: Float32Array, rows: number, cols: number): Quantized {
-  const groups = Math.ceil(cols / 32)
-  const steps = new Uint8Array(rows * groups * 16)
-  const scales = new Float32Array(rows * groups)
-  quantizeRows(weights, rows, cols, steps, scales)
-  return { steps, scales }
+function error(found: Float32Array, expected: Float32Array, importance: Float32Array = ONES): number {
+  return found.reduce((sum, value, i) => sum + importance[i]! * (value - expected[i]!) ** 2, 0)
 }
 
-/** The value ONNX Runtime's MatMulNBits sees at a row and column. */
-function valueAt({ steps, scales }: Quantized, cols: number, row: number, col: number): number {
-  const block = row * Math.ceil(cols / 32) + Math.floor(col / 32)
-  const byte = steps[block * 16 + Math.floor((col % 32) / 2)]!
-  const step = col % 2 === 0 ? byte & 15 : byte >> 4
-  // + 0 makes -0 plain.
-  return (step - 8) * scales[block]! + 0
-}
-
-function relativeError(weights: Float32Array, rows: number, cols: number): number {
-  const quantized = quantize(weights, rows, cols)
-  let error = 0
-  let power = 0
-  for (let row = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++) {
-      const weight = weights[row * cols + col]!
-      error += (valueAt(quantized, cols, row, col) - weight) ** 2
-      power += weight ** 2
-    }
-  }
-  return Math.sqrt(error / power)
-}
-
-describe('block-wise int4', () => {
-  it('puts rows, blocks of 32 inputs and nibbles where MatMulNBits looks for them', () => {
-    // Steps times a scale of its own for each block: nothing is lost, so every value tells its place.
-    const [rows, cols] = [3, 96]
-    const steps = (row: number, col: number): number => ((row * 5 + col * 7) % 16) - 8
-    const scale = (row: number, col: number): number => 2 ** (row - Math.floor(col / 32))
-    const weights = Float32Array.from({ length: rows * cols }, (_, i) => {
-      const [row, col] = [Math.floor(i / cols), i % cols]
-      return steps(row, col) * scale(row, col)
-    })
-    const quantized = quantize(weights, rows, cols)
-    for (let i = 0; i < weights.length; i++) {
-      expect(valueAt(quantized, cols, Math.floor(i / cols), i % cols)).toBe(weights[i])
-    }
+describe('a block of 4 bits', () => {
+  it('gives values on a grid back exactly', () => {
+    const weights = Float32Array.from({ length: 32 }, (_, i) => 0.25 * ((i * 7) % 16) - 1.5)
+    expect(rounded4(weights)).toEqual(weights)
   })
 
-  it('fills a short last block with zeros', () => {
-    const weights = noise(7, 2 * 40)
-    const quantized = quantize(weights, 2, 40)
-    for (const row of [0, 1]) {
-      for (let col = 40; col < 64; col++) expect(valueAt(quantized, 40, row, col)).toBe(0)
+  it('loses less than plain rounding between the smallest and the largest weight', () => {
+    let [searched, plain] = [0, 0]
+    for (let seed = 1; seed <= 50; seed++) {
+      const weights = noise(seed, 32)
+      const low = Math.min(...weights)
+      const step = (Math.max(...weights) - low) / 15
+      const simple = weights.map((w) => Math.round((w - low) / step) * step + low)
+      searched += error(rounded4(weights), weights)
+      plain += error(simple, weights)
     }
-    expect(relativeError(weights, 2, 40)).toBeLessThan(0.07)
+    expect(searched).toBeLessThan(0.9 * plain)
   })
 
-  it('loses less than plain rounding to sixteen steps', () => {
-    const weights = noise(3, 64 * 256).map((value, i) => value + noise(i + 1, 3).reduce((sum, x) => sum + x, 0))
-    let plain = 0
-    let power = 0
-    for (let block = 0; block < weights.length; block += 32) {
-      const values = weights.subarray(block, block + 32)
-      const largest = values.reduce((m, x) => (Math.abs(x) > Math.abs(m) ? x : m), 0)
-      for (const x of values) {
-        plain += (Math.min(7, Math.max(-8, Math.round((x * -8) / largest))) * (largest / -8) - x) ** 2
-        power += x ** 2
-      }
+  it('errs where inputs matter little', () => {
+    let [weighted, even] = [0, 0]
+    for (let seed = 1; seed <= 50; seed++) {
+      const weights = noise(seed, 32)
+      const importance = noise(seed + 100, 32).map((x) => x ** 4 + 1e-4)
+      weighted += error(rounded4(weights, importance), weights, importance)
+      even += error(rounded4(weights), weights, importance)
     }
-    expect(relativeError(weights, 64, 256)).toBeLessThan(0.97 * Math.sqrt(plain / power))
+    expect(weighted).toBeLessThan(0.8 * even)
   })
 
-  it('keeps zeros, one lone value and both signs of an outlier', () => {
-    const weights = new Float32Array(4 * 32)
-    weights[32 + 5] = 0.3
-    weights[64] = 1000
-    weights[65] = 0.001
-    weights[96] = -1e-30
-    const quantized = quantize(weights, 4, 32)
-    for (let col = 0; col < 32; col++) expect(valueAt(quantized, 32, 0, col)).toBe(0)
-    expect(valueAt(quantized, 32, 1, 5)).toBeCloseTo(0.3, 6)
-    expect(valueAt(quantized, 32, 1, 6)).toBe(0)
-    expect(valueAt(quantized, 32, 2, 0)).toBeCloseTo(1000, 3)
-    expect(valueAt(quantized, 32, 3, 0) / -1e-30).toBeCloseTo(1, 5)
+  it('keeps zeros, equal weights, a lone outlier, and what inputs without any use need', () => {
+    expect(rounded4(new Float32Array(32))).toEqual(new Float32Array(32))
+    expect(rounded4(new Float32Array(32).fill(-3))).toEqual(new Float32Array(32).fill(-3))
+    const outlier = new Float32Array(32)
+    outlier[7] = 960
+    expect(rounded4(outlier)[7]).toBeCloseTo(960, -1)
+    expect(rounded4(outlier)[8]).toBe(0)
+    const weights = noise(3, 32)
+    expect(rounded4(weights, new Float32Array(32))).toEqual(rounded4(weights))
+  })
+})
+
+describe('a block of 8 bits', () => {
+  it('is symmetric, at most half a step off', () => {
+    const weights = noise(5, 32)
+    const steps = new Uint8Array(32)
+    const scale = fromFloat16(quantizeBlock8(weights, steps))
+    const largest = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0)
+    expect(scale).toBeCloseTo(largest / 127, 4)
+    weights.forEach((w, i) => expect(Math.abs((steps[i]! - 128) * scale - w)).toBeLessThan(0.56 * scale))
+  })
+
+  it('has the middle step for zeros', () => {
+    const steps = new Uint8Array(32)
+    expect(quantizeBlock8(new Float32Array(32), steps)).toBe(0)
+    expect(steps).toEqual(new Uint8Array(32).fill(128))
+  })
+})
+
+describe('f16', () => {
+  it('rounds to the nearest, ties to even, and gives every number of its own back', () => {
+    for (let half = 0; half < 0x7c00; half++) expect(toFloat16(fromFloat16(half))).toBe(half)
+    expect(toFloat16(-2)).toBe(0xc000)
+    expect(toFloat16(1 + 2 ** -11)).toBe(0x3c00)
+    expect(toFloat16(1 + 3 * 2 ** -11)).toBe(0x3c02)
+    expect(toFloat16(65519)).toBe(0x7bff)
+    expect(toFloat16(65520)).toBe(0x7c00)
+    expect(toFloat16(2 ** -25)).toBe(0)
+    expect(toFloat16(1.5 * 2 ** -25)).toBe(1)
   })
 })

@@ -3,6 +3,8 @@ export interface Candidate {
   readonly id: number
   /** Null = nobody's: the server asks for itself. */
   readonly tenant: string | null
+  /** Its tenant's share among those of others; 1 where none was given. */
+  readonly weight: number
   /** To run only when nothing else waits. */
   readonly background: boolean
   /** Larger comes first; 0 where none was given. */
