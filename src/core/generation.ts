@@ -55,6 +55,8 @@ export interface GenerationRequest {
   readonly tenant?: string
   /** Runs only when no other sequence waits. */
   readonly background?: boolean
+  /** Its tenant's share among those of others; absent = 1. */
+  readonly weight?: number
   /** What a policy may go by besides: larger comes first; absent = 0. */
   readonly priority?: number
   /** Milliseconds from its submission in which it should be done. */

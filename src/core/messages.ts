@@ -1,14 +1,6 @@
 import type { AdapterWeights } from './branch.ts'
 import type { GenerationEvent, GenerationRequest } from './generation.ts'
-import type { ModelInfo, Precision } from './model-info.ts'
-
-/** How keys and values are kept: `int8` has a scale per head and token. */
-export const KV_PRECISIONS = ['f32', 'bf16', 'int8'] as const
-export type KvPrecision = (typeof KV_PRECISIONS)[number]
-
-/** How the weights of adapters are kept. */
-export const ADAPTER_PRECISIONS = ['f32', 'bf16'] as const
-export type AdapterPrecision = (typeof ADAPTER_PRECISIONS)[number]
+import type { AdapterFormat, KvFormat, ModelInfo } from './model-info.ts'
 
 /** How the engine thread is set up. Plain data. */
 export interface EngineOptions {
@@ -21,13 +13,13 @@ export interface EngineOptions {
   readonly maxContext: number
   /** Most tokens of one step. */
   readonly stepTokens: number
-  /** Memory of the keys and values of all sequences, and of prompts kept for later ones. */
-  readonly kvBytes: number
-  readonly kvPrecision: KvPrecision
-  readonly adapterPrecision: AdapterPrecision
+  /** Pages for the keys and values of all sequences, and of prompts kept for later ones. */
+  readonly kvPages: number
+  readonly kvFormat: KvFormat
+  readonly adapterFormat: AdapterFormat
   /** Most guessed tokens of one sequence that a step verifies; 0 = no speculative decoding. */
   readonly speculation: number
-  /** Threads of one step; 0 = physical cores. */
+  /** Threads of one step. */
   readonly threads: number
 }
 
@@ -106,7 +98,6 @@ export interface DeviceFacts {
   readonly kvBytes: number
   /** Tokens that fit into the pages. */
   readonly kvTokens: number
-  readonly precision: Precision
 }
 
 /** Messages from the main thread to the engine thread. */

@@ -205,10 +205,12 @@ export class Scheduler {
     const candidates = this.all().flatMap((sequence): Candidate[] => {
       const { id, request, state, submittedAt, evaluated, pending } = sequence
       if (state === 'forking') return []
-      const { tenant = null, background = false, priority = 0, deadline = null } = request
+      const { tenant = null, weight = 1, background = false, priority = 0, deadline = null } = request
       const deadlineMs = deadline === null ? null : submittedAt + deadline - now
       const running = state === 'running'
-      return [{ id, tenant, background, priority, deadlineMs, waitedMs: now - submittedAt, running, evaluated, pending }]
+      return [
+        { id, tenant, weight, background, priority, deadlineMs, waitedMs: now - submittedAt, running, evaluated, pending },
+      ]
     })
     return this.#options.policy(candidates).map(({ id }) => this.#sequences.get(id)!)
   }

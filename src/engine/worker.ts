@@ -1,8 +1,14 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { GenerationEvent } from '../core/generation.ts'
 import type { Answers, EngineOptions, FromEngine, Question, ToEngine } from '../core/messages.ts'
+import { openCpuDevice } from '../device/cpu/device.ts'
 import type { Device } from '../device/port.ts'
+import { PAGE_TOKENS } from '../device/port.ts'
+import type { PreparedManifest } from '../model/prepared.ts'
+import { MANIFEST_FILE, WEIGHTS_FILE } from '../model/prepared.ts'
 import { EngineLoop } from './engine-loop.ts'
 import { arrival } from './policy/arrival.ts'
 
@@ -28,7 +34,7 @@ async function main(options: EngineOptions): Promise<void> {
   let events: { id: number; event: GenerationEvent }[] = []
   let opened: { loop: EngineLoop; device: Device }
   try {
-    opened = await open(options, (id, event) => events.push({ id, event }))
+    opened = open(options, (id, event) => events.push({ id, event }))
   } catch (error) {
     send({ type: 'failed', message: messageOf(error) })
     port!.close()
@@ -103,4 +109,26 @@ function contradictionIn(loop: EngineLoop): string | null {
   } catch (error) {
     return messageOf(error)
   }
+}
+
+function open(options: EngineOptions, emit: (id: number, event: GenerationEvent) => void): { loop: EngineLoop; device: Device } {
+  const { preparedDir, kvFormat, kvPages, adapterFormat, threads } = options
+  const { info, architecture, tensors } = JSON.parse(
+    readFileSync(join(preparedDir, MANIFEST_FILE), 'utf8'),
+  ) as PreparedManifest
+  const device = openCpuDevice(
+    { architecture, tensors, weights: join(preparedDir, WEIGHTS_FILE) },
+    { threads, kvFormat, kvPages, adapterFormat, spinning: true },
+  )
+  const { maxBatch, maxContext, stepTokens, speculation } = options
+  const ropeLimit = architecture.longRope?.length ?? null
+  const loop = new EngineLoop(
+    info,
+    device,
+    { maxBatch, maxContext, stepTokens, speculation, ropeLimit, policy: arrival },
+    { sequence: emit, fault: (error) => send({ type: 'fault', message: messageOf(error) }) },
+  )
+  const { kernels, kvBytes } = device.statistics()
+  send({ type: 'ready', info, device: { kernels, kvBytes, kvTokens: kvPages * PAGE_TOKENS } })
+  return { loop, device }
 }

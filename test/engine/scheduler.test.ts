@@ -83,7 +83,7 @@ describe('Scheduler', () => {
     rig.scheduler.add(sequence(1, { tokens: promptOf(20, 1), tenant: undefined, background: true }))
     rig.scheduler.add(sequence(2, { tokens: promptOf(4, 2), priority: 3, deadline: 500 }))
     rig.step(100)
-    const common = { waitedMs: 100, running: false, evaluated: 0 }
+    const common = { weight: 1, waitedMs: 100, running: false, evaluated: 0 }
     expect(seen[0]).toEqual([
       { ...common, id: 1, tenant: null, background: true, priority: 0, deadlineMs: null, pending: 20 },
       { ...common, id: 2, tenant: 'acme', background: false, priority: 3, deadlineMs: 400, pending: 4 },
