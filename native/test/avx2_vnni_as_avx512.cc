@@ -4,6 +4,7 @@
 #include "../kernels/functions.h"
 #include "../kernels/norms.h"
 #include "../kernels/logits.h"
+#include "../kernels/attend.h"
 #include "../kernels/table.h"
 
 // Few machines have both AVX-512 and AVX-VNNI, which are one instruction in two encodings: with the encoding of the first, a machine that has

@@ -87,5 +87,6 @@ void test_rows();
 void test_linear();
 void test_residual();
 void test_pack();
+void test_attend();
 
 }  // namespace troupe::test

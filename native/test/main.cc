@@ -24,7 +24,7 @@ int main() {
   const struct {
     const char* name;
     void (*run)();
-  } suites[] = {{"functions", test_functions}, {"rows", test_rows}, {"pack", test_pack}, {"linear", test_linear}, {"residual", test_residual}};
+  } suites[] = {{"functions", test_functions}, {"rows", test_rows}, {"pack", test_pack}, {"linear", test_linear}, {"residual", test_residual}, {"attend", test_attend}};
   std::printf("kernels:");
   for (const troupe::Kernels* set : tested_sets()) std::printf(" [%s]", set->name);
   std::printf("\n");
