@@ -1,5 +1,7 @@
 #pragma once
 // Attention of some queries over the pages of one head; included after a set's `functions.h`.
+#include "../core/attend.h"
+#include "unroll.h"
 
 namespace troupe {
 namespace {
@@ -41,18 +43,24 @@ struct Softmax {
 template <typename T, int R>
 inline void score(const float* const* q, const KvPage<T>& page, int headDim, V* scores) {
   V chain[R][CHAINS];
+  UNROLL(4)
   for (int r = 0; r < R; r++)
+    UNROLL(4)
     for (int c = 0; c < CHAINS; c++) chain[r][c] = splat(0);
   int d = 0;
   for (; d + CHAINS <= headDim; d += CHAINS)
+    UNROLL(4)
     for (int c = 0; c < CHAINS; c++) {
       const V key = load_kv(page.keys + (d + c) * PAGE);
+      UNROLL(4)
       for (int r = 0; r < R; r++) chain[r][c] = fma(splat(q[r][d + c]), key, chain[r][c]);
     }
   for (int c = 0; d + c < headDim; c++) {
     const V key = load_kv(page.keys + (d + c) * PAGE);
+    UNROLL(4)
     for (int r = 0; r < R; r++) chain[r][c] = fma(splat(q[r][d + c]), key, chain[r][c]);
   }
+  UNROLL(4)
   for (int r = 0; r < R; r++) scores[r] = add(add(chain[r][0], chain[r][1]), add(chain[r][2], chain[r][3]));
 }
 
@@ -61,14 +69,20 @@ template <typename T, int R, int N>
 inline void add_values(const T* values, int headDim, int first, int end, const float (*weights)[PAGE], const float* factors,
                        float* sums, size_t stride) {
   V s[R][N];
+  UNROLL(4)
   for (int r = 0; r < R; r++)
+    UNROLL(4)
     for (int n = 0; n < N; n++) s[r][n] = mul(load(sums + r * stride + n * 16), splat(factors[r]));
   for (int t = first; t < end; t++)
+    UNROLL(4)
     for (int n = 0; n < N; n++) {
       const V value = load_kv(values + t * headDim + n * 16);
+      UNROLL(4)
       for (int r = 0; r < R; r++) s[r][n] = fma(splat(weights[r][t]), value, s[r][n]);
     }
+  UNROLL(4)
   for (int r = 0; r < R; r++)
+    UNROLL(4)
     for (int n = 0; n < N; n++) store(sums + r * stride + n * 16, s[r][n]);
 }
 
@@ -77,11 +91,14 @@ template <typename T, int R>
 inline void add_last_values(const T* values, int headDim, int count, int first, int end, const float (*weights)[PAGE],
                             const float* factors, float* sums, size_t stride) {
   V s[R];
+  UNROLL(4)
   for (int r = 0; r < R; r++) s[r] = mul(load(sums + r * stride), splat(factors[r]));
   for (int t = first; t < end; t++) {
     const V value = load_some_kv(values + t * headDim, count);
+    UNROLL(4)
     for (int r = 0; r < R; r++) s[r] = fma(splat(weights[r][t]), value, s[r]);
   }
+  UNROLL(4)
   for (int r = 0; r < R; r++) store(sums + r * stride, s[r]);
 }
 
@@ -96,12 +113,14 @@ inline uint32_t seen_keys(int32_t rowEnd, int window, int firstKey) {
 template <typename T, int R>
 inline void attend_page(const AttendRows& rows, int row, const KvPage<T>& page, int firstKey, const Softmax& softmax) {
   uint32_t seen[R], any = 0;
+  UNROLL(4)
   for (int r = 0; r < R; r++) any |= seen[r] = seen_keys(rows.end[row + r], rows.window, firstKey);
   if (any == 0) return;
   V scores[R];
   score<T, R>(rows.q + row, page, rows.headDim, scores);
   alignas(64) float weights[R][PAGE], correction[16];
   float factors[R];
+  UNROLL(4)
   for (int r = 0; r < R; r++) {
     V s = scores[r];
     if (page.keyScales) s = mul(s, load(page.keyScales));

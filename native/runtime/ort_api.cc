@@ -21,20 +21,20 @@ void take(const void* const* table, int index, Function& function) {
   function = reinterpret_cast<Function>(const_cast<void*>(table[index]));
 }
 
-/** The library must be in the process already: loading another copy beside it would give a second runtime. */
+/** Where the library is in the process already, for onnxruntime-node, this is the same one. */
 const ApiBase* find_base(const char* library) {
 #ifdef _WIN32
-  HMODULE module = nullptr;
   const int length = MultiByteToWideChar(CP_UTF8, 0, library, -1, nullptr, 0);
   std::wstring wide(size_t(length), L'\0');
   MultiByteToWideChar(CP_UTF8, 0, library, -1, wide.data(), length);
-  if (!GetModuleHandleExW(0, wide.c_str(), &module))
-    throw Error("onnx_runtime_missing", std::string("ONNX Runtime is not loaded from ") + library);
-  const auto symbol = reinterpret_cast<void*>(GetProcAddress(module, "OrtGetApiBase"));
-#else
-  void* module = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+  // Its own folder comes first in the search for the libraries it needs.
+  HMODULE module = LoadLibraryExW(wide.c_str(), nullptr, LOAD_WITH_ALTERED_SEARCH_PATH);
   if (module == nullptr)
-    throw Error("onnx_runtime_missing", std::string("ONNX Runtime is not loaded from ") + library);
+    throw Error("onnx_runtime_missing", std::string("cannot load ONNX Runtime from ") + library + ": error " + std::to_string(GetLastError()));
+  void* symbol = reinterpret_cast<void*>(GetProcAddress(module, "OrtGetApiBase"));
+#else
+  void* module = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (module == nullptr) throw Error("onnx_runtime_missing", std::string("cannot load ONNX Runtime: ") + dlerror());
   void* symbol = dlsym(module, "OrtGetApiBase");
 #endif
   if (symbol == nullptr) throw Error("onnx_runtime_foreign", std::string(library) + " is not ONNX Runtime");

@@ -110,9 +110,9 @@ struct CustomOp {
 static_assert(sizeof(CustomOp) == 208, "OrtCustomOp has 25 pointers behind its version");
 
 /**
- * Binds the interface of the library that onnxruntime-node has loaded into this process, once.
+ * Binds the library's interface, once in a process.
  *
- * @param library its path, as onnxruntime-node ships it
+ * @param library path of the library that onnxruntime-node ships
  */
 const Api& load(const char* library);
 

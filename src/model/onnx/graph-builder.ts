@@ -30,6 +30,9 @@ const ELEMENT: Record<ElementType, TensorProto_DataType> = {
 const ONNX_OPSET = 21n
 const ONNX_IR_VERSION = 10n
 export const MICROSOFT = 'com.microsoft'
+const VERSIONS: Readonly<Record<string, bigint>> = { '': ONNX_OPSET, [MICROSOFT]: 1n }
+/** Version of a domain of operators of our own. */
+const OWN_VERSION = 1n
 
 /** Where an initialiser's bytes are: a range of a file beside the model. */
 export interface ExternalRange {
@@ -44,6 +47,7 @@ export class GraphBuilder {
   readonly #initializers: TensorProto[] = []
   readonly #inputs: ValueInfoProto[] = []
   readonly #outputs: ValueInfoProto[] = []
+  readonly #domains = new Set(['', MICROSOFT])
   #unnamed = 0
 
   input(name: string, type: ElementType, shape: Shape): Value {
@@ -109,6 +113,7 @@ export class GraphBuilder {
       typeof outputs === 'number'
         ? Array.from({ length: outputs }, () => this.#fresh(op))
         : outputs.map((name) => name ?? '')
+    this.#domains.add(domain)
     this.#nodes.push(
       create(NodeProtoSchema, {
         name: names[0] ?? '',
@@ -127,10 +132,7 @@ export class GraphBuilder {
     const model = create(ModelProtoSchema, {
       irVersion: ONNX_IR_VERSION,
       producerName: 'troupe',
-      opsetImport: [
-        { domain: '', version: ONNX_OPSET },
-        { domain: MICROSOFT, version: 1n },
-      ],
+      opsetImport: [...this.#domains].map((domain) => ({ domain, version: VERSIONS[domain] ?? OWN_VERSION })),
       graph: {
         name: graphName,
         node: this.#nodes,
