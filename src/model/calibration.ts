@@ -8,9 +8,11 @@ import { LAYER_IO, blockDims, buildLayer } from './graph/layer.ts'
 import type { LayerWeights } from './graph/layer.ts'
 import type { GraphBuilder, Value } from './onnx/graph-builder.ts'
 
-/** Sequences of random tokens that are evaluated, and their length. Text would be a little better, and would have to be of the model's language. */
-const SEQUENCES = 4
-const TOKENS = 256
+/**
+ * Random tokens that are evaluated, in one sequence where the model is long enough. Text would be a little better, and would have to be of the
+ * model's language.
+ */
+const TOKENS = 1024
 
 /** One layer of a checkpoint in f32. */
 export interface PlainLayer {
@@ -38,13 +40,16 @@ export class Calibration {
   readonly #architecture: Architecture
   readonly #readEmbedding: (token: number, into: Float32Array) => void
   readonly #sessions = new Map<string, InferenceSession>()
-  /** Of all sequences, `[SEQUENCES · TOKENS, hidden]`, before the layer that comes next. */
+  /** Tokens of one sequence. */
+  readonly #length: number
+  /** Of all tokens, `[TOKENS, hidden]`, before the layer that comes next. */
   #stream: Float32Array | null = null
 
   /** @param readEmbedding fills an array with what a token enters the first layer as, learned position aside */
   constructor(architecture: Architecture, readEmbedding: (token: number, into: Float32Array) => void) {
     this.#architecture = architecture
     this.#readEmbedding = readEmbedding
+    this.#length = Math.min(TOKENS, 2 ** Math.floor(Math.log2(architecture.maxContext)))
   }
 
   /**
@@ -59,8 +64,8 @@ export class Calibration {
     const session = await this.#session(layer, plain)
     const sums: Record<string, Float64Array> = {}
     const next = new Float32Array(this.#stream.length)
-    for (let start = 0; start < this.#stream.length; start += TOKENS * hidden) {
-      const piece = this.#stream.subarray(start, start + TOKENS * hidden)
+    for (let start = 0; start < this.#stream.length; start += this.#length * hidden) {
+      const piece = this.#stream.subarray(start, start + this.#length * hidden)
       const outputs = await session.run(this.#feeds(layer, plain, piece))
       next.set(outputs[LAYER_IO.nextStream]!.data as Float32Array, start)
       for (const block of Object.keys(plain.blocks)) {
@@ -81,13 +86,13 @@ export class Calibration {
   }
 
   #begin(positions: Float32Array | null): Float32Array {
-    const { hidden, vocab, embedScale, maxContext } = this.#architecture
-    const stream = new Float32Array(SEQUENCES * TOKENS * hidden)
+    const { hidden, vocab, embedScale } = this.#architecture
+    const stream = new Float32Array(TOKENS * hidden)
     const random = xorshift(1)
-    for (let i = 0; i < SEQUENCES * TOKENS; i++) {
+    for (let i = 0; i < TOKENS; i++) {
       const vector = stream.subarray(i * hidden, (i + 1) * hidden)
       this.#readEmbedding(random() % vocab, vector)
-      const position = i % Math.min(TOKENS, maxContext)
+      const position = i % this.#length
       for (let c = 0; c < hidden; c++)
         vector[c] = vector[c]! * embedScale + (positions === null ? 0 : positions[position * hidden + c]!)
     }
@@ -110,8 +115,8 @@ export class Calibration {
   #feeds(layer: number, { blocks, norms }: PlainLayer, stream: Float32Array): Record<string, Tensor> {
     const { hidden } = this.#architecture
     const feeds: Record<string, Tensor> = {
-      [LAYER_IO.stream]: new Tensor('float32', stream, [TOKENS, hidden]),
-      ...attentionFeeds(this.#architecture, layer, TOKENS),
+      [LAYER_IO.stream]: new Tensor('float32', stream, [this.#length, hidden]),
+      ...attentionFeeds(this.#architecture, layer, this.#length),
     }
     for (const [name, values] of Object.entries(norms)) feeds[name] = new Tensor('float32', values, [values.length])
     for (const [block, { rows, bias }] of Object.entries(blocks)) {
@@ -149,7 +154,7 @@ class Watched implements LayerWeights {
 
 /** Means of squares, rounded to bf16 so that the last bits of a machine's sums do not change what is written. */
 function importances(sum: Float64Array): Float32Array {
-  return Float32Array.from(sum, (value) => fromBfloat16(toBfloat16(value / (SEQUENCES * TOKENS))))
+  return Float32Array.from(sum, (value) => fromBfloat16(toBfloat16(value / TOKENS)))
 }
 
 function streamPath(folder: string, layer: number): string {

@@ -1,9 +1,9 @@
 import { TroupeError } from '../core/errors.ts'
-import { toBfloat16, toFloat16 } from './float16.ts'
+import { nativeAddon } from '../native/addon.ts'
+import { toFloat16 } from './float16.ts'
 import type { PackedMatrix } from './packed/matrix.ts'
 import type { WeightFormat } from './prepared.ts'
-import type { QuantisedBlock } from './quantize.ts'
-import { quantizeBlock4, quantizeBlock8 } from './quantize.ts'
+import { WEIGHT_FORMATS } from './prepared.ts'
 import { BLOCK, TILE, byteIndex, nibbleIndex, tileBytes } from './tiles.ts'
 
 /** Tiles as bytes of `weights.bin`; `d` and `m` are empty where the format has none. */
@@ -11,6 +11,13 @@ export interface PackedTiles {
   readonly w: Uint8Array
   readonly d: Uint16Array
   readonly m: Uint16Array
+}
+
+/** A block of weights in steps: weight ≈ d · step + m, with d and m as f16 bits. */
+interface Block {
+  readonly steps: Uint8Array
+  d: number
+  m: number
 }
 
 function emptyTiles(format: WeightFormat, inDim: number, tiles: number): PackedTiles {
@@ -22,57 +29,21 @@ function emptyTiles(format: WeightFormat, inDim: number, tiles: number): PackedT
 }
 
 /**
- * Packs rows of weights into tiles; see `prepared.ts` for the layouts.
+ * Packs rows of weights into tiles; see `prepared.ts` for the layouts. Runs on other threads.
  *
  * @param rows `[outputs, inDim]`, as many outputs as make whole tiles, or the last ones of a part
  * @param importance mean square of every input over some text, `[inDim]`; null = all alike. Only q4 uses it.
  */
-export function packRows(
+export async function packRows(
   format: WeightFormat,
   rows: Float32Array,
   inDim: number,
   importance: Float32Array | null,
-): PackedTiles {
-  const outputs = rows.length / inDim
-  const tiles = emptyTiles(format, inDim, Math.ceil(outputs / TILE))
-  if (format === 'f32') packFloats(new Float32Array(tiles.w.buffer), rows, inDim, (value) => value)
-  else if (format === 'bf16') packFloats(new Uint16Array(tiles.w.buffer), rows, inDim, toBfloat16)
-  else packBlocks(format, tiles, rows, inDim, importance)
+): Promise<PackedTiles> {
+  const tiles = emptyTiles(format, inDim, Math.ceil(rows.length / inDim / TILE))
+  const { w, d, m } = tiles
+  await nativeAddon().packRows(WEIGHT_FORMATS.indexOf(format), rows, inDim, importance, w, d, m)
   return tiles
-}
-
-function packFloats(
-  into: Float32Array | Uint16Array,
-  rows: Float32Array,
-  inDim: number,
-  convert: (value: number) => number,
-): void {
-  for (let output = 0; output < rows.length / inDim; output++) {
-    const start = Math.floor(output / TILE) * inDim * TILE + (output % TILE)
-    for (let input = 0; input < inDim; input++) into[start + input * TILE] = convert(rows[output * inDim + input]!)
-  }
-}
-
-function packBlocks(
-  format: 'q8' | 'q4',
-  tiles: PackedTiles,
-  rows: Float32Array,
-  inDim: number,
-  importance: Float32Array | null,
-): void {
-  const values = new Float32Array(BLOCK)
-  const weight = importance === null ? null : new Float32Array(BLOCK)
-  const block: QuantisedBlock = { steps: new Uint8Array(BLOCK), d: 0, m: 0 }
-  for (let output = 0; output < rows.length / inDim; output++) {
-    for (let start = 0; start < inDim; start += BLOCK) {
-      const length = Math.min(BLOCK, inDim - start)
-      values.fill(0).set(rows.subarray(output * inDim + start, output * inDim + start + length))
-      if (weight !== null) weight.fill(0).set(importance!.subarray(start, start + length))
-      if (format === 'q8') block.d = quantizeBlock8(values, block.steps)
-      else quantizeBlock4(values, weight, block)
-      putBlock(format, tiles, inDim, output, start, block)
-    }
-  }
 }
 
 /**
@@ -92,7 +63,7 @@ export function packMatrixRows(
   const rows = runs.flatMap(([start, count]) => Array.from({ length: count }, (_, i) => start + i))
   const tiles = emptyTiles(format, inDim, Math.ceil(outputs / TILE))
   const groups = Math.ceil(inDim / groupSize)
-  const block: QuantisedBlock = { steps: new Uint8Array(BLOCK), d: 0, m: 0 }
+  const block: Block = { steps: new Uint8Array(BLOCK), d: 0, m: 0 }
   for (let output = 0; output < outputs; output++) {
     for (let start = 0; start < inDim; start += BLOCK) {
       const row = rows[first + output]!
@@ -119,7 +90,7 @@ function putBlock(
   inDim: number,
   output: number,
   start: number,
-  block: QuantisedBlock,
+  block: Block,
 ): void {
   const tile = Math.floor(output / TILE)
   const lane = output % TILE

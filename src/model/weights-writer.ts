@@ -144,7 +144,7 @@ export class WeightsWriter implements WeightsSource {
     for (const part of parts) {
       for (let row = 0; row < part.outDim;) {
         const rows = Math.min(part.outDim - row, this.#rowsAtOnce(inDim))
-        await this.#writeTiles(block, tile, inDim, this.#pack(format, part, row, rows, inDim, importance))
+        await this.#writeTiles(block, tile, inDim, await this.#pack(format, part, row, rows, inDim, importance))
         row += rows
         tile += Math.ceil(rows / TILE)
       }
@@ -155,14 +155,14 @@ export class WeightsWriter implements WeightsSource {
   }
 
   /** Tiles of some rows of a part: rounded by us, or as the checkpoint has packed them. */
-  #pack(
+  async #pack(
     { format, packed }: BlockFormat,
     part: LinearPart,
     row: number,
     rows: number,
     inDim: number,
     importance: Float32Array | null,
-  ): PackedTiles {
+  ): Promise<PackedTiles> {
     if (packed !== null && (format === 'q4' || format === 'q8')) {
       const { matrix, runs } = part.packed()!
       return packMatrixRows(format, matrix, runs, row, rows)
