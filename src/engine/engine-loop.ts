@@ -129,8 +129,7 @@ export class EngineLoop {
   tick(): void {
     const began = performance.now()
     const { step, changes } = this.#scheduler.plan(this.#advice, began)
-    for (const { id, submittedAt } of changes.started)
-      this.#emit(id, { type: 'started', queueMs: began - submittedAt })
+    for (const { id, submittedAt } of changes.started) this.#emit(id, { type: 'started', queueMs: began - submittedAt })
     for (const [{ id }, tokens] of changes.reused) this.#emit(id, { type: 'reused', tokens })
     if (step !== null) this.#run(step)
     this.#counters.busySeconds += (performance.now() - began) / 1000

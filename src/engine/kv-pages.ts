@@ -116,7 +116,8 @@ export class KvPages {
     let shared = 0
     for (let page = 0; page < this.count; page++) {
       const references = this.#references[page]!
-      if (references !== expected[page]) throw new Error(`page ${page} counts ${references} users, has ${expected[page]}`)
+      if (references !== expected[page])
+        throw new Error(`page ${page} counts ${references} users, has ${expected[page]}`)
       if (references > 1) shared++
       const key = this.#keys[page]!
       if (key !== null && this.#byKey.get(key) !== page) throw new Error(`page ${page} is not found under its key`)

@@ -99,7 +99,11 @@ export class Sampler {
   *#falling(row: Float32Array, count: number): Generator<number> {
     const most = count === 0 ? row.length : Math.min(count, row.length)
     let seen = 0
-    for (let looked = Math.min(most, FIRST_CANDIDATES); seen < most; looked = Math.min(most, looked * MORE_CANDIDATES)) {
+    for (
+      let looked = Math.min(most, FIRST_CANDIDATES);
+      seen < most;
+      looked = Math.min(most, looked * MORE_CANDIDATES)
+    ) {
       const best = this.#best(row, looked)
       yield* best.subarray(seen)
       if (best.length < looked) return

@@ -9,7 +9,7 @@ import { pagesFor } from './sequence.ts'
 /** How often a sequence that does not fit yet may be overtaken. */
 const MOST_OVERTAKING = 16
 /** A sequence gets pages only where those that run have theirs for so many tokens to come: else they would soon be taken from it again. */
-const RESERVED_TOKENS = 64
+const RESERVED_TOKENS = 32
 
 /** What one sequence does in a step: its next `count` known tokens, then tokens that are only guessed. */
 export interface StepPart {
@@ -209,7 +209,18 @@ export class Scheduler {
       const deadlineMs = deadline === null ? null : submittedAt + deadline - now
       const running = state === 'running'
       return [
-        { id, tenant, weight, background, priority, deadlineMs, waitedMs: now - submittedAt, running, evaluated, pending },
+        {
+          id,
+          tenant,
+          weight,
+          background,
+          priority,
+          deadlineMs,
+          waitedMs: now - submittedAt,
+          running,
+          evaluated,
+          pending,
+        },
       ]
     })
     return this.#options.policy(candidates).map(({ id }) => this.#sequences.get(id)!)
@@ -270,12 +281,7 @@ class Planning {
   /** Keys of pages that this step works on: whoever begins alike waits for them instead of doing the same. */
   readonly #claimed = new Set<string>()
 
-  constructor(
-    pages: KvPages,
-    tables: PageTables,
-    order: readonly Sequence[],
-    pause: (sequence: Sequence) => void,
-  ) {
+  constructor(pages: KvPages, tables: PageTables, order: readonly Sequence[], pause: (sequence: Sequence) => void) {
     this.#pages = pages
     this.#tables = tables
     this.#order = order

@@ -111,7 +111,10 @@ function contradictionIn(loop: EngineLoop): string | null {
   }
 }
 
-function open(options: EngineOptions, emit: (id: number, event: GenerationEvent) => void): { loop: EngineLoop; device: Device } {
+function open(
+  options: EngineOptions,
+  emit: (id: number, event: GenerationEvent) => void,
+): { loop: EngineLoop; device: Device } {
   const { preparedDir, kvFormat, kvPages, adapterFormat, threads } = options
   const { info, architecture, tensors } = JSON.parse(
     readFileSync(join(preparedDir, MANIFEST_FILE), 'utf8'),

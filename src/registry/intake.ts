@@ -99,10 +99,7 @@ export class Intake {
   }
 
   /** Holds the version while it is probed and while `use` runs on what was found. */
-  async #prove<T>(
-    { weights, description }: ReadAdapter,
-    use: (proven: Proven) => Promise<T>,
-  ): Promise<T> {
+  async #prove<T>({ weights, description }: ReadAdapter, use: (proven: Proven) => Promise<T>): Promise<T> {
     const { tier, host, measure, merged } = this.#parts
     const load = (): Promise<ReadAdapter['weights']> => Promise.resolve(weights)
     const pin = await tier.pin([{ digest: weights.digest, bytes: weights.bytes, load }])

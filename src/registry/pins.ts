@@ -91,7 +91,7 @@ export class Pins {
       }
       this.#held.set(digest, { pin, bytes: request.bytes })
       this.#reported.delete(digest)
-      } catch (error) {
+    } catch (error) {
       this.#report(digest, error, 'a pinned version could not be loaded; trying again')
     }
   }

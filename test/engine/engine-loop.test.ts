@@ -159,7 +159,8 @@ describe('sharing pages', () => {
     const shared = await driver()
     const mix = [{ digest: 'a', scale: 1 }]
     shared.ask({ tokens: prompt, mix })
-    const reused = (changes: Partial<GenerationRequest>): number => shared.ask({ tokens: prompt, mix, ...changes }).reused
+    const reused = (changes: Partial<GenerationRequest>): number =>
+      shared.ask({ tokens: prompt, mix, ...changes }).reused
     expect(reused({})).toBe(96)
     expect(reused({ tenant: 'globex' })).toBe(0)
     expect(reused({ tenant: undefined })).toBe(0)
@@ -240,7 +241,12 @@ describe('ending', () => {
     }
     shared.run()
     const ends = ids.map((id) => shared.outcomes.get(id)!.end)
-    const failed = { type: 'finish', reason: 'error', code: 'engine_failed', message: 'bad_alloc: no memory for scratch' }
+    const failed = {
+      type: 'finish',
+      reason: 'error',
+      code: 'engine_failed',
+      message: 'bad_alloc: no memory for scratch',
+    }
     const fine = { type: 'finish', reason: 'length' }
     expect(ends).toEqual([failed, failed, fine, fine])
     expect(shared.faults).toHaveLength(1)
@@ -270,7 +276,11 @@ describe('ending', () => {
     ['too many pages', { maxTokens: 300 }, 'prompt_too_long', 'kvBytes holds 1280 (160 tokens)'],
   ])('refuses %s and goes on', async (_, changes, code, message) => {
     const shared = await driver({ kvPages: 10 })
-    expect(shared.ask(changes).end).toMatchObject({ reason: 'error', code, message: expect.stringContaining(message) as string })
+    expect(shared.ask(changes).end).toMatchObject({
+      reason: 'error',
+      code,
+      message: expect.stringContaining(message) as string,
+    })
     expect(shared.ask({}).tokens).toHaveLength(12)
   })
 })

@@ -39,7 +39,11 @@ describe('KvPages', () => {
 
   it.each<[string, (pages: KvPages, page: number) => readonly (readonly number[])[], RegExp]>([
     ['a user who gave nothing back', () => [], /counts 1 users, has 0/],
-    ['a table with a page that was given back', (pages, page) => (pages.release(page), [[page]]), /counts 0 users, has 1/],
+    [
+      'a table with a page that was given back',
+      (pages, page) => (pages.release(page), [[page]]),
+      /counts 0 users, has 1/,
+    ],
     ['two tables that share without counting', (_, page) => [[page], [page]], /counts 1 users, has 2/],
   ])('finds %s', (_, tables, message) => {
     const pages = new KvPages(2)
@@ -47,7 +51,11 @@ describe('KvPages', () => {
   })
 
   it('loses and doubles no page, whatever is taken, shared, published and given back', () => {
-    const action = fc.record({ kind: fc.integer({ min: 0, max: 4 }), pick: fc.nat(), key: fc.integer({ min: 0, max: 9 }) })
+    const action = fc.record({
+      kind: fc.integer({ min: 0, max: 4 }),
+      pick: fc.nat(),
+      key: fc.integer({ min: 0, max: 9 }),
+    })
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(action, { maxLength: 200 }), (count, actions) => {
         const pages = new KvPages(count)
@@ -63,7 +71,11 @@ describe('KvPages', () => {
           } else if (kind === 2 && found !== undefined) {
             pages.retain(found)
             held.push(found)
-          } else if (kind === 3 && chosen !== undefined && ![...Array(10).keys()].some((k) => pages.find(String(k)) === chosen))
+          } else if (
+            kind === 3 &&
+            chosen !== undefined &&
+            ![...Array(10).keys()].some((k) => pages.find(String(k)) === chosen)
+          )
             pages.publish(String(key), chosen)
           else if (kind === 4 && chosen !== undefined) {
             held.splice(held.indexOf(chosen), 1)

@@ -34,7 +34,8 @@ class Rig {
     for (const part of step?.parts ?? []) {
       this.scheduler.complete(part)
       const ready = part.sequence.pending === 0
-      const forks = ready && part.sequence.known === part.sequence.promptEnd ? this.scheduler.startForks(part.sequence) : []
+      const forks =
+        ready && part.sequence.known === part.sequence.promptEnd ? this.scheduler.startForks(part.sequence) : []
       for (const each of ready ? [part.sequence, ...forks] : []) this.#accept(each)
     }
     this.scheduler.checkIntegrity()
@@ -121,7 +122,9 @@ describe('Scheduler', () => {
     rig.scheduler.add(sequence(2, { tokens: promptOf(100, 2), maxTokens: 2 }))
     for (let id = 3; id <= 40; id++) rig.scheduler.add(sequence(id, { tokens: promptOf(3, id), maxTokens: 1 }))
     for (let steps = 0; steps < 500 && !rig.scheduler.idle; steps++) {
-      started.push(...rig.scheduler.plan({ draft: () => new Map(), promptTokens: () => 0 }, 0).changes.started.map(({ id }) => id))
+      started.push(
+        ...rig.scheduler.plan({ draft: () => new Map(), promptTokens: () => 0 }, 0).changes.started.map(({ id }) => id),
+      )
       rig.step()
     }
     const place = started.indexOf(2)

@@ -33,10 +33,15 @@ export class LoopDriver {
     this.device = new SimulatedDevice({ vocab: VOCAB, kvPages })
     const fixed = { maxBatch: 16, maxContext: 400, stepTokens: 64, speculation: 0, policy: arrival, ropeLimit: null }
     const info = tinyInfo({ vocab: VOCAB, fingerprint: 'sha256:simulated' })
-    this.loop = new EngineLoop(info, this.device, { ...fixed, ...changes }, {
-      sequence: (id, event) => this.#note(id, event),
-      fault: (error) => this.faults.push(error),
-    })
+    this.loop = new EngineLoop(
+      info,
+      this.device,
+      { ...fixed, ...changes },
+      {
+        sequence: (id, event) => this.#note(id, event),
+        fault: (error) => this.faults.push(error),
+      },
+    )
   }
 
   /** @returns ids, one for each of `count` sequences */

@@ -89,7 +89,8 @@ export class SimulatedDevice implements Device {
     const pages = input.pages.subarray(at(SPAN.pageStart), at(SPAN.pageStart) + at(SPAN.pageCount))
     if (pages.length * PAGE_TOKENS < kvStart + count) throw new DeviceError('pages', 'too few pages')
     const mix = this.#mixValue(input, at(SPAN.mix))
-    const place = (index: number): number => pages[Math.floor(index / PAGE_TOKENS)]! * PAGE_TOKENS + (index % PAGE_TOKENS)
+    const place = (index: number): number =>
+      pages[Math.floor(index / PAGE_TOKENS)]! * PAGE_TOKENS + (index % PAGE_TOKENS)
     for (let i = 0; i < count; i++) {
       const index = kvStart + i
       const page = pages[Math.floor(index / PAGE_TOKENS)]!
@@ -105,7 +106,8 @@ export class SimulatedDevice implements Device {
       const previous = index > 0 ? this.#cells[place(index - 1)]! % 8 : 0
       // Low bits say which token stands here, high ones vouch for all before it.
       this.#cells[place(index)] = hash(context, own) * 8 + (hash(0, token) % 8)
-      values[first + i] = hash(context, own) % 4 === 0 ? hash(context, own) : hash(hash(mix, hash(0, token) % 8), previous)
+      values[first + i] =
+        hash(context, own) % 4 === 0 ? hash(context, own) : hash(hash(mix, hash(0, token) % 8), previous)
     }
   }
 
