@@ -2,6 +2,7 @@ import { METHODS } from '../../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { VERSION_SOURCES, VERSION_STATES } from '../../../registry/records.ts'
+import type { FolderReport } from '../../../intake/folder-report.ts'
 import type { AdapterRecord, VersionRecord } from '../../../registry/records.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Strict } from '../../wire/common.ts'
@@ -29,11 +30,41 @@ const VersionProperties = {
   created_at: Type.String(),
   description: Type.String(),
   labels: Labels,
+  warnings: Type.Array(Type.String(), { description: 'What was noticed when it was taken.' }),
 }
 
 /** One schema per description it is used under. */
 export function VersionSchema(description = 'One version.') {
   return Strict(VersionProperties, { title: 'AdapterVersion', description })
+}
+
+/** What was made of the files of an upload. */
+const ReportSchema = Strict(
+  {
+    format: Type.Enum(['peft', 'adapterhub']),
+    took: Type.Array(Strict({ file: Type.String(), bytes: Type.Integer() })),
+    ignored: Type.Array(Strict({ file: Type.String(), reason: Type.String() }), {
+      description: 'What else came; a folder stands for all its files.',
+    }),
+    warnings: Type.Array(Type.String()),
+  },
+  { title: 'FolderReport', description: 'Which files were taken, which were not, and why.' },
+)
+
+/** A version as the answer to its upload. */
+export function UploadedSchema(description: string) {
+  return Strict(
+    { ...VersionProperties, report: Type.Union([ReportSchema, Type.Null()]) },
+    { title: 'UploadedVersion', description },
+  )
+}
+
+/** A report as it is written on the wire, with what was noticed while the files were read. */
+export function reportBody(
+  { format, took, ignored }: FolderReport,
+  warnings: readonly string[],
+): Static<typeof ReportSchema> {
+  return { format, took: [...took], ignored: [...ignored], warnings: [...warnings] }
 }
 
 /** One version with everything that is known of it. */
@@ -136,6 +167,7 @@ export function versionBody(record: VersionRecord): VersionBody {
     created_at: record.createdAt,
     description: record.description ?? '',
     labels: { ...record.labels },
+    warnings: [...(record.warnings ?? [])],
   }
 }
 
