@@ -7,8 +7,8 @@ export const NATIVE = join(import.meta.dirname, '..')
 
 /** Rooms whose sources are in the addon; `test` and `bench` have programs of their own. */
 const ROOMS = ['core', 'kernels', 'linear', 'pack', 'quantise', 'runtime', 'ops', 'addon']
-/** What those programs are built from: everything that needs neither Node nor ONNX Runtime. */
-const LIBRARY = ['core', 'kernels', 'linear', 'pack', 'quantise']
+/** What those programs are built from: everything that needs no Node. */
+const LIBRARY = ROOMS.filter((room) => room !== 'addon')
 
 /** Paths below `native/`, sorted, with forward slashes. */
 function files(room: string, extension: RegExp): string[] {

@@ -4,6 +4,7 @@
 #include "functions.h"
 #include "norms.h"
 #include "logits.h"
+#include "attend.h"
 #include "table.h"
 
 namespace troupe {
