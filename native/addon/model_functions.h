@@ -9,4 +9,7 @@ void define_model(napi_env env, napi_value exports);
 /** Adds what sampling asks of a row of logits. */
 void define_logit_tools(napi_env env, napi_value exports);
 
+/** Adds what preparing a model asks: rows of weights into tiles. */
+void define_packing(napi_env env, napi_value exports);
+
 }  // namespace troupe::js

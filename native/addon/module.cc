@@ -15,6 +15,7 @@ TROUPE_EXPORT napi_value napi_register_module_v1(napi_env env, napi_value export
   try {
     define_model(env, exports);
     define_logit_tools(env, exports);
+    define_packing(env, exports);
   } catch (const Pending&) {
     return nullptr;
   }

@@ -118,6 +118,15 @@ struct Kernels {
   /** Up to `k` largest of the same, largest first, at equal values by index; returns how many. */
   size_t (*largest)(const float* x, const uint32_t* mask, size_t count, size_t k, Candidate* out);
 
+  /**
+   * Rounds a block of 16 outputs to 4 bits: w ≈ d · q + m.
+   *
+   * @param w, q `[32 inputs][16 outputs]`, q whole numbers 0 … 15
+   * @param h `[32]`: how much each input matters, not negative, not all 0
+   * @param d, m `[16]`, values that f16 has
+   */
+  void (*quantise4)(const float* w, const float* h, float* q, float* d, float* m);
+
   /** out = softmax(q · keys) · values. Scores in four partial sums by dimension mod 4; pages in order, and in a page token after token. By `KvFormat`. */
   void (*attend[3])(const AttendRows&);
 };

@@ -22,6 +22,7 @@ constexpr Kernels table_named(const char* name) {
           argmax,
           log_sum_exp,
           largest,
+          quantise4,
           {attend<float>, attend<uint16_t>, attend<int8_t>}};
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "../core/kernels.h"
 #include "../core/numbers.h"
 
 namespace troupe {
@@ -78,6 +79,47 @@ void pack_quantised_q4(const uint8_t* q, const uint16_t* scales, const uint16_t*
     for (int block = 0; block < blocks; block++) {
       d[scale_place(output, block)] = scales[size_t(output) * blocks + block];
       m[scale_place(output, block)] = minima[size_t(output) * blocks + block];
+    }
+  }
+}
+
+void pack_q4(const float* rows, int count, int inputs, const float* importance, void* tile, uint16_t* d, uint16_t* m) {
+  uint8_t* bytes = static_cast<uint8_t*>(tile);
+  memset(bytes, 0, tile_bytes(Format::q4, inputs));
+  float w[BLOCK * TILE], q[BLOCK * TILE], h[BLOCK], scale[TILE], minimum[TILE];
+  for (int block = 0; block < blocks_of(inputs); block++) {
+    const int first = block * BLOCK, length = std::min(BLOCK, inputs - first);
+    memset(w, 0, sizeof w);
+    for (int output = 0; output < count; output++)
+      for (int i = 0; i < length; i++) w[i * TILE + output] = rows[size_t(output) * inputs + first + i];
+    float peak = 0;
+    for (int i = 0; i < length; i++) peak = std::max(peak, importance ? importance[first + i] : 1);
+    // Inputs that were never used count alike.
+    for (int i = 0; i < BLOCK; i++) h[i] = i >= length ? 0 : peak > 0 && importance ? importance[first + i] / peak : 1;
+    kernels().quantise4(w, h, q, scale, minimum);
+    for (int output = 0; output < TILE; output++) {
+      const bool there = output < count;
+      d[scale_place(output, block)] = there ? to_f16(scale[output]) : 0;
+      m[scale_place(output, block)] = there ? to_f16(minimum[output]) : 0;
+      for (int i = 0; there && i < length; i++) {
+        const int k = first + i;
+        bytes[place(true, output, k)] |= uint8_t(int(q[i * TILE + output]) << (is_high(k) ? 4 : 0));
+      }
+    }
+  }
+}
+
+void pack_rows(Format format, const float* rows, int count, int inputs, const float* importance, void* tiles, uint16_t* d, uint16_t* m) {
+  for (int first = 0; first < count; first += TILE) {
+    const float* some = rows + size_t(first) * inputs;
+    const int outputs = std::min(TILE, count - first);
+    const size_t tile = size_t(first / TILE), scales = tile * tile_scales(inputs);
+    void* into = static_cast<char*>(tiles) + tile * tile_bytes(format, inputs);
+    switch (format) {
+      case Format::f32:
+      case Format::bf16: pack_floats(format, some, outputs, inputs, into); break;
+      case Format::q8: pack_q8(some, outputs, inputs, into, d + scales); break;
+      case Format::q4: pack_q4(some, outputs, inputs, importance, into, d + scales, m + scales); break;
     }
   }
 }

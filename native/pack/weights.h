@@ -21,6 +21,16 @@ void pack_floats(Format format, const float* rows, int count, int inputs, void* 
 void pack_q8(const float* rows, int count, int inputs, void* tile, uint16_t* d);
 
 /**
+ * Rounds up to 16 rows of f32 weights to 4 bits and packs them into one tile of format q4.
+ *
+ * @param importance `[inputs]`: how much each input matters, not negative; null = all alike
+ */
+void pack_q4(const float* rows, int count, int inputs, const float* importance, void* tile, uint16_t* d, uint16_t* m);
+
+/** Packs any number of rows into tiles of any format, one after the other; `d` and `m` where the format has them. */
+void pack_rows(Format format, const float* rows, int count, int inputs, const float* importance, void* tiles, uint16_t* d, uint16_t* m);
+
+/**
  * Packs up to 16 rows that are quantised already.
  *
  * @param q `[count][inputs]`, values −127 … 127

@@ -1,7 +1,7 @@
 import type { EdgeKind, LinearKind, ResidualKind, SiteKind } from './branch.ts'
 import { isEdgeKind, isLinearKind } from './branch.ts'
 
-export const PRECISIONS = ['f32', 'int8', 'int4'] as const
+export const PRECISIONS = ['f32', 'bf16', 'int8', 'int4'] as const
 export type Precision = (typeof PRECISIONS)[number]
 
 /** Some outputs of a linear module: `run` of them from `first + t · stride` on, for t = 0 … times − 1. */

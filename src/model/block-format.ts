@@ -3,43 +3,31 @@ import type { Architecture } from './architecture.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
 import { layerTensor } from './plain-tensors.ts'
-import type { StepBits } from './quantize.ts'
+import type { WeightFormat } from './prepared.ts'
+import { BLOCK } from './tiles.ts'
 
 /** How the weights of a linear block are written; see `prepared.ts`. */
-export type BlockFormat =
-  | { readonly kind: 'f32' }
-  /** Rounded to blocks of 4 bits by `quantize.ts`. */
-  | { readonly kind: 'rounded' }
-  /** Turned by a Hadamard matrix and rounded to 8 bits by `hadamard-rows.ts`. */
-  | { readonly kind: 'hadamard' }
-  /** As the checkpoint has packed them: blocks of `size` inputs, with zero points or without, inputs in another order or not (null). */
-  | {
-      readonly kind: 'packed'
-      readonly bits: StepBits
-      readonly size: number
-      readonly zeros: boolean
-      readonly inputs: Int32Array | null
-    }
-
-/** Largest block that has a fast kernel. */
-const LARGEST_BLOCK = 256
-/** Size of the blocks where one scale holds for all inputs. */
-const CHANNEL_BLOCK = 128
-
-/** Name of the tensor with the steps of a block that is rounded or packed. */
-export function stepsTensor(block: string, bits: StepBits): string {
-  return `${block}.q${bits}`
-}
-
-/** Name of the tensor with the steps of a block whose inputs are turned by a Hadamard matrix. */
-export function hadamardTensor(block: string): string {
-  return `${block}.h8`
+export interface BlockFormat {
+  readonly format: WeightFormat
+  /** Set where the checkpoint's own packed values are taken over: which input every column multiplies, null = each its own. */
+  readonly packed: { readonly inputs: Int32Array | null } | null
 }
 
 /** What a block is written as when the checkpoint has plain weights. The head is the block that loses most by 4 bits. */
 export function formatOf(precision: Precision, block: string): BlockFormat {
-  if (precision === 'f32') return { kind: 'f32' }
-  return { kind: precision === 'int4' && block !== 'head' ? 'rounded' : 'hadamard' }
+  return { format: plainFormat(precision, block), packed: null }
+}
+
+function plainFormat(precision: Precision, block: string): WeightFormat {
+  switch (precision) {
+    case 'f32':
+    case 'bf16':
+      return precision
+    case 'int8':
+      return 'q8'
+    case 'int4':
+      return block === 'head' ? 'q8' : 'q4'
+  }
 }
 
 /** The precision that keeps packed weights as they are. */
@@ -48,8 +36,8 @@ export function packedPrecision({ packing }: PackedWeights): Precision {
 }
 
 /**
- * How every block of a model is written. Packed blocks are kept where the precision is theirs; beside them, what the checkpoint has not packed
- * (often the head) is rounded to 8 bits, and parts that are packed but do not fit together in one block are written as f32.
+ * How every block of a model is written. Packed blocks are kept where the precision is theirs. Beside them, what the checkpoint has not packed
+ * (often the head) gets 8 bits, and what no format of ours can hold exactly is written as f32.
  */
 export function planFormats(
   architecture: Architecture,
@@ -63,12 +51,12 @@ export function planFormats(
     for (const [block, kinds] of Object.entries(fusedBlocks(architecture))) {
       const holders = modules.filter((module) => module.parts.some(({ kind }) => kinds.includes(kind)))
       const parts = holders.map((module) => ({ stem: layerTensor(module.path, layer), size: module }))
-      formats.set(`layers.${layer}.${block}`, blockFormat(parts, packed))
+      formats.set(`layers.${layer}.${block}`, keptFormat(parts, packed))
     }
   }
   const head = { stem: names.head.replace(/\.weight$/, ''), size: { inDim: hidden, outDim: vocab } }
   const keepsHead = !tiedHead && logitScale === 1
-  formats.set('head', keepsHead ? blockFormat([head], packed) : { kind: 'hadamard' })
+  formats.set('head', keepsHead ? keptFormat([head], packed) : { format: 'q8', packed: null })
   return (block) => formats.get(block)!
 }
 
@@ -77,18 +65,16 @@ interface Part {
   readonly size: { readonly inDim: number; readonly outDim: number }
 }
 
-function blockFormat(parts: readonly Part[], packed: PackedWeights): BlockFormat {
+function keptFormat(parts: readonly Part[], packed: PackedWeights): BlockFormat {
   const count = parts.filter(({ stem }) => packed.has(stem)).length
-  if (count === 0) return { kind: 'hadamard' }
-  if (count < parts.length) return { kind: 'f32' }
+  if (count === 0) return { format: 'q8', packed: null }
   const [inputs, ...others] = parts.map(({ stem, size }) => packed.inputs(stem, size))
-  if (others.some((other) => String(other) !== String(inputs))) return { kind: 'f32' }
-  const { bits, groupSize, zeros } = packed.packing
-  return {
-    kind: 'packed',
-    bits,
-    size: Math.min(groupSize ?? CHANNEL_BLOCK, LARGEST_BLOCK),
-    zeros,
-    inputs: inputs ?? null,
-  }
+  const alike = others.every((other) => String(other) === String(inputs))
+  if (count < parts.length || !alike || !fitsTiles(packed)) return { format: 'f32', packed: null }
+  return { format: packed.packing.bits === 4 ? 'q4' : 'q8', packed: { inputs: inputs ?? null } }
+}
+
+/** Blocks of 32 inputs share a scale, and only blocks of 4 bits have a minimum beside it. */
+function fitsTiles({ packing: { bits, groupSize, zeros } }: PackedWeights): boolean {
+  return (groupSize === null || groupSize % BLOCK === 0) && (bits === 4 || !zeros)
 }

@@ -1,6 +1,6 @@
 import type { Architecture } from './architecture.ts'
 
-/** A tensor that the preparation takes over as it is, save for a factor and an addend on every value. */
+/** A tensor that the preparation takes over as it is, save for an addend on every value. */
 export interface PlainTensor {
   /** Name in the prepared model. */
   readonly name: string
@@ -9,7 +9,6 @@ export interface PlainTensor {
   readonly shape: readonly number[]
   /** Rows of the checkpoint's tensor before the first that is taken. */
   readonly skipRows: number
-  readonly factor: number
   readonly addend: number
 }
 
@@ -20,9 +19,9 @@ export function layerTensor(pattern: string, layer: number): string {
 
 /** Everything of a checkpoint but the linear layers and the head, in the order in which it is prepared: first the model's, then each layer's. */
 export function modelTensors(architecture: Architecture): PlainTensor[] {
-  const { names, vocab, hidden, maxContext, embedScale, positionOffset } = architecture
-  const plain = { skipRows: 0, factor: 1, addend: 0 }
-  const tensors = [{ ...plain, name: 'embed', source: names.embed, shape: [vocab, hidden], factor: embedScale }]
+  const { names, vocab, hidden, maxContext, positionOffset } = architecture
+  const plain = { skipRows: 0, addend: 0 }
+  const tensors: PlainTensor[] = [{ ...plain, name: 'embed', source: names.embed, shape: [vocab, hidden] }]
   if (names.positions !== undefined && positionOffset !== null) {
     const shape = [maxContext, hidden]
     tensors.push({ ...plain, name: 'positions', source: names.positions, shape, skipRows: positionOffset })
@@ -47,7 +46,7 @@ export function layerTensors(architecture: Architecture, layer: number): PlainTe
 }
 
 function normTensors({ norm }: Architecture, name: string, source: string, width: number): PlainTensor[] {
-  const shared = { shape: [width], skipRows: 0, factor: 1 }
+  const shared = { shape: [width], skipRows: 0 }
   const weight = { ...shared, name, source, addend: norm.offset }
   if (norm.kind === 'rms') return [weight]
   return [weight, { ...shared, name: `${name}.bias`, source: source.replace(/weight$/, 'bias'), addend: 0 }]

@@ -12,15 +12,16 @@ import { openCheckpoint } from './checkpoint.ts'
 import { checkCoverage } from './coverage.ts'
 import { readArchitecture } from './families/families.ts'
 import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
+import type { Layout } from './layout.ts'
 import { linearDims, planLayout } from './layout.ts'
 import { packedWeights } from './packed/packed-weights.ts'
-import { pickPrecision } from './pick-precision.ts'
+import { pickPrecision, usableMemory } from './pick-precision.ts'
 import type { PreparedManifest, PreparedModel } from './prepared.ts'
 import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
 
 /** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
-const PREPARATION = 7
+const PREPARATION = 8
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */
@@ -57,9 +58,11 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const architecture = readArchitecture(checkpoint.config)
   const packed = packedWeights(checkpoint, architecture.modules)
   checkCoverage(checkpoint, architecture, packed)
-  const precision = pickPrecision(options.precision, architecture, packed)
+  const facts = { bf16Exact: holdsBf16(checkpoint), memoryBytes: usableMemory() }
+  const precision = pickPrecision(options.precision, architecture, packed, facts)
   const formats = planFormats(architecture, precision, packed)
-  const layout = planLayout(architecture, formats)
+  const roundsEmbedding = precision === 'bf16' || (precision !== 'f32' && facts.bf16Exact)
+  const layout = planLayout(architecture, formats, roundsEmbedding ? 'bf16' : 'f32')
 
   const remembered = new FingerprintCache(options.cacheDir, checkpoint)
   const known = await remembered.read()
@@ -73,15 +76,24 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
 
   const info = describe(options.name ?? modelName(resolve(options.modelDir)), fingerprint, precision, architecture)
-  const manifest: PreparedManifest = { format: 3, info, architecture, tensors: layout.tensors }
+  const manifest: PreparedManifest = { format: 4, info, architecture, tensors: layout.tensors, digests: {} }
   const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
   try {
     if (known === null) await remembered.write(fingerprint)
-    if (!(await findPrepared(dir, manifest, layout.bytes))) {
-      await publishPrepared(dir, manifest, layout.bytes, (file) =>
-        new WeightsWriter(checkpoint, architecture, packed, layout, formats, file, advance).writeAll(),
-      )
+    let found = await findPrepared(dir, manifest, layout.bytes)
+    if (found === null) {
+      const writer = new WeightsWriter(checkpoint, architecture, packed, layout, formats, advance)
+      const total = hashBytes + layout.bytes
+      const onKept = (group: string): void => advance(groupBytes(layout, group), group)
+      const onWait = (pid: number): void =>
+        options.onProgress?.(done, total, `process ${pid}, which prepares the same model`)
+      try {
+        found = await publishPrepared(dir, manifest, layout.bytes, writer, { onKept, onWait })
+      } finally {
+        await writer.close()
+      }
     }
+    return { dir, manifest: { ...manifest, digests: found.digests } }
   } catch (cause) {
     if (cause instanceof TroupeError) throw cause
     const detail = cause instanceof Error ? cause.message : String(cause)
@@ -89,7 +101,19 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
       cause,
     })
   }
-  return { dir, manifest }
+}
+
+/** Bytes of the tensors that are written together. */
+function groupBytes({ tensors }: Layout, group: string): number {
+  const isIn = (name: string): boolean =>
+    group === 'model' ? !name.startsWith('layers.') && !name.startsWith('head.') : name.startsWith(`${group}.`)
+  return Object.entries(tensors).reduce((sum, [name, { bytes }]) => sum + (isIn(name) ? bytes : 0), 0)
+}
+
+/** Whether every matrix of a checkpoint is in bf16. */
+function holdsBf16(checkpoint: Checkpoint): boolean {
+  const entries = checkpoint.tensorNames.map((name) => checkpoint.entry(name))
+  return entries.every(({ dtype, shape }) => dtype === 'BF16' || shape.length < 2)
 }
 
 function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {

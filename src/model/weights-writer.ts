@@ -1,39 +1,46 @@
+import type { Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { TroupeError } from '../core/errors.ts'
-import type { Architecture, Rope } from './architecture.ts'
+import type { Architecture } from './architecture.ts'
+import type { BlockFormat } from './block-format.ts'
+import type { Importances } from './calibration.ts'
+import { Calibration } from './calibration.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { kindDims } from './families/modules.ts'
-import type { BlockFormat } from './block-format.ts'
-import { hadamardTensor, stepsTensor } from './block-format.ts'
+import { toBfloat16 } from './float16.ts'
 import { fusedBlocks } from './fused-blocks.ts'
 import type { Layout } from './layout.ts'
-import { ropeTensor } from './layout.ts'
-import type { PlainTensor } from './plain-tensors.ts'
-import { layerTensors, modelTensors } from './plain-tensors.ts'
 import type { LinearPart } from './linear-rows.ts'
 import { LinearRows } from './linear-rows.ts'
-import type { PreparedTensor } from './prepared.ts'
 import type { PackedWeights } from './packed/packed-weights.ts'
-import { QUANT_BITS, QUANT_BLOCK, quantizeRows } from './quantize.ts'
-import { roundHadamard } from './hadamard-rows.ts'
-import { transposeInto } from '../core/transpose.ts'
+import type { PlainTensor } from './plain-tensors.ts'
+import { layerTensors, modelTensors } from './plain-tensors.ts'
+import type { PreparedTensor } from './prepared.ts'
+import type { GroupDigests, WeightsSource } from './prepared-cache.ts'
+import type { PackedTiles } from './tile-packer.ts'
+import { packMatrixRows, packRows } from './tile-packer.ts'
+import { TILE, tileBytes } from './tiles.ts'
+
+type Place = Parameters<WeightsSource['write']>[1]
 
 /** Elements of a checkpoint tensor held at a time: 16 MiB. */
 const PIECE_ELEMENTS = 1 << 22
 
-type PackedFormat = Extract<BlockFormat, { kind: 'packed' }>
-
 /** Writes the tensors of one checkpoint into an open `weights.bin`, each at its place in the layout. */
-export class WeightsWriter {
+export class WeightsWriter implements WeightsSource {
   readonly #checkpoint: Checkpoint
   readonly #architecture: Architecture
   readonly #layout: Layout
   readonly #formatOf: (block: string) => BlockFormat
-  readonly #file: FileHandle
+  /** Of the tensors of the group at hand, as far as they are written: pieces of a tensor come in order. */
+  readonly #hashes = new Map<string, { readonly hash: Hash; end: number }>()
+  #file: FileHandle | null = null
   readonly #onBytes: (bytes: number, what: string) => void
   readonly #scratch: Float32Array
   readonly #rows: LinearRows
+  readonly #calibration: Calibration
 
   /** @param onBytes called after each piece with the bytes written and the prepared tensor's name */
   constructor(
@@ -42,156 +49,153 @@ export class WeightsWriter {
     packed: PackedWeights | null,
     layout: Layout,
     formatOf: (block: string) => BlockFormat,
-    file: FileHandle,
     onBytes: (bytes: number, what: string) => void,
   ) {
     this.#checkpoint = checkpoint
     this.#architecture = architecture
     this.#layout = layout
     this.#formatOf = formatOf
-    this.#file = file
     this.#onBytes = onBytes
     const longestRow = Math.max(...architecture.modules.map(({ inDim }) => inDim))
-    this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, longestRow))
+    this.#scratch = new Float32Array(Math.max(PIECE_ELEMENTS, TILE * longestRow))
     this.#rows = new LinearRows(architecture, packed, (name, into, start) => this.#read(name, into, start))
+    const { names, hidden } = architecture
+    this.#calibration = new Calibration(architecture, (token, into) => this.#read(names.embed, into, token * hidden))
   }
 
-  async writeAll(): Promise<void> {
-    const { layers, names, tiedHead, vocab, hidden, ropes, longRope, logitScale } = this.#architecture
-    for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
-    for (const [index, rope] of ropes.entries()) {
-      await this.#rope(index, longRope === null ? [rope] : [rope, longRope.rope])
-    }
-    for (let layer = 0; layer < layers; layer++) {
-      for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
-      for (const [block, kinds] of Object.entries(fusedBlocks(this.#architecture))) {
-        const parts = kinds.map((kind) => this.#rows.part(layer, kind))
-        await this.#block(`layers.${layer}.${block}`, parts, kindDims(kinds[0]!, this.#architecture)[0])
-      }
-    }
+  /** The tensors that belong to no layer but the head's, then the layers, then the head. */
+  get groups(): readonly string[] {
+    return ['model', ...Array.from({ length: this.#architecture.layers }, (_, layer) => `layers.${layer}`), 'head']
+  }
+
+  async write(group: string, { file, folder }: Place): Promise<GroupDigests> {
+    this.#file = file
+    this.#hashes.clear()
+    if (group === 'model') for (const tensor of modelTensors(this.#architecture)) await this.#copy(tensor)
+    else if (group === 'head') await this.#head()
+    else await this.#layer(Number(group.slice('layers.'.length)), folder)
+    return Object.fromEntries([...this.#hashes].map(([name, { hash }]) => [name, `sha256:${hash.digest('hex')}`]))
+  }
+
+  async close(): Promise<void> {
+    await this.#calibration.close()
+  }
+
+  async #layer(layer: number, folder: string): Promise<void> {
+    for (const tensor of layerTensors(this.#architecture, layer)) await this.#copy(tensor)
+    const blocks = Object.entries(fusedBlocks(this.#architecture)).map(([name, kinds]) => {
+      const parts = kinds.map((kind) => this.#rows.part(layer, kind))
+      return { name, block: `layers.${layer}.${name}`, inDim: kindDims(kinds[0]!, this.#architecture)[0], parts }
+    })
+    const rounds = blocks.some(({ block }) => isRounded(this.#formatOf(block)))
+    const importances = rounds ? await this.#calibrate(layer, blocks, folder) : {}
+    for (const { name, block, inDim, parts } of blocks)
+      await this.#block(block, parts, inDim, importances[name] ?? null)
+  }
+
+  async #head(): Promise<void> {
+    const { names, tiedHead, vocab, hidden, logitScale } = this.#architecture
     const head = this.#rows.matrix(tiedHead ? names.embed : names.head, vocab, hidden, logitScale)
-    await this.#block('head', [head], hidden)
+    await this.#block('head', [head], hidden, null)
   }
 
-  async #block(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
+  async #calibrate(
+    layer: number,
+    blocks: readonly { readonly name: string; readonly inDim: number; readonly parts: readonly LinearPart[] }[],
+    folder: string,
+  ): Promise<Importances> {
+    const plain = blocks.map(({ name, inDim, parts }) => {
+      const rows = new Float32Array(inDim * outputsOf(parts))
+      let start = 0
+      for (const part of parts) {
+        part.readRows(rows.subarray(start * inDim, (start + part.outDim) * inDim), 0)
+        start += part.outDim
+      }
+      const bias = `layers.${layer}.${name}.bias` in this.#layout.tensors ? readBias(parts) : null
+      return [name, { rows, bias }] as const
+    })
+    const norms = layerTensors(this.#architecture, layer).map((tensor) => {
+      const { source, skipRows, shape, addend } = tensor
+      const values = new Float32Array(shape[0]!)
+      this.#read(source, values, skipRows)
+      return [tensor.name.replace(/^layers\.\d+\./, ''), values.map((value) => value + addend)] as const
+    })
+    const layerWeights = { blocks: Object.fromEntries(plain), norms: Object.fromEntries(norms) }
+    return this.#calibration.layer(layer, layerWeights, folder, layer === 0 ? this.#learnedPositions() : null)
+  }
+
+  #learnedPositions(): Float32Array | null {
+    const table = modelTensors(this.#architecture).find(({ name }) => name === 'positions')
+    if (table === undefined) return null
+    const [rows, width] = table.shape as readonly [number, number]
+    const values = new Float32Array(rows * width)
+    this.#read(table.source, values, table.skipRows * width)
+    return values
+  }
+
+  async #block(
+    block: string,
+    parts: readonly LinearPart[],
+    inDim: number,
+    importance: Float32Array | null,
+  ): Promise<void> {
     const format = this.#formatOf(block)
-    if (format.kind === 'f32') await this.#transposed(`${block}.weight`, parts, inDim)
-    else if (format.kind === 'rounded') await this.#rounded(block, parts, inDim)
-    else if (format.kind === 'hadamard') await this.#hadamard(block, parts, inDim)
-    else await this.#packed(block, format, parts, inDim)
-    if (!(`${block}.bias` in this.#layout.tensors)) return
-    const bias = new Float32Array(parts.reduce((sum, part) => sum + part.outDim, 0))
-    let start = 0
+    let tile = 0
     for (const part of parts) {
-      part.readBias(bias.subarray(start, start + part.outDim))
-      start += part.outDim
-    }
-    await this.#write(`${block}.bias`, bias, 0)
-  }
-
-  async #transposed(target: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
-    const whole = new Float32Array(inDim * stride)
-    let column = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        transposeInto(values, rows, inDim, whole, stride, column)
-        column += rows
-        await nextTurn()
-      }
-    }
-    await this.#write(target, whole, 0)
-  }
-
-  async #rounded(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const groups = Math.ceil(inDim / QUANT_BLOCK)
-    const rowBytes = (groups * QUANT_BLOCK * QUANT_BITS) / 8
-    let row = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const steps = new Uint8Array(rows * rowBytes)
-        const scales = new Float32Array(rows * groups)
-        quantizeRows(values, rows, inDim, steps, scales)
-        await this.#write(stepsTensor(block, QUANT_BITS), steps, row * rowBytes)
-        await this.#write(`${block}.scales`, scales, row * groups * 4)
+      for (let row = 0; row < part.outDim;) {
+        const rows = Math.min(part.outDim - row, this.#rowsAtOnce(inDim))
+        await this.#writeTiles(block, tile, inDim, await this.#pack(format, part, row, rows, inDim, importance))
         row += rows
+        tile += Math.ceil(rows / TILE)
       }
     }
+    const inputs = format.packed?.inputs ?? null
+    if (inputs !== null) await this.#write(`${block}.inputs`, inputs, 0)
+    if (`${block}.bias` in this.#layout.tensors) await this.#write(`${block}.bias`, readBias(parts), 0)
   }
 
-  async #hadamard(block: string, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const stride = parts.reduce((sum, part) => sum + part.outDim, 0)
-    const whole = new Int8Array(inDim * stride)
-    const scales = new Float32Array(stride)
-    let column = 0
-    for (const part of parts) {
-      for (const { rows, values } of this.#rowPieces(part, inDim)) {
-        const steps = roundHadamard(values, inDim, scales.subarray(column, column + rows))
-        transposeInto(steps, rows, inDim, whole, stride, column)
-        column += rows
-        await nextTurn()
-      }
-    }
-    await this.#write(hadamardTensor(block), whole, 0)
-    await this.#write(`${block}.scales`, scales, 0)
-  }
-
-  /** Takes blocks over as the checkpoint has them. */
-  async #packed(block: string, format: PackedFormat, parts: readonly LinearPart[], inDim: number): Promise<void> {
-    const { bits, size, zeros, inputs } = format
-    const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
-    let [stepBytes, scaleBytes, zeroBytes] = [0, 0, 0]
-    for (const part of parts) {
+  /** Tiles of some rows of a part: rounded by us, or as the checkpoint has packed them. */
+  async #pack(
+    { format, packed }: BlockFormat,
+    part: LinearPart,
+    row: number,
+    rows: number,
+    inDim: number,
+    importance: Float32Array | null,
+  ): Promise<PackedTiles> {
+    if (packed !== null && (format === 'q4' || format === 'q8')) {
       const { matrix, runs } = part.packed()!
-      for (const [first, count] of runs) {
-        for (let row = first; row < first + count; row += most) {
-          const piece = matrix.pack(row, Math.min(most, first + count - row), size)
-          await this.#write(stepsTensor(block, bits), piece.steps, stepBytes)
-          await this.#write(`${block}.scales`, piece.scales, scaleBytes)
-          if (zeros) await this.#write(`${block}.zeros`, piece.zeros, zeroBytes)
-          stepBytes += piece.steps.byteLength
-          scaleBytes += piece.scales.byteLength
-          zeroBytes += piece.zeros.byteLength
-        }
-      }
+      return packMatrixRows(format, matrix, runs, row, rows)
     }
-    if (inputs !== null) await this.#write(`${block}.inputs`, BigInt64Array.from(inputs, BigInt), 0)
+    const values = this.#scratch.subarray(0, rows * inDim)
+    part.readRows(values, row)
+    return packRows(format, values, inDim, importance)
   }
 
-  /** Rows of a weight `[outDim, inDim]`, as many at a time as fit the scratch. */
-  *#rowPieces(part: LinearPart, inDim: number): Generator<{ rows: number; values: Float32Array }> {
-    const most = Math.max(1, Math.floor(PIECE_ELEMENTS / inDim))
-    for (let row = 0; row < part.outDim; row += most) {
-      const rows = Math.min(most, part.outDim - row)
-      const values = this.#scratch.subarray(0, rows * inDim)
-      part.readRows(values, row)
-      yield { rows, values }
-    }
+  async #writeTiles(block: string, tile: number, inDim: number, { w, d, m }: PackedTiles): Promise<void> {
+    const size = tileBytes(this.#formatOf(block).format, inDim)
+    await this.#write(`${block}.w`, w, tile * size.weights)
+    if (size.scales > 0) await this.#write(`${block}.d`, d, tile * size.scales)
+    if (size.minima > 0) await this.#write(`${block}.m`, m, tile * size.minima)
   }
 
-  async #copy({ name, source, shape, skipRows, factor, addend }: PlainTensor): Promise<void> {
-    const count = this.#tensor(name).bytes / 4
+  /** Rows of a part that fit the scratch, in whole tiles. */
+  #rowsAtOnce(inDim: number): number {
+    return TILE * Math.max(1, Math.floor(PIECE_ELEMENTS / (TILE * inDim)))
+  }
+
+  async #copy({ name, source, shape, skipRows, addend }: PlainTensor): Promise<void> {
+    const tensor = this.#layout.tensors[name]
+    // Tokens are looked up in the head's tiles.
+    if (tensor === undefined) return
+    const count = shape.reduce((product, length) => product * length, 1)
     const skipped = skipRows * (shape[1] ?? 1)
+    const size = tensor.format === 'bf16' ? 2 : 4
     for (let done = 0; done < count; done += PIECE_ELEMENTS) {
       const piece = this.#scratch.subarray(0, Math.min(PIECE_ELEMENTS, count - done))
       this.#read(source, piece, skipped + done)
-      if (factor !== 1 || addend !== 0) for (let i = 0; i < piece.length; i++) piece[i] = piece[i]! * factor + addend
-      await this.#write(name, piece, done * 4)
-    }
-  }
-
-  /** The tables of one rotation, those of `ropes` one below the other. */
-  async #rope(index: number, ropes: readonly Rope[]): Promise<void> {
-    const { maxContext } = this.#architecture
-    for (const [part, wave] of [['cos', Math.cos] as const, ['sin', Math.sin] as const]) {
-      for (const [block, { inverseFrequencies, attentionFactor }] of ropes.entries()) {
-        const width = inverseFrequencies.length
-        const table = new Float32Array(maxContext * width)
-        for (let i = 0; i < table.length; i++) {
-          table[i] = wave(Math.floor(i / width) * inverseFrequencies[i % width]!) * attentionFactor
-        }
-        await this.#write(ropeTensor(index, part), table, block * table.byteLength)
-      }
+      if (addend !== 0) for (let i = 0; i < piece.length; i++) piece[i]! += addend
+      await this.#write(name, size === 2 ? Uint16Array.from(piece, toBfloat16) : piece, done * size)
     }
   }
 
@@ -212,23 +216,46 @@ export class WeightsWriter {
     return tensor
   }
 
+  /** @param start byte of the tensor, where its last piece ended */
   async #write(
     name: string,
-    values: Float32Array | Int8Array | Uint8Array | BigInt64Array,
+    values: Float32Array | Int32Array | Uint8Array | Uint16Array,
     start: number,
   ): Promise<void> {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    const written = this.#hashes.get(name) ?? { hash: createHash('sha256'), end: 0 }
+    if (written.end !== start)
+      throw new Error(`a piece of ${name} begins at ${start}, the last one ended at ${written.end}`)
+    written.hash.update(bytes)
+    written.end += bytes.length
+    this.#hashes.set(name, written)
     const position = this.#tensor(name).offset + start
     for (let done = 0; done < bytes.length;) {
-      const { bytesWritten } = await this.#file.write(
-        bytes,
-        done,
-        Math.min(1 << 28, bytes.length - done),
-        position + done,
-      )
+      const most = Math.min(1 << 28, bytes.length - done)
+      const { bytesWritten } = await this.#file!.write(bytes, done, most, position + done)
       done += bytesWritten
     }
     this.#onBytes(bytes.length, name)
     await nextTurn()
   }
+}
+
+/** Whether a block is rounded by us so coarsely that it matters which inputs are used. */
+function isRounded({ format, packed }: BlockFormat): boolean {
+  return format === 'q4' && packed === null
+}
+
+function outputsOf(parts: readonly LinearPart[]): number {
+  return parts.reduce((sum, part) => sum + part.outDim, 0)
+}
+
+/** Of all parts, zeros where one has none. */
+function readBias(parts: readonly LinearPart[]): Float32Array {
+  const bias = new Float32Array(outputsOf(parts))
+  let start = 0
+  for (const part of parts) {
+    part.readBias(bias.subarray(start, start + part.outDim))
+    start += part.outDim
+  }
+  return bias
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
 import type { PreparedManifest, PreparedModel, PreparedTensor } from '../model/prepared.ts'
 import { WEIGHTS_FILE } from '../model/prepared.ts'
+import { widen } from '../safetensors/dtype.ts'
 
 /** Bytes of one read: the system takes no more than 2 GiB at once. */
 const MOST_AT_ONCE = 2 ** 30
@@ -34,8 +35,25 @@ export class PreparedTensors {
     return values
   }
 
+  formatOf(name: string): PreparedTensor['format'] {
+    return this.#tensor(name).format
+  }
+
+  /** `count` elements of an f32, bf16 or f16 tensor from element `first` on. */
+  widened(name: string, first: number, count: number): Float32Array {
+    const values = new Float32Array(count)
+    const format = this.formatOf(name)
+    if (format === 'f32') this.read(name, values, first)
+    else {
+      const halves = new Uint16Array(count)
+      this.read(name, halves, first)
+      widen(format === 'bf16' ? 'BF16' : 'F16', halves, values)
+    }
+    return values
+  }
+
   /** Fills `into` from element `first` of a tensor on. @throws TroupeError `storage_error` naming the file */
-  read(name: string, into: Float32Array | Int8Array | Uint8Array | BigInt64Array, first = 0): void {
+  read(name: string, into: Float32Array | Uint8Array | Uint16Array | Int32Array, first = 0): void {
     const start = this.#tensor(name).offset + first * into.BYTES_PER_ELEMENT
     const bytes = new Uint8Array(into.buffer, into.byteOffset, into.byteLength)
     for (let done = 0; done < bytes.length;) {

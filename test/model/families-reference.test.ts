@@ -9,9 +9,7 @@ import { Engine } from '../../src/engine/engine.ts'
 import type { Precision } from '../../src/core/model-info.ts'
 import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
-import type { PreparedModel } from '../../src/model/prepared.ts'
-import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
-import { hadamardMatrix, hadamardSize } from '../../src/model/hadamard.ts'
+import { blocksOf, relativeError, rowsOf } from '../support/prepared-rows.ts'
 import { expectRefusal } from '../support/refusal.ts'
 
 /** Prompt log-probabilities and greedy tokens of every family equal those of transformers, peft and adapters. */
@@ -120,7 +118,7 @@ describe.each(FAMILIES)('%s', (family) => {
     }
   })
 
-  it.each(['int8', 'int4'] as const)('runs in %s', async (precision) => {
+  it.each(['bf16', 'int8', 'int4'] as const)('runs in %s', async (precision) => {
     const engine = await start(family, precision)
     try {
       const { tokens } = casesOf(family)[0]!.prompts.at(-1)!
@@ -134,62 +132,17 @@ describe.each(FAMILIES)('%s', (family) => {
 
   // Models of random weights turn the rounding into quite other answers, so the weights themselves are compared.
   it.each([
-    { precision: 'int8', tensor: '.h8', heads: 1, error: hadamardError, tolerance: 0.007 },
-    { precision: 'int4', tensor: '.q4', heads: 0, error: roundedError, tolerance: 0.12 },
+    { precision: 'bf16', tolerance: 0.002 },
+    { precision: 'int8', tolerance: 0.006 },
+    { precision: 'int4', tolerance: 0.08 },
   ] as const)('has the same linear layers in $precision as in f32, but for the rounding', async (setting) => {
-    const { precision, tensor, heads, error, tolerance } = setting
+    const { precision, tolerance } = setting
     const modelDir = join(FIXTURES, family, 'model')
     const f32 = await prepareModel({ modelDir, precision: 'f32', cacheDir })
     const rounded = await prepareModel({ modelDir, precision, cacheDir })
-    const blocks = Object.keys(rounded.manifest.tensors).filter((name) => name.endsWith(tensor))
-    expect(blocks.length).toBe(4 * rounded.manifest.info.layers + heads)
-    for (const block of blocks.map((name) => name.slice(0, -tensor.length))) {
-      expect(error(f32, rounded, block), block).toBeLessThan(tolerance)
-    }
+    const blocks = blocksOf(rounded)
+    expect(blocks.length).toBe(4 * rounded.manifest.info.layers + 1)
+    for (const block of blocks)
+      expect(relativeError(rowsOf(rounded, block).rows, rowsOf(f32, block).rows), block).toBeLessThan(tolerance)
   })
 })
-
-function tensorBytes({ dir, manifest }: PreparedModel, name: string): Uint8Array {
-  const { offset, bytes } = manifest.tensors[name]!
-  return Uint8Array.from(readFileSync(join(dir, WEIGHTS_FILE)).subarray(offset, offset + bytes))
-}
-
-/** √(Σ(rounded − f32)² / Σf32²) of a linear block in blocks of 4 bits. */
-function roundedError(f32: PreparedModel, rounded: PreparedModel, block: string): number {
-  const [inDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
-  const steps = tensorBytes(rounded, `${block}.q4`)
-  const scales = new Float32Array(tensorBytes(rounded, `${block}.scales`).buffer)
-  const groups = Math.ceil(inDim / 32)
-  return relativeError(f32, block, (input, output) => {
-    const group = output * groups + Math.floor(input / 32)
-    const step = (steps[group * 16 + ((input % 32) >> 1)]! >> (4 * (input % 2))) & 15
-    return (step - 8) * scales[group]!
-  })
-}
-
-/** The same of a turned block. */
-function hadamardError(f32: PreparedModel, turned: PreparedModel, block: string): number {
-  const [inDim, outDim] = f32.manifest.tensors[`${block}.weight`]!.shape as [number, number]
-  const steps = new Int8Array(tensorBytes(turned, `${block}.h8`).buffer)
-  const scales = new Float32Array(tensorBytes(turned, `${block}.scales`).buffer)
-  const size = hadamardSize(inDim)
-  const matrix = hadamardMatrix(size)
-  return relativeError(f32, block, (input, output) => {
-    const first = input - (input % size)
-    let value = 0
-    for (let i = 0; i < size; i++) value += matrix[(input - first) * size + i]! * steps[(first + i) * outDim + output]!
-    return value * scales[output]!
-  })
-}
-
-function relativeError(f32: PreparedModel, block: string, found: (input: number, output: number) => number): number {
-  const outDim = f32.manifest.tensors[`${block}.weight`]!.shape[1]!
-  const weights = new Float32Array(tensorBytes(f32, `${block}.weight`).buffer)
-  let error = 0
-  let size = 0
-  for (const [i, weight] of weights.entries()) {
-    error += (found(Math.floor(i / outDim), i % outDim) - weight) ** 2
-    size += weight ** 2
-  }
-  return Math.sqrt(error / size)
-}

@@ -34,8 +34,7 @@ describe.each(readdirSync(FIXTURES))('%s', (name) => {
     expect(Object.keys(modules)).toHaveLength(7)
     const kept = await prepare(name, 'auto')
     expect(kept.manifest.info.precision).toBe(name.includes('8-bits') ? 'int8' : 'int4')
-    checkBlocks(kept, modules)
-    checkBlocks(await prepare(name, 'f32'), modules)
+    checkBlocks(await prepare(name, 'f32'), kept, modules)
   })
 
   it('answers as transformers does with these values; as packed, but for the rounding of activations and head', async () => {

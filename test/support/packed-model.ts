@@ -1,11 +1,9 @@
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect } from 'vitest'
 import { GREEDY } from '../../src/core/generation.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
-import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
+import { rowsOf } from './prepared-rows.ts'
 
 /** The matrices of the packed modules of a Llama of one layer, in f32, by module. */
 export type PackedMatrices = Readonly<
@@ -24,52 +22,27 @@ const BLOCKS: Readonly<Record<string, readonly string[]>> = {
   head: ['lm_head'],
 }
 
-/** Compares every block whose modules were packed with what they are, value for value, whatever the precision. */
-export function checkBlocks(prepared: PreparedModel, expected: PackedMatrices): void {
+/** How far weights kept in blocks may be from the packed ones, in steps: their scales and minima are rounded to f16. */
+const ROUNDED_STEPS = 0.02
+
+/**
+ * Compares every block whose modules were packed with what they are: prepared to f32 value for value, kept in steps but for the rounding of
+ * scales to f16.
+ */
+export function checkBlocks(plain: PreparedModel, kept: PreparedModel, expected: PackedMatrices): void {
   for (const [block, modules] of Object.entries(BLOCKS)) {
     if (!(modules[0]! in expected)) continue
-    const inDim = expected[modules[0]!]!.shape[1]
-    const plain = `${block}.weight` in prepared.manifest.tensors
-    const matrix = plain
-      ? turned(new Float32Array(bytes(prepared, `${block}.weight`).buffer), inDim)
-      : blockMatrix(prepared, block, inDim)
-    checkModules(matrix, modules, expected)
-  }
-}
-
-function bytes({ dir, manifest }: PreparedModel, name: string): Uint8Array {
-  const { offset, bytes: count } = manifest.tensors[name]!
-  return Uint8Array.from(readFileSync(join(dir, WEIGHTS_FILE)).subarray(offset, offset + count))
-}
-
-/** A block's matrix `[out, in]` as MatMulNBits defines it, from the prepared bytes. */
-function blockMatrix(prepared: PreparedModel, block: string, inDim: number): Float32Array {
-  const { tensors } = prepared.manifest
-  const bits = `${block}.q4` in tensors ? 4 : 8
-  const [outDim, blocks, width] = tensors[`${block}.q${bits}`]!.shape as [number, number, number]
-  const size = (width * 8) / bits
-  const steps = bytes(prepared, `${block}.q${bits}`)
-  const scales = new Float32Array(bytes(prepared, `${block}.scales`).buffer)
-  const zeros = `${block}.zeros` in tensors ? bytes(prepared, `${block}.zeros`) : null
-  const inputs = `${block}.inputs` in tensors ? new BigInt64Array(bytes(prepared, `${block}.inputs`).buffer) : null
-  const nibble = (all: Uint8Array, at: number, i: number): number =>
-    bits === 8 ? all[at + i]! : (all[at + (i >> 1)]! >> (4 * (i & 1))) & 15
-  const matrix = new Float32Array(outDim * inDim)
-  for (let out = 0; out < outDim; out++) {
-    for (let i = 0; i < inDim; i++) {
-      const group = Math.floor(i / size)
-      const step = nibble(steps, (out * blocks + group) * width, i % size)
-      const zero = zeros === null ? 2 ** (bits - 1) : nibble(zeros, out * Math.ceil((blocks * bits) / 8), group)
-      matrix[out * inDim + Number(inputs?.[i] ?? i)] = (step - zero) * scales[out * blocks + group]!
+    const { rows, inDim } = rowsOf(plain, block)
+    checkModules(rows, modules, expected)
+    const found = rowsOf(kept, block).rows
+    for (let start = 0; start < rows.length; start += inDim) {
+      const row = rows.subarray(start, start + inDim)
+      const largest = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+      row.forEach((value, i) => {
+        expect(Math.abs(found[start + i]! - value), block).toBeLessThanOrEqual((ROUNDED_STEPS * largest) / 7)
+      })
     }
   }
-  return matrix
-}
-
-/** `[in, out]` as `[out, in]`. */
-function turned(weights: Float32Array, inDim: number): Float32Array {
-  const outDim = weights.length / inDim
-  return Float32Array.from(weights, (_, i) => weights[(i % inDim) * outDim + Math.floor(i / inDim)]!)
 }
 
 function checkModules(matrix: Float32Array, modules: readonly string[], expected: PackedMatrices): void {

@@ -13,8 +13,8 @@ import type {
 import { KV_FORMATS } from '../port.ts'
 import { nativeAdapter } from './adapter.ts'
 import { buildStepGraph } from './graph.ts'
-import type { InputSquares, NativeArchitecture, NativeModel } from './native.ts'
-import { deviceError, guarded, nativeAddon, ortLibrary } from './native.ts'
+import type { InputSquares, NativeArchitecture, NativeModel } from '../../native/addon.ts'
+import { deviceError, guarded, nativeAddon, ortLibrary } from '../../native/addon.ts'
 
 /** A prepared model, as far as a device needs it. */
 export interface DeviceModel {

@@ -1,4 +1,4 @@
-import type { StepBits } from '../quantize.ts'
+import type { StepBits } from './matrix.ts'
 
 /** Outputs handled together: the words of one row of a tile fill a cache line. */
 const TILE = 16

@@ -1,5 +1,5 @@
-import type { StepBits } from '../quantize.ts'
-import { packSteps } from '../quantize.ts'
+/** Bits of a packed weight. */
+export type StepBits = 4 | 8
 
 /** What a packed weight of any format says: weight `[out, in]` = (step − zero) · scale. */
 export interface PackedParts {
@@ -16,16 +16,6 @@ export interface PackedParts {
   readonly scales: Float32Array
   /** Which input every column multiplies; null = each its own. */
   readonly inputs: Int32Array | null
-}
-
-/** Rows in the layout of MatMulNBits. */
-export interface PackedRows {
-  /** `[rows, blocks, size · bits / 8]`. */
-  readonly steps: Uint8Array
-  /** `[rows, blocks]`. */
-  readonly scales: Float32Array
-  /** `[rows, ceil(blocks · bits / 8)]`. */
-  readonly zeros: Uint8Array
 }
 
 /** A packed weight in the one form that all formats are read into. */
@@ -53,37 +43,5 @@ export class PackedMatrix {
         }
       }
     }
-  }
-
-  /**
-   * Rows for MatMulNBits in blocks of `size` inputs, a divisor of the group size (or anything where one group has all inputs). A short
-   * last block is filled with zero points.
-   */
-  pack(first: number, rows: number, size: number): PackedRows {
-    const { bits, inDim, groupSize, steps, zeros, scales } = this.parts
-    const [blocks, groups] = [Math.ceil(inDim / size), Math.ceil(inDim / groupSize)]
-    const blockBytes = (size * bits) / 8
-    const zeroBytes = Math.ceil((blocks * bits) / 8)
-    const packed = {
-      steps: new Uint8Array(rows * blocks * blockBytes),
-      scales: new Float32Array(rows * blocks),
-      zeros: new Uint8Array(rows * zeroBytes),
-    }
-    const one = new Uint8Array(size)
-    const rowZeros = new Uint8Array(Math.ceil(blocks / 2) * 2)
-    for (let row = 0; row < rows; row++) {
-      for (let block = 0; block < blocks; block++) {
-        const group = (first + row) * groups + Math.floor((block * size) / groupSize)
-        rowZeros[block] = zeros === null ? this.#middle : zeros[group]!
-        const start = (first + row) * inDim + block * size
-        const length = Math.min(size, inDim - block * size)
-        one.set(steps.subarray(start, start + length))
-        one.fill(rowZeros[block]!, length)
-        packSteps(one, bits, packed.steps, (row * blocks + block) * blockBytes)
-        packed.scales[row * blocks + block] = scales[group]!
-      }
-      packSteps(bits === 8 ? rowZeros.subarray(0, blocks) : rowZeros, bits, packed.zeros, row * zeroBytes)
-    }
-    return packed
   }
 }

@@ -1,5 +1,5 @@
 import type { LinearModule } from '../../core/model-info.ts'
-import type { StepBits } from '../quantize.ts'
+import type { StepBits } from './matrix.ts'
 import type { PackedMatrix } from './matrix.ts'
 
 /** Access to the tensors of a checkpoint, as far as packed formats need it. */

@@ -1,4 +1,4 @@
-import type { StepBits } from '../quantize.ts'
+import type { StepBits } from './matrix.ts'
 import type { ConfigFields } from '../families/config-fields.ts'
 
 /** Number of bits of a step. */

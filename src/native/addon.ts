@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { LoadedAdapter } from '../port.ts'
-import { DeviceError } from '../port.ts'
+import { DeviceError } from '../core/device-error.ts'
 
 /** What `open` returned: a model in native memory. */
 export type NativeModel = object & { readonly __model: unique symbol }
@@ -104,7 +103,7 @@ export interface InputSquares {
 interface Addon {
   open(options: NativeOptions): NativeModel
   close(model: NativeModel): void
-  loadAdapter(model: NativeModel, weights: NativeAdapter): Promise<LoadedAdapter>
+  loadAdapter(model: NativeModel, weights: NativeAdapter): Promise<{ readonly id: number; readonly bytes: number }>
   dropAdapter(model: NativeModel, id: number): void
   step(
     model: NativeModel,
@@ -137,6 +136,16 @@ interface Addon {
   argmax(row: Float32Array, mask: Uint32Array | null): number
   logSumExp(row: Float32Array): number
   largest(row: Float32Array, ids: Int32Array, mask: Uint32Array | null): number
+  /** Packs rows of weights into tiles, on other threads; the arrays must be left alone until it is done. */
+  packRows(
+    format: number,
+    rows: Float32Array,
+    inputs: number,
+    importance: Float32Array | null,
+    tiles: Uint8Array,
+    d: Uint16Array,
+    m: Uint16Array,
+  ): Promise<void>
 }
 
 const PLATFORMS = ['linux-x64', 'linux-arm64', 'darwin-arm64', 'win32-x64', 'win32-arm64']
@@ -145,7 +154,7 @@ const ORT_LIBRARIES: Readonly<Record<string, string>> = {
   darwin: 'libonnxruntime.1.dylib',
   win32: 'onnxruntime.dll',
 }
-const PREBUILDS = join(import.meta.dirname, '../../../native/prebuilds')
+const PREBUILDS = join(import.meta.dirname, '../../native/prebuilds')
 const require = createRequire(import.meta.url)
 
 /**
