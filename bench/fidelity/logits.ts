@@ -1,55 +1,51 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { exactByteSums } from '../../src/engine/byte-sums.ts'
-import { needsPositions } from '../../src/model/architecture.ts'
-import { buildDecoder } from '../../src/model/graph/decoder.ts'
-import { BASE_SPEC, IO } from '../../src/model/graph/spec.ts'
+import { join } from 'node:path'
+import type { CpuDevice } from '../../src/device/cpu/device.ts'
+import { openCpuDevice } from '../../src/device/cpu/device.ts'
+import { PAGE_TOKENS } from '../../src/device/port.ts'
 import type { PreparedModel } from '../../src/model/prepared.ts'
+import { WEIGHTS_FILE } from '../../src/model/prepared.ts'
 
-/** Evaluates whole windows of tokens with the graph that the engine runs, and keeps the logits of every position. */
+/** Evaluates whole windows of tokens on the device that the engine runs on, and gives the logits of every position. */
 export class WindowLogits {
-  readonly #prepared: PreparedModel
-  readonly #session: InferenceSession
+  readonly #device: CpuDevice
+  readonly #pages: Int32Array
 
-  private constructor(prepared: PreparedModel, session: InferenceSession) {
-    this.#prepared = prepared
-    this.#session = session
+  private constructor(device: CpuDevice, pages: number) {
+    this.#device = device
+    this.#pages = Int32Array.from({ length: pages }, (_, page) => page)
   }
 
-  static async open(prepared: PreparedModel): Promise<WindowLogits> {
-    const session = await InferenceSession.create(buildDecoder(prepared.manifest, BASE_SPEC, 'dense'), {
-      enableMemPattern: false,
-      intraOpNumThreads: 1,
-      extra: { session: { model_external_initializers_file_folder_path: prepared.dir, ...(await exactByteSums()) } },
-    })
-    return new WindowLogits(prepared, session)
+  /** @param window most tokens of a window */
+  static open({ dir, manifest }: PreparedModel, window: number): WindowLogits {
+    const { architecture, tensors } = manifest
+    const kvPages = Math.ceil(window / PAGE_TOKENS)
+    const device = openCpuDevice(
+      { architecture, tensors, weights: join(dir, WEIGHTS_FILE) },
+      { threads: 2, kvFormat: 'f32', kvPages, adapterFormat: 'f32', spinning: false },
+    )
+    return new WindowLogits(device, kvPages)
   }
 
   /** @returns logits `[tokens, vocab]` */
-  async of(tokens: readonly number[]): Promise<Float32Array> {
-    const { info, architecture } = this.#prepared.manifest
+  of(tokens: readonly number[]): Float32Array {
     const count = tokens.length
-    const ids = BigInt64Array.from(tokens, BigInt)
-    const order = BigInt64Array.from(tokens, (_, i) => BigInt(i))
-    const cache = [1, info.kvHeads, count, info.headDim]
-    const size = info.kvHeads * count * info.headDim
-    const parts = Array.from({ length: info.layers }, (_, layer) =>
-      (['key', 'value'] as const).map((part) => ({ past: IO.past(layer, part), present: IO.present(layer, part) })),
-    ).flat()
-    const caches = parts.map(({ past }) => [past, new Tensor('float32', new Float32Array(size), cache)])
-    const feeds: Record<string, Tensor> = {
-      [IO.inputIds]: new Tensor('int64', ids, [1, count]),
-      [IO.lastPosition]: new Tensor('int32', Int32Array.of(count - 1), [1]),
-      [IO.totalLength]: new Tensor('int32', Int32Array.of(count), []),
-      [IO.logitRows]: new Tensor('int64', order, [count]),
-      ...(needsPositions(architecture) && { [IO.positions]: new Tensor('int64', order, [1, count]) }),
-      ...(Object.fromEntries(caches) as Record<string, Tensor>),
+    const logits = new Float32Array(count * this.#device.logitWidth)
+    const pages = this.#pages.subarray(0, Math.ceil(count / PAGE_TOKENS))
+    const input = {
+      tokens: Int32Array.from(tokens),
+      sequences: Int32Array.of(0, count, 0, 0, 0, -1, 0, pages.length),
+      pages,
+      mixStart: Int32Array.of(0),
+      mixAdapters: new Int32Array(0),
+      mixScales: new Float32Array(0),
+      mixStacked: new Uint8Array(0),
+      logitRows: Int32Array.from(tokens, (_, row) => row),
     }
-    const presents = parts.map(({ present }) => present)
-    const outputs = await this.#session.run(feeds, [IO.logits, ...presents])
-    return outputs[IO.logits]!.data as Float32Array
+    this.#device.step(input, logits)
+    return logits
   }
 
   async close(): Promise<void> {
-    await this.#session.release()
+    await this.#device.close()
   }
 }

@@ -4,6 +4,7 @@
 #include "functions.h"
 #include "norms.h"
 #include "logits.h"
+#include "quantise4.h"
 #include "attend.h"
 #include "table.h"
 

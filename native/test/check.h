@@ -18,7 +18,8 @@ void check(bool holds, const char* format, Args... args) {
   checks++;
   if (holds || ++failures > 20) return;
   std::printf("FAILED: ");
-  std::printf(format, args...);
+  if constexpr (sizeof...(args) == 0) std::fputs(format, stdout);
+  else std::printf(format, args...);
   std::printf("\n");
 }
 

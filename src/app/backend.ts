@@ -9,6 +9,8 @@ import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
 import { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { GenerationDefaults } from '../text/generation-defaults.ts'
+import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
 import { adapterFormat, contextLength, planKv, threadCount } from './model-limits.ts'
 
@@ -20,6 +22,7 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
   readonly registry: Registry
   /** The registry first: its probes need the engine. */
@@ -47,6 +50,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const { warning } = checkMemoryPlan({ weights, kv: kvBytes, adapters: settings.memoryBytes }, availableMemory())
   if (warning !== null) log.warn(warning)
   const text = await ModelText.load(settings.model, maxContext)
+  const modelDefaults = await readGenerationDefaults(settings.model)
 
   const { device, maxBatch, stepTokens, speculation } = settings
   const engine = await Engine.start({
@@ -72,7 +76,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       await registry.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, engine, registry, close }
+    return { info: engine.info, maxContext, text, modelDefaults, engine, registry, close }
   } catch (error) {
     await engine.stop()
     throw error

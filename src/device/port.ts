@@ -1,5 +1,7 @@
 import type { AdapterWeights } from '../core/branch.ts'
 
+export { DeviceError } from '../core/device-error.ts'
+
 /** Tokens of one page of KV memory. */
 export const PAGE_TOKENS = 16
 
@@ -113,15 +115,4 @@ export interface Device {
   statistics(): DeviceStatistics
   /** Gives everything back; loads under way are waited for. */
   close(): Promise<void>
-}
-
-/** A device was asked for what it cannot do. `code` names the kind for machines. */
-export class DeviceError extends Error {
-  readonly code: string
-
-  constructor(code: string, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'DeviceError'
-    this.code = code
-  }
 }

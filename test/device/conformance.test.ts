@@ -8,8 +8,8 @@ import { openCpuDevice } from '../../src/device/cpu/device.ts'
 import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import type { Sample } from '../support/conformance.ts'
 import { TOLERANCE, readReference, samplesOf } from '../support/conformance.ts'
-import type { TiledModel } from '../support/device-model.ts'
-import { tiledModel } from '../support/device-model.ts'
+import type { PreparedDeviceModel } from '../support/device-model.ts'
+import { deviceModel } from '../support/device-model.ts'
 import { DrivenSequence, StepDriver } from '../support/step-driver.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
@@ -23,12 +23,12 @@ describe.each(readdirSync(FIXTURES))('%s', (folder) => {
   const served = cases.filter(({ name }) => !DECLINED.test(name) && !(UNPLACED.test(folder) && name.includes('bn')))
   const samples = samplesOf(served)
   const loaded = new Map<string, { id: number; virtualTokens: VirtualTokens | null }>()
-  let model: TiledModel
+  let model: PreparedDeviceModel
   let device: CpuDevice
   let driver: StepDriver
 
   beforeAll(async () => {
-    model = await tiledModel(dir)
+    model = await deviceModel(dir)
     device = openCpuDevice(model, {
       threads: 2,
       kvFormat: 'f32',

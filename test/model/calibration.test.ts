@@ -42,7 +42,7 @@ it('measures the inputs of every block, the same each time', async () => {
   await calibration.close()
   expect(Object.keys(found)).toEqual(['qkv', 'o', 'gate_up', 'down'])
   // What a normalised stream enters a product with has the norm's weights squared on average.
-  const weights = plain.norms.attn_norm
+  const weights = plain.norms['attn_norm']!
   const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length
   expect(mean(found['qkv']!)).toBeCloseTo(mean(weights.map((w) => w * w)), 0)
   for (const values of Object.values(found))

@@ -1,6 +1,6 @@
 import type { AdapterWeights, SiteKind } from '../../core/branch.ts'
 import { ACTIVATIONS, EDGE_KINDS, LINEAR_KINDS, RESIDUAL_KINDS } from '../../core/branch.ts'
-import type { NativeAdapter } from './native.ts'
+import type { NativeAdapter } from '../../native/addon.ts'
 
 /** Sites as `native/runtime/adapter.h` numbers them. */
 const SITES: readonly SiteKind[] = [...LINEAR_KINDS, ...RESIDUAL_KINDS, ...EDGE_KINDS]

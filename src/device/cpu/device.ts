@@ -6,8 +6,8 @@ import type { Architecture, Rope } from '../../model/architecture.ts'
 import type { Device, DeviceStatistics, LoadedAdapter, LogitTools, StepInput } from '../port.ts'
 import { nativeAdapter } from './adapter.ts'
 import { buildStepGraph } from './graph.ts'
-import type { InputSquares, NativeArchitecture, NativeModel } from './native.ts'
-import { deviceError, guarded, nativeAddon, ortLibrary } from './native.ts'
+import type { InputSquares, NativeArchitecture, NativeModel } from '../../native/addon.ts'
+import { deviceError, guarded, nativeAddon, ortLibrary } from '../../native/addon.ts'
 
 /** A prepared model, as far as a device needs it. */
 export interface DeviceModel {
