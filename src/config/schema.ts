@@ -64,7 +64,7 @@ export const SettingsSchema = Type.Object({
   maxBatch: Type.Integer({
     minimum: 1,
     maximum: 4096,
-    default: 256,
+    default: 32,
     description: 'Sequences that run at once, at most; `kvBytes` may allow fewer.',
   }),
   maxContext: Type.Optional(

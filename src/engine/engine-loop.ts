@@ -230,8 +230,10 @@ export class EngineLoop {
   /** What a part's logits mean for its sequence. */
   #dealOut(part: StepPart, rows: readonly Float32Array[]): void {
     const { sequence, count, draft } = part
-    const { wantsPrompt, cached: first, decodes } = sequence
+    const { wantsPrompt, cached: first, decodes, request } = sequence
     this.#scheduler.complete(part)
+    const served = decodes ? { prompt: draft.length, output: 1 } : { prompt: count, output: 0 }
+    this.#options.policy.charge(request.tenant ?? null, served)
     if (decodes) this.#counters.decodeRows++
     else this.#counters.promptTokens += count
     try {

@@ -223,24 +223,34 @@ export class Scheduler {
         },
       ]
     })
-    return this.#options.policy(candidates).map(({ id }) => this.#sequences.get(id)!)
+    return this.#options.policy.order(candidates).map(({ id }) => this.#sequences.get(id)!)
   }
 
   /**
-   * Lets sequences run in order while there are pages for them. One for which there are not may be overtaken a limited number of times by ones
-   * that need fewer; then nobody overtakes it, so it runs as soon as others have left. What is in the background waits until nothing else does.
+   * Lets sequences run in order while there are rows and pages for them; whoever runs and stands behind one that waits gives way to it. One for
+   * which there are no pages may be overtaken a limited number of times by ones that need fewer; then nobody overtakes it, so it runs as soon as
+   * others have left. What is in the background waits until nothing else does.
    */
   #admit(order: readonly Sequence[]): readonly Sequence[] {
     const started: Sequence[] = []
+    const gaveWay = new Set<Sequence>()
     for (;;) {
       const running = order.filter(({ state }) => state === 'running')
       const waiting = order.filter(({ state }) => state === 'waiting' || state === 'paused')
       const foreground = waiting.filter(({ request }) => !request.background)
-      const queue = foreground.length > 0 ? foreground : waiting
+      const queue = (foreground.length > 0 ? foreground : waiting).filter((sequence) => !gaveWay.has(sequence))
       const [first] = queue
-      if (first === undefined || running.length >= this.#options.rows) return started
+      if (first === undefined) return started
       const free = this.#pages.available - running.reduce((sum, sequence) => sum + this.#reserve(sequence), 0)
       const fits = (sequence: Sequence): boolean => running.length === 0 || this.#demand(sequence) <= free
+      const full = running.length >= this.#options.rows
+      const last = running.at(-1)
+      if ((full || !fits(first)) && last !== undefined && order.indexOf(last) > order.indexOf(first)) {
+        this.#pause(last)
+        gaveWay.add(last)
+        continue
+      }
+      if (full) return started
       const next = queue.slice(0, 1 + MOST_OVERTAKING - first.overtaken).find(fits)
       if (next === undefined) return started
       if (next !== first) first.overtaken++

@@ -10,7 +10,7 @@ import { PAGE_TOKENS } from '../device/port.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
 import { MANIFEST_FILE, WEIGHTS_FILE } from '../model/prepared.ts'
 import { EngineLoop } from './engine-loop.ts'
-import { arrival } from './policy/arrival.ts'
+import { FairShare } from './policy/fair-share.ts'
 
 /** The engine thread: messages in, ticks, one message of events out per tick. A step blocks this thread and no other. */
 
@@ -128,7 +128,7 @@ function open(
   const loop = new EngineLoop(
     info,
     device,
-    { maxBatch, maxContext, stepTokens, speculation, ropeLimit, policy: arrival },
+    { maxBatch, maxContext, stepTokens, speculation, ropeLimit, policy: new FairShare() },
     { sequence: emit, fault: (error) => send({ type: 'fault', message: messageOf(error) }) },
   )
   const { kernels, kvBytes } = device.statistics()

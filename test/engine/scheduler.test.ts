@@ -4,7 +4,7 @@ import type { GenerationRequest } from '../../src/core/generation.ts'
 import { MixUse } from '../../src/engine/held-adapters.ts'
 import { KvPages } from '../../src/engine/kv-pages.ts'
 import { PageTables } from '../../src/engine/page-tables.ts'
-import { arrival } from '../../src/engine/policy/arrival.ts'
+import { FairShare } from '../../src/engine/policy/fair-share.ts'
 import type { Candidate } from '../../src/engine/policy/policy.ts'
 import type { SchedulerOptions, StepAdvice, StepPlan } from '../../src/engine/scheduler.ts'
 import { Scheduler } from '../../src/engine/scheduler.ts'
@@ -25,7 +25,7 @@ class Rig {
 
   constructor(kvPages: number, options: Partial<SchedulerOptions> = {}) {
     this.pages = new KvPages(kvPages)
-    const fixed = { rows: 8, stepTokens: 32, logitRows: 32, policy: arrival, ropeTable: () => 0 }
+    const fixed = { rows: 8, stepTokens: 32, logitRows: 32, policy: new FairShare(), ropeTable: () => 0 }
     this.scheduler = new Scheduler({ ...fixed, ...options }, this.pages, new PageTables(this.pages))
   }
 
@@ -76,9 +76,12 @@ describe('Scheduler', () => {
     const seen: (readonly Candidate[])[] = []
     const rig = new Rig(50, {
       rows: 1,
-      policy: (candidates) => {
-        seen.push(candidates)
-        return [...candidates].sort((a, b) => b.priority - a.priority)
+      policy: {
+        order: (candidates) => {
+          seen.push(candidates)
+          return [...candidates].sort((a, b) => b.priority - a.priority)
+        },
+        charge: () => undefined,
       },
     })
     rig.scheduler.add(sequence(1, { tokens: promptOf(20, 1), tenant: undefined, background: true }))
@@ -91,6 +94,19 @@ describe('Scheduler', () => {
     ])
     rig.step(200)
     expect(seen[1]![1]).toMatchObject({ id: 2, running: true, evaluated: 4, pending: 1 })
+  })
+
+  it('gives the row of one tenant that has much to another that comes, and goes on with it later', () => {
+    const rig = new Rig(50, { rows: 2 })
+    for (const id of [1, 2, 3])
+      rig.scheduler.add(sequence(id, { tokens: promptOf(4, id), tenant: 'many', maxTokens: 40 }))
+    for (let i = 0; i < 10; i++) rig.step()
+    rig.scheduler.add(sequence(4, { tokens: promptOf(4, 4), tenant: 'one', maxTokens: 3 }))
+    rig.step()
+    expect([1, 2, 3, 4].map((id) => rig.scheduler.find(id)!.state)).toEqual(['running', 'paused', 'waiting', 'running'])
+    rig.scheduler.remove(rig.scheduler.find(4)!)
+    rig.step()
+    expect([1, 2, 3].map((id) => rig.scheduler.find(id)!.state)).toEqual(['running', 'running', 'waiting'])
   })
 
   it('lets what is in the background wait for everything else', () => {

@@ -3,7 +3,7 @@ import type { GenerationEvent, GenerationRequest } from '../../src/core/generati
 import { GREEDY } from '../../src/core/generation.ts'
 import type { LoopOptions } from '../../src/engine/engine-loop.ts'
 import { EngineLoop } from '../../src/engine/engine-loop.ts'
-import { arrival } from '../../src/engine/policy/arrival.ts'
+import { FairShare } from '../../src/engine/policy/fair-share.ts'
 import { SimulatedDevice } from './simulated-device.ts'
 import { tinyInfo } from './tiny-model.ts'
 
@@ -31,7 +31,7 @@ export class LoopDriver {
   constructor(options: Partial<LoopOptions> & { readonly kvPages?: number } = {}) {
     const { kvPages = 200, ...changes } = options
     this.device = new SimulatedDevice({ vocab: VOCAB, kvPages })
-    const fixed = { maxBatch: 16, maxContext: 400, stepTokens: 64, speculation: 0, policy: arrival, ropeLimit: null }
+    const fixed = { maxBatch: 16, maxContext: 400, stepTokens: 64, speculation: 0, policy: new FairShare(), ropeLimit: null }
     const info = tinyInfo({ vocab: VOCAB, fingerprint: 'sha256:simulated' })
     this.loop = new EngineLoop(
       info,

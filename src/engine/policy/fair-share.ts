@@ -1,9 +1,9 @@
-import type { Candidate, Policy } from './policy.ts'
+import type { Candidate, Policy, ServedTokens } from './policy.ts'
 
 /** What a token of an answer costs, measured in prompt tokens: it comes one at a time and needs the head of the model. */
 const OUTPUT_PRICE = 2
-/** A running sequence gives way only to a tenant that is this far behind, in prompt tokens: changing places has its price too. */
-const GRACE = 4
+/** What runs gives way only where that makes shares fairer by more than this: less than a token's price, so that a newcomer gets its row at once. */
+const GRACE = 1
 /** A prompt is weighed as so many tokens at most when the next step is shared out: more do not go into one. */
 const CHUNK = 64
 
@@ -29,13 +29,12 @@ interface Line {
  * Fair shares by tokens, with virtual token counters (Sheng et al., Fairness in Serving Large Language Models, 2024): whoever has had least for
  * its weight goes first. A tenant that was idle begins at the level of those that were not, so that nobody hoards credit.
  */
-export class FairShare {
+export class FairShare implements Policy {
   readonly #accounts = new Map<string, Account>()
   /** The least that busy tenants have had. */
   #level = 0
 
-  /** Counts what a step did for a tenant. */
-  charge(tenant: string | null, tokens: { readonly prompt: number; readonly output: number }): void {
+  charge(tenant: string | null, tokens: ServedTokens): void {
     const account = this.#accounts.get(tenant ?? NOBODY)
     if (account !== undefined) account.served += (tokens.prompt + OUTPUT_PRICE * tokens.output) / account.weight
   }
@@ -46,10 +45,10 @@ export class FairShare {
   }
 
   /**
-   * Tenants by turns, the one that has had least first; of one tenant, what runs before what waits, larger priorities before smaller ones,
-   * earlier deadlines before later ones, then in order of arrival. What is in the background comes behind everything else.
+   * Tenants by turns, the one that has had least first. Of one tenant, larger priorities go before smaller ones, earlier deadlines before later
+   * ones, then who came first. What is in the background comes behind everything else.
    */
-  readonly order: Policy = (candidates) => {
+  order(candidates: readonly Candidate[]): readonly Candidate[] {
     this.#open(candidates)
     const foreground = candidates.filter(({ background }) => !background)
     const background = candidates.filter(({ background }) => background)
@@ -84,6 +83,7 @@ export class FairShare {
       if (line === undefined) lines.set(tenant, { waiting: [candidate], weight, ahead: served })
       else line.waiting.push(candidate)
     }
+    // From the end, so that the next one can be popped.
     for (const { waiting } of lines.values()) waiting.sort(byUrgency).reverse()
     const order: Candidate[] = []
     while (lines.size > 0) {
@@ -108,11 +108,9 @@ function priceOf({ pending }: Candidate): number {
   return pending === 1 ? OUTPUT_PRICE : Math.min(pending, CHUNK)
 }
 
-/** In an engine, sorting keeps the order of arrival of equals. */
+/** Equals keep their order of arrival. */
 function byUrgency(a: Candidate, b: Candidate): number {
   if (a.priority !== b.priority) return b.priority - a.priority
-  if (a.running !== b.running) return a.running ? -1 : 1
-  return (a.deadlineMs ?? Infinity) === (b.deadlineMs ?? Infinity)
-    ? 0
-    : (a.deadlineMs ?? Infinity) - (b.deadlineMs ?? Infinity)
+  const [first, second] = [a.deadlineMs ?? Infinity, b.deadlineMs ?? Infinity]
+  return first === second ? 0 : first - second
 }

@@ -19,9 +19,19 @@ export interface Candidate {
   readonly pending: number
 }
 
-/**
- * Who goes first: decides who gets pages and prompt tokens, and, from the end, who has to give pages back. Pure; the candidates come in order of arrival.
- *
- * @returns the same candidates, first come first
- */
-export type Policy = (candidates: readonly Candidate[]) => readonly Candidate[]
+/** Tokens that a step evaluated of a sequence. */
+export interface ServedTokens {
+  readonly prompt: number
+  readonly output: number
+}
+
+/** Who goes first: decides who gets rows, pages and prompt tokens, and, from the end, who has to give them back. */
+export interface Policy {
+  /**
+   * @param candidates in order of arrival
+   * @returns the same ones, first come first
+   */
+  order(candidates: readonly Candidate[]): readonly Candidate[]
+  /** Counts what a step did for a tenant. */
+  charge(tenant: string | null, tokens: ServedTokens): void
+}
