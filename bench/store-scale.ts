@@ -29,7 +29,7 @@ const info = { name: 'bench-base', fingerprint } as AdapterHost['info']
 const host: AdapterHost = {
   info,
   maxContext: 64,
-  hold: () => undefined,
+  hold: () => Promise.resolve(0),
   drop: () => undefined,
   generate: () => unused(),
 }

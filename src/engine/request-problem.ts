@@ -29,12 +29,12 @@ export function problemWith(
   use.release()
   if (length > maxContext) {
     const message = `the sequence needs ${length} tokens of context and maxContext is ${maxContext}: shorten the prompt or max_tokens`
-    return { code: 'prompt_too_long', message }
+    return { code: 'context_length_exceeded', message }
   }
   const pages = pagesFor(length)
   if (pages <= kvPages) return null
   const message =
     `the sequence needs ${pages * pageBytes} bytes for the keys and values of ${length} tokens, and kvBytes holds ${kvPages * pageBytes} ` +
     `(${kvPages * PAGE_TOKENS} tokens): shorten the prompt or max_tokens, or raise kvBytes`
-  return { code: 'prompt_too_long', message }
+  return { code: 'context_length_exceeded', message }
 }
