@@ -12,19 +12,25 @@ import { writeModel } from './synthetic/model.ts'
 const GENERATION = 1
 /** Name of the base model: its folder's. */
 export const BASE = 'model'
-/** ONNX Runtime's and llama.cpp's threads. */
+/** Troupe's and llama.cpp's threads. */
 export const THREADS = 2
 export const ROWS = 16
+
+/** Precisions with a table: each has an equal of llama.cpp's beside it. */
+export const BENCH_PRECISIONS = ['int4', 'int8', 'bf16'] as const
+export type BenchPrecision = (typeof BENCH_PRECISIONS)[number]
 
 export interface BenchOptions {
   readonly dir: string
   /** Of the base model, Troupe's and node-llama-cpp's. */
-  readonly precision: 'int4' | 'int8'
+  readonly precision: BenchPrecision
   readonly rounds: number
   readonly warmUps: number
   readonly promptTokens: number
   readonly newTokens: number
   readonly quick: boolean
+  /** A checkout of an earlier commit, built, to alternate with; null = that comparison is left out. */
+  readonly earlier: string | null
   /** A Python with torch, transformers and peft; null = that peer is left out. */
   readonly peftPython: string | null
 }
@@ -60,8 +66,8 @@ export class BenchContext {
 
   /** The server most rows are measured on. */
   async server(): Promise<ServerProcess> {
-    // 64 adapters are 1.2 GB: room for all, in memory and in the bank.
-    this.#shared ??= this.start(this.path('store'), ['--memory-bytes', '3GiB', '--bank-bytes', '3GiB'])
+    // 64 adapters are 1.2 GB in f32.
+    this.#shared ??= this.start(this.path('store'), ['--memory-bytes', '3GiB'])
     return this.#shared
   }
 
@@ -77,7 +83,7 @@ export class BenchContext {
 
   /** Starts another server on the synthetic model; it ends with the benchmark at the latest. */
   async start(store: string, flags: readonly string[]): Promise<ServerProcess> {
-    const sizes = ['--threads', `${THREADS}`, '--max-batch', `${ROWS}`, '--max-context', '1024']
+    const sizes = ['--threads', `${THREADS}`, '--max-context', '2048', '--kv-bytes', '1GiB']
     const fixed = ['--precision', this.options.precision, ...sizes]
     const cache = ['--cache-dir', this.path('prepared')]
     const server = await startServerProcess(this.model(), store, [...fixed, ...cache, ...flags])

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ProgressLine } from '../src/cli/progress-line.ts'
-import { BenchContext } from './context.ts'
+import { BENCH_PRECISIONS, BenchContext } from './context.ts'
 import { writeDocument } from './document.ts'
 import type { Group } from './groups.ts'
 import { unmeasured } from './groups.ts'
@@ -11,6 +11,9 @@ import { begin } from './begin.ts'
 import { BANDWIDTH } from './rows/bandwidth.ts'
 import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
+import { EARLIER } from './rows/earlier.ts'
+import { GAP } from './rows/gap.ts'
+import { MEMORY } from './rows/memory.ts'
 import { OVERHEAD } from './rows/overhead.ts'
 import { PEFT } from './rows/peft.ts'
 import { PEERS } from './rows/peers.ts'
@@ -18,9 +21,12 @@ import { PREFIX } from './rows/prefix.ts'
 import { SPECULATION } from './rows/speculation.ts'
 import { STORE } from './rows/store.ts'
 
-const GROUPS: readonly Group[] = [PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, COLD, STORE, PREFIX, SPECULATION]
+const GROUPS: readonly Group[] = [
+  ...[PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, GAP, COLD, MEMORY, STORE, PREFIX, SPECULATION, EARLIER],
+]
+/** Groups that must be asked for: they take long, or another checkout. */
+const ON_DEMAND: readonly Group[] = [EARLIER]
 const STANDARD = 'int4'
-const PRECISIONS = ['int4', 'int8'] as const
 /** Groups that have a model of their own and give the same in every precision. */
 const OF_THEIR_OWN: readonly Group[] = [SPECULATION]
 const REPOSITORY = join(import.meta.dirname, '..')
@@ -33,20 +39,22 @@ const { values: options } = parseArgs({
     rows: { type: 'string' },
     rounds: { type: 'string' },
     dir: { type: 'string', default: join(REPOSITORY, '.cache/bench') },
+    earlier: { type: 'string' },
     'peft-python': { type: 'string' },
     json: { type: 'string' },
   },
 })
 
-const precision = PRECISIONS.find((name) => name === options.precision)
-if (precision === undefined) throw new Error(`--precision takes ${PRECISIONS.join(' or ')}, not ${options.precision}`)
+const precision = BENCH_PRECISIONS.find((name) => name === options.precision)
+if (precision === undefined)
+  throw new Error(`--precision takes ${BENCH_PRECISIONS.join(', ')}, not ${options.precision}`)
 
 /** The rows asked for by their own names or their groups'; all without. */
 function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> {
   const chosen = new Map<Group, ReadonlySet<string>>()
   const known = GROUPS.flatMap(({ name, rows }) => [name, ...rows])
-  const standard = precision === STANDARD ? GROUPS : GROUPS.filter((group) => !OF_THEIR_OWN.includes(group))
-  const wanted = names?.split(',') ?? standard.map(({ name }) => name)
+  const left = precision === STANDARD ? ON_DEMAND : [...ON_DEMAND, ...OF_THEIR_OWN]
+  const wanted = names?.split(',') ?? GROUPS.filter((group) => !left.includes(group)).map(({ name }) => name)
   const unknown = wanted.find((name) => !known.includes(name))
   if (unknown !== undefined) throw new Error(`--rows knows no "${unknown}"; there are ${known.join(', ')}`)
   for (const group of GROUPS) {
@@ -69,6 +77,7 @@ const sizes = { warmUps: 1, promptTokens: 32, newTokens: quick ? 20 : 64 }
 const context = new BenchContext({
   ...{ dir: resolve(options.dir), precision, rounds, quick, ...sizes },
   peftPython: options['peft-python'] ?? null,
+  earlier: options.earlier ?? null,
 })
 const rows: Row[] = []
 try {

@@ -8,8 +8,8 @@ import { adapterName } from '../synthetic/adapters.ts'
 import { installPeers, preparePython, writeGguf } from './install.ts'
 import type { FromPeer, PeerRun, Setup, ToPeer } from './messages.ts'
 
-/** llama.cpp's blocks of 32 weights with one scale. */
-const FORMATS = { int4: 'q4_0', int8: 'q8_0' } as const
+/** llama.cpp's formats of the same size. */
+const FORMATS = { int4: 'q4_0', int8: 'q8_0', bf16: 'f16' } as const
 
 export interface PeerSizes {
   readonly precision: keyof typeof FORMATS

@@ -19,7 +19,7 @@ interface Window {
   readonly steps: number
 }
 
-/** The part of a step that is not ONNX Runtime's: scheduling, feeds, sampling, text, HTTP. */
+/** The part of a step that is outside the native call: scheduling, sampling, text, HTTP. */
 export const OVERHEAD: Group = {
   name: 'overhead',
   rows: ['overhead'],
@@ -36,10 +36,10 @@ export const OVERHEAD: Group = {
     const step = median(windows.map(({ wall, steps }) => (wall / steps) * 1000))
     return [
       promise(
-        `step at batch ${ROWS}, outside ONNX Runtime`,
+        `step at batch ${ROWS}, outside the native call`,
         share(({ run, wall }) => 1 - run / wall),
         '%',
-        { most: 6 },
+        { most: 5 },
       ),
       figure(
         `the same, on the engine's thread`,

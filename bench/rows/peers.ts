@@ -10,6 +10,7 @@ import type { Setup } from '../peers/messages.ts'
 import type { Row } from '../../src/bench/report.ts'
 
 const PREFILL_TOKENS = 512
+const PROMPTS = 8
 
 /** A load that both sides run, what is compared of it, and the ways in which the peer can run it: its best one counts. */
 interface Contest {
@@ -30,21 +31,21 @@ const CONTESTS: Readonly<Record<string, Contest>> = {
     onAdapters: true,
     figure: ({ perSecond }) => perSecond,
     setups: ['contexts', 'turns'],
-    least: 3,
+    least: 4,
   },
   'peer-base': {
     title: `${ROWS} requests on the base`,
     rows: ROWS,
     figure: ({ perSecond }) => perSecond,
     setups: ['sequences'],
-    least: 1.3,
+    least: 3.5,
   },
   'peer-one': {
     title: 'decode of one request on the base',
     rows: 1,
     figure: ({ decodePerSecond }) => decodePerSecond,
     setups: ['sequences'],
-    least: 1.2,
+    least: 1.4,
   },
   'peer-prefill': {
     title: `prefill of ${PREFILL_TOKENS} tokens`,
@@ -52,7 +53,15 @@ const CONTESTS: Readonly<Record<string, Contest>> = {
     sizes: { promptTokens: PREFILL_TOKENS, newTokens: 1 },
     figure: ({ firstTokenMs }) => (PREFILL_TOKENS / firstTokenMs) * 1000,
     setups: ['sequences'],
-    least: 1,
+    least: 2.2,
+  },
+  'peer-prefills': {
+    title: `prefill of ${PROMPTS} × ${PREFILL_TOKENS} tokens at once`,
+    rows: PROMPTS,
+    sizes: { promptTokens: PREFILL_TOKENS, newTokens: 1 },
+    figure: ({ perSecond }) => PREFILL_TOKENS * perSecond,
+    setups: ['sequences'],
+    least: 2.2,
   },
 }
 

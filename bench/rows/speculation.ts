@@ -77,9 +77,10 @@ function trialsOf(rounds: number): Trial[] {
   const free = texts.map((prompt) => ({ model: 'demo', prompt, max_tokens: 64, temperature: 0, ignore_eos: true }))
   return [
     { ...json, name: 'JSON task, first answers of a new server', bodies: some(0, WARM_UPS), atOnce: 1 },
-    { ...json, name: 'JSON task of the demo', bodies: some(WARM_UPS, each), atOnce: 1, least: 1.5 },
-    { ...json, name: 'JSON task, 2 requests at once', bodies: some(120, each / 2.5), atOnce: 2 },
-    { ...json, name: 'JSON task, 4 requests at once', bodies: some(160, each / 2.5), atOnce: 4 },
+    { ...json, name: 'JSON task of the demo', bodies: some(WARM_UPS, each), atOnce: 1, least: 2 },
+    { ...json, name: 'JSON task, 4 requests at once', bodies: some(120, each / 2.5), atOnce: 4, least: 1.6 },
+    { ...json, name: 'JSON task, 8 requests at once', bodies: some(160, each / 2.5), atOnce: 8, least: 1.3 },
+    { ...json, name: 'JSON task, 16 requests at once', bodies: some(40, each / 1.25), atOnce: 16, least: 1.1 },
     { path: '/v1/completions', name: 'the demo’s base, free text', bodies: free, atOnce: 1 },
   ]
 }

@@ -1,8 +1,10 @@
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import { kvPageBytes } from '../device/kv-size.ts'
 import { Engine } from '../engine/engine.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
+import { checkMemoryPlan } from '../model/memory-plan.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
 import { Registry } from '../registry/registry.ts'
@@ -10,7 +12,7 @@ import type { Logger } from '../telemetry/log.ts'
 import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
-import { checkKvFits, contextLength, draftLength } from './model-limits.ts'
+import { adapterFormat, contextLength, planKv, threadCount } from './model-limits.ts'
 
 /** Bytes done of bytes in total, and what is at hand. */
 export type Progress = (done: number, total: number, what: string) => void
@@ -42,15 +44,24 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   })
   const { dir, manifest } = prepared
   const maxContext = contextLength(manifest.info, settings.maxContext)
-  checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
+  const kv = planKv(manifest.info, settings, maxContext)
+  const weights = Object.values(manifest.tensors).reduce((sum, { bytes }) => sum + bytes, 0)
+  const kvBytes = kv.pages * kvPageBytes(manifest.info, kv.format)
+  const { warning } = checkMemoryPlan({ weights, kv: kvBytes, adapters: settings.memoryBytes }, availableMemory())
+  if (warning !== null) log.warn(warning)
   const text = await ModelText.load(settings.model, maxContext)
   const modelDefaults = await readGenerationDefaults(settings.model)
 
-  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
-  const speculation = draftLength(manifest.info, settings.speculation)
-  const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, speculation }
-  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
-  engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
+  const { device, maxBatch, stepTokens, speculation } = settings
+  const engine = await Engine.start({
+    ...{ preparedDir: dir, device, maxBatch, maxContext, stepTokens, speculation },
+    name: manifest.info.name,
+    kvPages: kv.pages,
+    kvFormat: kv.format,
+    adapterFormat: adapterFormat(manifest.info, settings.adapterPrecision),
+    threads: threadCount(settings.threads),
+  })
+  engine.onFault = (message) => log.error({ message }, 'the engine failed')
   try {
     const registry = await Registry.open({
       storeDir: settings.store,

@@ -1,10 +1,13 @@
+import { availableParallelism } from 'node:os'
 import { formatByteSize } from '../config/byte-size.ts'
+import type { Settings } from '../config/schema.ts'
 import { TroupeError } from '../core/errors.ts'
-import type { ModelInfo } from '../core/model-info.ts'
+import type { AdapterFormat, KvFormat, ModelInfo } from '../core/model-info.ts'
+import { kvPageBytes } from '../device/kv-size.ts'
+import { PAGE_TOKENS } from '../device/port.ts'
 
-/** Context taken unless one is set: the KV cache of every slot is as long. */
+/** Context taken unless one is set: an answer without a limit goes on to its end. */
 const DEFAULT_MAX_CONTEXT = 2048
-const DEFAULT_DRAFT = 8
 
 /** The context to serve with, in tokens. Throws `invalid_config` when more is asked for than the model supports. */
 export function contextLength(info: ModelInfo, asked: number | undefined): number {
@@ -17,22 +20,39 @@ export function contextLength(info: ModelInfo, asked: number | undefined): numbe
   )
 }
 
-/**
- * Most drafted tokens of a call. None unless asked for where activations are rounded to int8: that makes more of the last-bit differences
- * between calls of one and of several tokens, so greedy answers would not always stay the same (docs/engine.md).
- */
-export function draftLength({ precision }: ModelInfo, asked: number | undefined): number {
-  return asked ?? (precision === 'f32' ? DEFAULT_DRAFT : 0)
+/** How keys and values are kept. */
+export interface KvPlan {
+  readonly format: KvFormat
+  readonly pages: number
 }
 
-/** Refuses a KV cache that cannot fit: f32 keys and values for every slot, layer, head and position. */
-export function checkKvFits(info: ModelInfo, slots: number, maxContext: number, memoryBytes: number): void {
-  const bytes = 2 * info.layers * info.kvHeads * info.headDim * Float32Array.BYTES_PER_ELEMENT * slots * maxContext
-  if (bytes <= memoryBytes) return
+/**
+ * The pages that `kvBytes` holds, no more than all sequences together can use. Throws `invalid_config` when one sequence can be longer than they are.
+ */
+export function planKv(
+  info: ModelInfo,
+  { kvBytes, kvPrecision, maxBatch }: Pick<Settings, 'kvBytes' | 'kvPrecision' | 'maxBatch'>,
+  maxContext: number,
+): KvPlan {
+  const format = kvPrecision === 'auto' ? (info.precision === 'f32' ? 'f32' : 'bf16') : kvPrecision
+  const pageBytes = kvPageBytes(info, format)
+  const longest = Math.ceil(maxContext / PAGE_TOKENS)
+  const pages = Math.min(Math.floor(kvBytes / pageBytes), maxBatch * longest)
+  if (pages >= longest) return { format, pages }
   throw new TroupeError(
     'invalid_config',
-    `${slots} sequences of ${maxContext} tokens need a KV cache of ${formatByteSize(bytes)}, there are ` +
-      `${formatByteSize(memoryBytes)} of memory: lower maxBatch or maxContext`,
-    { param: 'maxContext' },
+    `kvBytes is ${formatByteSize(kvBytes)} and holds the keys and values of ${pages * PAGE_TOKENS} tokens, but a sequence may have ${maxContext} ` +
+      `and then needs ${formatByteSize(longest * pageBytes)}: raise kvBytes or lower maxContext`,
+    { param: 'kvBytes' },
   )
+}
+
+/** How adapters are kept. */
+export function adapterFormat({ precision }: ModelInfo, asked: Settings['adapterPrecision']): AdapterFormat {
+  return asked === 'auto' ? (precision === 'f32' ? 'f32' : 'bf16') : asked
+}
+
+/** Threads of a step. */
+export function threadCount(asked: number): number {
+  return asked === 0 ? availableParallelism() : asked
 }

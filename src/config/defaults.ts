@@ -23,8 +23,6 @@ export function defaultSettings(memory = availableMemory()): Partial<Settings> {
     model: packagePath('models/demo'),
     store: packagePath('adapters-store'),
     memoryBytes: Math.floor(memory / 8),
-    bankBytes: Math.floor(memory / 16),
-    graphBytes: Math.floor(memory / 4),
-    prefixCacheBytes: Math.floor(memory / 16),
+    kvBytes: Math.floor(memory / 8),
   }
 }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static, TSchema } from 'typebox'
-import { PRECISIONS } from '../core/model-info.ts'
+import { ADAPTER_FORMATS, KV_FORMATS, PRECISIONS } from '../core/model-info.ts'
 
 /**
  * Keywords beside JSON Schema's:
@@ -61,27 +61,31 @@ export const SettingsSchema = Type.Object({
     unavailable: ['webgpu', 'cuda'],
     description: 'Where the model runs.',
   }),
-  maxBatch: Type.Integer({ minimum: 1, maximum: 256, default: 16, description: 'Sequences that run at once.' }),
+  maxBatch: Type.Integer({
+    minimum: 1,
+    maximum: 4096,
+    default: 256,
+    description: 'Sequences that run at once, at most; `kvBytes` may allow fewer.',
+  }),
   maxContext: Type.Optional(
     Type.Integer({
       minimum: 16,
       maximum: 1_048_576,
-      description: 'Longest prompt and completion together, in tokens; the KV cache holds this for every sequence.',
+      description: 'Longest prompt and completion together, in tokens.',
       defaultText: 'the model’s, at most 2048',
     }),
   ),
-  prefillChunk: Type.Integer({
+  stepTokens: Type.Integer({
     minimum: 1,
     maximum: 4096,
-    default: 64,
-    description:
-      'Prompt tokens evaluated per run: larger is faster for the prompt, smaller is smoother for the others.',
+    default: 512,
+    description: 'Tokens of one step, at most. Beside running answers prompts get as many as the measured time allows.',
   }),
   threads: Type.Integer({
     minimum: 0,
     maximum: 512,
     default: 0,
-    description: 'Threads of one ONNX Runtime call; 0 = physical cores.',
+    description: 'Threads of one step; 0 = one for each core.',
   }),
   allowBaseMismatch: Type.Boolean({
     default: false,
@@ -92,32 +96,29 @@ export const SettingsSchema = Type.Object({
     description: 'Compare new versions with merged weights; `auto`: for base models of up to 4 GiB in f32.',
   }),
   memoryBytes: bytes({
-    description: 'Adapter weights kept in host memory.',
+    description: 'Adapter weights kept in memory.',
     defaultText: 'an eighth of the memory',
   }),
-  bankBytes: bytes({
-    description: 'Adapter weights kept on the compute device, laid out for the batch.',
-    defaultText: 'a sixteenth of the memory',
+  adapterPrecision: Type.Enum(['auto', ...ADAPTER_FORMATS], {
+    default: 'auto',
+    description: 'Precision of adapter weights in memory; `auto`: `f32` beside a base model in `f32`, else `bf16`.',
   }),
-  graphBytes: bytes({
+  kvBytes: bytes({
     description:
-      'Weights of compiled graphs. The graph of the base model and one for all adapters are there whatever it says; more of them make mixed batches and adapters on few layers faster.',
-    defaultText: 'a quarter of the memory',
+      'Keys and values of all running sequences, and of prompts that later ones may begin with; in pages of 16 tokens.',
+    defaultText: 'an eighth of the memory',
   }),
-  prefixCacheBytes: bytes({
+  kvPrecision: Type.Enum(['auto', ...KV_FORMATS], {
+    default: 'auto',
+    description: 'Precision of keys and values; `auto`: `f32` beside a base model in `f32`, else `bf16`.',
+  }),
+  speculation: Type.Integer({
     minimum: 0,
-    description: 'Evaluated beginnings of prompts kept in host memory for later requests of the same tenant; 0 = none.',
-    defaultText: 'a sixteenth of the memory',
+    maximum: 64,
+    default: 8,
+    description:
+      'Tokens guessed from the prompt and earlier answers, at most, that a step verifies for a greedy sequence; 0 = none.',
   }),
-  speculation: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: 64,
-      description:
-        'Tokens guessed from the prompt and earlier answers, at most, that one call verifies for a greedy sequence while few run; 0 = none.',
-      defaultText: '8 in `f32`, else 0',
-    }),
-  ),
   queueLimit: Type.Integer({
     minimum: 0,
     maximum: 100_000,

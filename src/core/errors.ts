@@ -116,6 +116,11 @@ export const ERRORS = {
     'The tenant has too many requests at once. Retry after `Retry-After` seconds.',
   ),
   overloaded: kind(503, 'overloaded_error', 'The queue is full. Retry after `Retry-After` seconds.'),
+  engine_failed: kind(
+    500,
+    'server_error',
+    'The engine failed while the request ran; the message says how. It goes on with others, or starts anew: send the request again.',
+  ),
   not_ready: kind(503, 'overloaded_error', 'The server is starting or stopping.'),
   storage_error: kind(500, 'server_error', 'The store could not be read or written; the message names the file.'),
   digest_mismatch: kind(

@@ -1,4 +1,5 @@
 import type { MixEntry } from './branch.ts'
+import type { ErrorCode } from './errors.ts'
 
 /** How the next token is chosen. Neutral values switch a step off. */
 export interface Sampling {
@@ -52,8 +53,14 @@ export interface GenerationRequest {
   readonly promptLogprobs: boolean
   /** Whose prompts may share what was evaluated; absent = this prompt is neither looked up nor kept. */
   readonly tenant?: string
-  /** Gets a row only when no other sequence waits for one. */
+  /** Runs only when no other sequence waits. */
   readonly background?: boolean
+  /** Its tenant's share among those of others; absent = 1. */
+  readonly weight?: number
+  /** What a policy may go by besides: larger comes first; absent = 0. */
+  readonly priority?: number
+  /** Milliseconds from its submission in which it should be done. */
+  readonly deadline?: number
 }
 
 export interface TokenLogprob {
@@ -69,11 +76,17 @@ export type Tier = 'hot' | 'warm' | 'cold'
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error'
 
 export type GenerationEvent =
-  /** The sequence left the queue. `hot` lists the digests that already were in the bank. */
-  | { readonly type: 'started'; readonly queueMs: number; readonly loadMs: number; readonly hot: readonly string[] }
-  /** So many of the prompt's first tokens were evaluated for an earlier request. */
+  /** The sequence left the queue. */
+  | { readonly type: 'started'; readonly queueMs: number }
+  /** So many more of the prompt's first tokens were evaluated for another request. */
   | { readonly type: 'reused'; readonly tokens: number }
   /** One entry per prompt token; the first has no predecessor and is null. */
   | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprob | null)[] }
   | { readonly type: 'token'; readonly token: number; readonly logprob: TokenLogprob | null }
-  | { readonly type: 'finish'; readonly reason: FinishReason; readonly message?: string }
+  /** With reason `error`: what kind of error it is, and the message. */
+  | {
+      readonly type: 'finish'
+      readonly reason: FinishReason
+      readonly code?: ErrorCode
+      readonly message?: string
+    }

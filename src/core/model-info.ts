@@ -4,6 +4,14 @@ import { isEdgeKind, isLinearKind } from './branch.ts'
 export const PRECISIONS = ['f32', 'bf16', 'int8', 'int4'] as const
 export type Precision = (typeof PRECISIONS)[number]
 
+/** How keys and values are kept: `int8` has a scale per head and token. */
+export const KV_FORMATS = ['f32', 'bf16', 'int8'] as const
+export type KvFormat = (typeof KV_FORMATS)[number]
+
+/** How the weights of adapters are kept. */
+export const ADAPTER_FORMATS = ['f32', 'bf16'] as const
+export type AdapterFormat = (typeof ADAPTER_FORMATS)[number]
+
 /** Some outputs of a linear module: `run` of them from `first + t · stride` on, for t = 0 … times − 1. */
 export interface OutputRange {
   readonly first: number

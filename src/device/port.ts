@@ -5,13 +5,6 @@ export { DeviceError } from '../core/device-error.ts'
 /** Tokens of one page of KV memory. */
 export const PAGE_TOKENS = 16
 
-/** How keys and values are kept: `int8` has a scale per head and token. */
-export const KV_FORMATS = ['f32', 'bf16', 'int8'] as const
-export type KvFormat = (typeof KV_FORMATS)[number]
-
-/** How the weights of adapters are kept. */
-export type AdapterFormat = 'f32' | 'bf16'
-
 /** Integers that one sequence takes in `StepInput.sequences`, in the order of `SPAN`. */
 export const SPAN_INTS = 8
 

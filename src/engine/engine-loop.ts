@@ -1,284 +1,298 @@
 import type { AdapterWeights } from '../core/branch.ts'
+import type { ErrorCode } from '../core/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '../core/generation.ts'
-import type { BankResidents, EngineStats } from '../core/messages.ts'
+import type { DeviceResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { AdapterFeeder } from './adapter-feeds.ts'
-import type { Bank } from './bank.ts'
-import type { GraphSessions } from './graph-sessions.ts'
-import type { HeldAdapters } from './held-adapters.ts'
-import { checkBooks } from './integrity.ts'
-import type { KvCache } from './kv-cache.ts'
-import type { ModelRunner } from './model-runner.ts'
-import type { PackedAdapter } from './packed-adapter.ts'
-import type { PrefixReuse } from './prefix-reuse.ts'
+import type { Device } from '../device/port.ts'
+import { PAGE_TOKENS } from '../device/port.ts'
+import { HeldAdapters } from './held-adapters.ts'
+import { KvPages } from './kv-pages.ts'
+import { PageTables } from './page-tables.ts'
+import type { Policy } from './policy/policy.ts'
+import { promptBudget } from './prompt-budget.ts'
 import { collectPromptLogprobs } from './prompt-logprobs.ts'
-import { sample } from './sampler.ts'
-import type { Scheduler, Step } from './scheduler.ts'
-import { Sequence } from './sequence.ts'
-import type { Speculation } from './speculation.ts'
+import { problemWith } from './request-problem.ts'
+import { Sampler } from './sampler.ts'
+import type { StepAdvice, StepPart, StepPlan } from './scheduler.ts'
+import { Scheduler } from './scheduler.ts'
+import { Sequence, pagesFor } from './sequence.ts'
+import { Speculation } from './speculation.ts'
+import { StepCosts } from './step-costs.ts'
+import { StepWriter, logitRowsOf } from './step-input.ts'
 
-export interface EngineParts {
-  readonly info: ModelInfo
-  readonly scheduler: Scheduler
-  readonly kv: KvCache
-  readonly bank: Bank
-  readonly graphs: GraphSessions
-  readonly runner: ModelRunner
-  readonly feeder: AdapterFeeder
-  readonly reuse: PrefixReuse
-  readonly speculation: Speculation
-  readonly held: HeldAdapters
+export interface LoopOptions {
+  readonly maxBatch: number
+  readonly maxContext: number
+  readonly stepTokens: number
+  readonly speculation: number
+  readonly policy: Policy
+  /** Tokens from which on a long rope rotates by its second table; null = it has one. */
+  readonly ropeLimit: number | null
 }
 
-type Emit = (id: number, event: GenerationEvent) => void
+/** What the loop has to tell. */
+export interface LoopEvents {
+  /** What became of a sequence. */
+  readonly sequence: (id: number, event: GenerationEvent) => void
+  /** A step failed; the sequences in it have got their error already. */
+  readonly fault: (error: unknown) => void
+}
 
-/** The engine: composes scheduler, cache, bank and runner; one `tick` is one step and what follows from it. */
+/** Most values of the logits of one step. */
+const MOST_LOGITS = 2 ** 24
+
+/** The engine: composes scheduler, pages, adapters and device; one `tick` is one step and what follows from it. */
 export class EngineLoop {
-  readonly #parts: EngineParts
-  readonly #emit: Emit
-  readonly #loads = { bankLoadedBytes: 0, bankLoadMs: 0 }
-  readonly #counters = { decodeSteps: 0, decodeRows: 0, prefillRuns: 0, prefillTokens: 0, busySeconds: 0 }
+  readonly #info: ModelInfo
+  readonly #device: Device
+  readonly #options: LoopOptions
+  readonly #emit: LoopEvents['sequence']
+  readonly #onFault: LoopEvents['fault']
+  readonly #pages: KvPages
+  readonly #tables: PageTables
+  readonly #scheduler: Scheduler
+  readonly #held: HeldAdapters
+  readonly #speculation: Speculation
+  readonly #sampler: Sampler
+  readonly #costs = new StepCosts()
+  readonly #writer = new StepWriter()
+  readonly #advice: StepAdvice
+  readonly #counters = { steps: 0, stepTokens: 0, decodeRows: 0, promptTokens: 0, stepSeconds: 0, busySeconds: 0 }
+  #logits = new Float32Array(0)
 
-  constructor(parts: EngineParts, emit: Emit) {
-    this.#parts = parts
-    this.#emit = emit
+  constructor(info: ModelInfo, device: Device, options: LoopOptions, events: LoopEvents) {
+    const ropeTable = (tokens: number): number => (tokens > (options.ropeLimit ?? Infinity) ? 1 : 0)
+    const { maxBatch: rows, policy } = options
+    const stepTokens = Math.max(options.stepTokens, rows)
+    const logitRows = Math.max(rows, Math.floor(MOST_LOGITS / info.vocab))
+    this.#info = info
+    this.#device = device
+    this.#options = options
+    this.#emit = events.sequence
+    this.#onFault = events.fault
+    this.#pages = new KvPages(device.kvPages)
+    this.#tables = new PageTables(this.#pages)
+    this.#scheduler = new Scheduler({ rows, stepTokens, logitRows, policy, ropeTable }, this.#pages, this.#tables)
+    this.#held = new HeldAdapters(device)
+    this.#speculation = new Speculation(options.speculation, ropeTable, this.#costs)
+    this.#sampler = new Sampler(device.tools)
+    this.#advice = {
+      draft: (sequences, room) => this.#speculation.draft(sequences, room),
+      promptTokens: (step) => promptBudget(step, stepTokens, this.#costs),
+    }
   }
 
   get idle(): boolean {
-    return this.#parts.scheduler.idle
+    return this.#scheduler.idle
   }
 
-  /** Makes a version available. Compiles a graph when it is the first of its kind. */
-  async hold(weights: AdapterWeights): Promise<void> {
-    await this.#parts.held.hold(weights)
+  /** Makes a version available; see `HeldAdapters.hold`. */
+  async hold(weights: AdapterWeights): Promise<number> {
+    return this.#held.hold(weights)
   }
 
   drop(digest: string): void {
-    const { held, bank, scheduler } = this.#parts
-    const user = scheduler.all().find(({ request }) => request.mix.some((entry) => entry.digest === digest))
-    if (user !== undefined) throw new Error(`${digest} is dropped while sequence ${user.id} uses it`)
-    bank.forget(digest)
-    held.drop(digest)
+    this.#held.drop(digest)
   }
 
-  keep(digests: readonly string[]): void {
-    this.#parts.bank.keep(digests)
+  residents(): DeviceResidents {
+    return this.#held.residents()
   }
 
-  residents(): BankResidents {
-    const { bank } = this.#parts
-    const { bankLoadedBytes: loadedBytes, bankLoadMs: loadMs } = this.#loads
-    return { budgetBytes: bank.budget, residents: bank.residents(), loadedBytes, loadMs }
-  }
-
-  /** Compiles a graph when no stack was as deep before. */
-  async submit(id: number, request: GenerationRequest): Promise<void> {
-    const { held, graphs, feeder } = this.#parts
-    const prefixes = request.mix.flatMap(({ digest }) => (held.has(digest) ? (held.get(digest).prefix ?? []) : []))
-    const sequence = new Sequence(id, request, performance.now(), prefixes[0])
-    const problem = this.#problemWith(sequence)
-    if (problem === null && request.stack) await graphs.ensure(feeder.specOf(request))
-    if (problem === null) this.#parts.scheduler.add(sequence)
-    else this.#emit(id, { type: 'finish', reason: 'error', message: problem })
+  /** One sequence per id; the first one's prompt is that of all. */
+  submit(ids: readonly number[], request: GenerationRequest): void {
+    const { maxContext } = this.#options
+    const { kvPages, pageBytes } = this.#device
+    const limits = { vocab: this.#info.vocab, maxContext, kvPages, pageBytes }
+    const problem = problemWith(request, this.#held, limits)
+    if (problem !== null) {
+      for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...problem })
+      return
+    }
+    const now = performance.now()
+    const { fingerprint } = this.#info
+    const [first, ...forks] = ids.map((id, index) => {
+      const sampling = { ...request.sampling, seed: request.sampling.seed + index }
+      const use = this.#held.use(request.mix)
+      return new Sequence(id, { ...request, sampling }, { now, fingerprint, use })
+    })
+    first!.forks.push(...forks)
+    this.#scheduler.add(first!)
   }
 
   cancel(id: number): void {
-    const sequence = this.#parts.scheduler.find(id)
+    const sequence = this.#scheduler.find(id)
     if (sequence !== undefined) this.#finish(sequence, 'cancelled')
   }
 
-  /** Admits what fits, then runs one step. */
-  async tick(): Promise<void> {
-    const started = performance.now()
-    const { scheduler, graphs, runner } = this.#parts
-    this.#admit()
-    this.#reusePrefix()
-    const step = scheduler.schedule()
-    if (step !== null) await this.#run(step)
-    await graphs.improveIfDue(runner.takeWastefulSeconds())
-    this.#counters.busySeconds += (performance.now() - started) / 1000
+  /** Plans one step, runs it and deals out its tokens. */
+  tick(): void {
+    const began = performance.now()
+    const { step, changes } = this.#scheduler.plan(this.#advice, began)
+    for (const { id, submittedAt } of changes.started) this.#emit(id, { type: 'started', queueMs: began - submittedAt })
+    for (const [{ id }, tokens] of changes.reused) this.#emit(id, { type: 'reused', tokens })
+    if (step !== null) this.#run(step)
+    this.#counters.busySeconds += (performance.now() - began) / 1000
   }
 
-  /** Ends everything that waits or runs after a failed call: the state of its rows is unknown. */
+  /** Ends everything that waits or runs. */
   failAll(message: string): void {
-    for (const sequence of this.#parts.scheduler.all()) this.#finish(sequence, 'error', message)
+    for (const sequence of this.#scheduler.all()) this.#fail(sequence, 'engine_failed', message)
   }
 
   cancelAll(): void {
-    for (const sequence of this.#parts.scheduler.all()) this.#finish(sequence, 'cancelled')
+    for (const sequence of this.#scheduler.all()) this.#finish(sequence, 'cancelled')
   }
 
   stats(): EngineStats {
-    const { scheduler, kv, bank, graphs, runner, reuse, speculation } = this.#parts
+    const sequences = this.#scheduler.all()
+    const count = (state: Sequence['state']): number => sequences.filter((sequence) => sequence.state === state).length
+    const { free, used, shared, cached } = this.#pages.counts()
+    const { adapterBytes, weightBytes, scratchBytes, kvBytes } = this.#device.statistics()
     return {
-      queued: scheduler.waiting,
-      running: scheduler.running.length,
-      slots: kv.shape.slots,
-      kvTokens: scheduler.running.reduce((sum, sequence) => sum + sequence.kvLength, 0),
-      kvCapacityTokens: kv.shape.slots * kv.shape.capacity,
-      bankBytes: bank.bytes,
-      bankBudgetBytes: bank.budget,
-      bankVersions: bank.versions,
-      bankLoads: bank.counters.loads,
-      bankHits: bank.counters.hits,
-      bankEvictions: bank.counters.evictions,
-      graphs: graphs.count,
-      graphBytes: graphs.bytes,
-      ...reuse.stats(),
-      ...speculation.counters,
-      runSeconds: runner.runSeconds,
+      queued: count('waiting') + count('forking'),
+      running: count('running'),
+      paused: count('paused'),
+      maxBatch: this.#options.maxBatch,
+      pages: this.#pages.count,
+      pageTokens: PAGE_TOKENS,
+      pagesFree: free,
+      pagesUsed: used,
+      pagesShared: shared,
+      pagesCached: cached,
+      kvBytes,
+      kvTokens: sequences.reduce((sum, sequence) => sum + sequence.cached, 0),
+      adapters: this.#held.count,
+      adapterBytes,
+      adapterLoads: this.#held.counters.loads,
+      adapterLoadFailures: this.#held.counters.failures,
+      weightBytes,
+      scratchBytes,
+      prefixLookedUpTokens: this.#tables.counters.lookedUpTokens,
+      prefixFoundTokens: this.#tables.counters.foundTokens,
+      prefixEvictions: this.#pages.evictions,
+      copiedPages: this.#tables.counters.copiedPages,
+      ...this.#scheduler.counters,
+      ...this.#speculation.counters,
       ...this.#counters,
     }
   }
 
-  #problemWith(sequence: Sequence): string | null {
-    const { held, bank, kv, info } = this.#parts
-    const { tokens, mix } = sequence.request
-    if (tokens.length === 0) return 'the prompt has no tokens'
-    const foreign = tokens.find((token) => token < 0 || token >= info.vocab)
-    if (foreign !== undefined) return `token ${foreign} is outside the vocabulary of ${info.vocab}`
-    if (sequence.capacityNeeded > kv.shape.capacity)
-      return `the sequence needs ${sequence.capacityNeeded} tokens of context; a slot has ${kv.shape.capacity}`
-    for (const { digest } of mix) {
-      const problem = held.problemWith(digest)
-      if (problem !== null) return problem
-    }
-    const bytes = mix.reduce((sum, { digest }) => sum + held.get(digest).bytes, 0)
-    if (bytes > bank.budget)
-      return `the mix needs ${bytes} bytes of the bank, which has ${bank.budget}: raise bankBytes`
-    return null
+  /** Throws when the parts contradict themselves or each other. */
+  checkIntegrity(): void {
+    this.#scheduler.checkIntegrity()
+    this.#held.checkIntegrity(this.#scheduler.all().map(({ use }) => use))
   }
 
-  #admit(): void {
-    const { scheduler, bank, held } = this.#parts
-    const adaptersOf = (sequence: Sequence): PackedAdapter[] =>
-      sequence.request.mix.map(({ digest }) => held.get(digest))
-    let admitted = false
-    for (;;) {
-      const sequence = scheduler.admit((next) => bank.fits(adaptersOf(next)))
-      if (sequence === null) break
-      admitted = true
-      const { prefix } = sequence
-      if (prefix !== null) this.#parts.kv.write(sequence.row, 0, prefix.count, prefix.layers)
-      const loading = performance.now()
-      const hot: PackedAdapter[] = []
-      let cold = 0
-      for (const adapter of adaptersOf(sequence)) {
-        if (bank.pin(adapter)) hot.push(adapter)
-        else cold += adapter.bytes
-        sequence.pinned.push(adapter.digest)
-      }
-      const now = performance.now()
-      if (cold > 0) {
-        this.#loads.bankLoadedBytes += cold
-        this.#loads.bankLoadMs += now - loading
-      }
-      this.#emit(sequence.id, {
-        type: 'started',
-        queueMs: loading - sequence.submittedAt,
-        loadMs: now - loading,
-        hot: hot.map(({ digest }) => digest),
-      })
-    }
-    if (admitted) bank.tidy()
-  }
-
-  /** Done when a prompt's turn comes, not at admission: prompts that begin alike and arrive together share what the first one evaluates. */
-  #reusePrefix(): void {
-    const { scheduler, reuse } = this.#parts
-    const sequence = scheduler.prefilling
-    if (sequence === null || sequence.lookedUp) return
-    const tokens = reuse.restore(sequence)
-    if (tokens > 0) this.#emit(sequence.id, { type: 'reused', tokens })
-  }
-
-  async #run(step: Step): Promise<void> {
-    if (step.type === 'prefill') await this.#prefill(step)
-    else await this.#decode(step)
-  }
-
-  async #prefill(step: Extract<Step, { type: 'prefill' }>): Promise<void> {
-    const { sequence, count } = step
-    const { promptLogprobs, maxTokens } = sequence.request
-    const first = sequence.cached
-    const logits = await this.#parts.runner.prefill(sequence, count, promptLogprobs)
-    this.#counters.prefillRuns++
-    this.#counters.prefillTokens += count
-    this.#parts.scheduler.complete(step)
-    if (promptLogprobs) collectPromptLogprobs(sequence, first, count, logits)
-    if (!sequence.prefilled) return
-    this.#parts.reuse.keep(sequence)
-    if (promptLogprobs) this.#emit(sequence.id, { type: 'prompt', logprobs: sequence.promptLogprobs })
-    const { vocab } = this.#parts.info
-    if (maxTokens === 0) this.#finish(sequence, 'length')
-    else this.#accept(sequence, logits.subarray(logits.length - vocab))
-  }
-
-  async #decode(step: Extract<Step, { type: 'decode' }>): Promise<void> {
-    const { sequences } = step
-    const { runner, speculation, scheduler, info } = this.#parts
-    const drafts = speculation.draft(sequences)
-    if (drafts !== null) {
-      for (const [i, sequence] of sequences.entries()) await this.#verify(sequence, drafts[i]!)
+  /** Copies pages, writes given keys and values, evaluates, then deals out the logits. What fails ends the sequences that took part. */
+  #run({ parts, copies, written }: StepPlan): void {
+    const width = this.#device.logitWidth
+    const rows = parts.map(logitRowsOf)
+    const size = rows.reduce((sum, count) => sum + count, 0) * width
+    if (this.#logits.length < size) this.#logits = new Float32Array(size)
+    const logits = this.#logits.subarray(0, size)
+    try {
+      for (const { from, to } of copies) this.#device.copyPage(from, to)
+      for (const sequence of written) this.#writePrefix(sequence)
+      if (parts.length > 0) this.#evaluate(parts, logits)
+    } catch (error) {
+      const involved = new Set([...parts.map(({ sequence }) => sequence), ...written])
+      for (const sequence of involved) this.#fail(sequence, 'engine_failed', messageOf(error))
+      this.#onFault(error)
       return
     }
-    const logits = await this.#timed(sequences.length, () => runner.decode(sequences))
-    this.#counters.decodeRows += sequences.length
-    scheduler.complete(step)
-    for (const [row, sequence] of sequences.entries())
-      if (!sequence.finished) this.#accept(sequence, logits.subarray(row * info.vocab, (row + 1) * info.vocab))
-  }
-
-  /** A decode step of one sequence that goes on for as long as the draft says what the model says. */
-  async #verify(sequence: Sequence, draft: readonly number[]): Promise<void> {
-    const { runner, speculation, scheduler, info } = this.#parts
-    const logits = await this.#timed(1 + draft.length, () => runner.verify(sequence, draft))
-    this.#counters.decodeRows++
-    scheduler.complete({ type: 'decode', sequences: [sequence] })
-    let accepted = 0
-    for (;;) {
-      this.#accept(sequence, logits.subarray(accepted * info.vocab, (accepted + 1) * info.vocab))
-      if (sequence.finished || sequence.lastToken !== draft[accepted]) break
-      // It was fed already: its keys and values are in the cache. Those of rejected tokens will be overwritten.
-      sequence.cached++
-      accepted++
+    let offset = 0
+    for (const [i, part] of parts.entries()) {
+      const own = Array.from({ length: rows[i]! }, (_, row) =>
+        logits.subarray(offset + row * width, offset + (row + 1) * width),
+      )
+      offset += own.length * width
+      this.#dealOut(part, own)
     }
-    speculation.counters.draftedTokens += draft.length
-    speculation.counters.acceptedTokens += accepted
   }
 
-  async #timed(tokens: number, call: () => Promise<Float32Array>): Promise<Float32Array> {
-    const { runner, speculation } = this.#parts
-    const before = runner.runSeconds
-    const logits = await call()
-    speculation.observe(tokens, runner.runSeconds - before)
-    this.#counters.decodeSteps++
-    return logits
+  #writePrefix({ use, pages, writtenLength }: Sequence): void {
+    const adapter = use.members.find(({ virtual }) => virtual !== null)!
+    this.#device.writePrefix(adapter.id, Int32Array.from(pages.slice(0, pagesFor(writtenLength))))
   }
 
-  #accept(sequence: Sequence, logits: Float32Array): void {
-    const { token, logprob } = sample(logits, sequence)
+  #evaluate(parts: readonly StepPart[], logits: Float32Array): void {
+    const input = this.#writer.write(parts)
+    const began = performance.now()
+    this.#device.step(input, logits)
+    const seconds = (performance.now() - began) / 1000
+    this.#costs.observe(input.tokens.length, seconds)
+    this.#counters.steps++
+    this.#counters.stepTokens += input.tokens.length
+    this.#counters.stepSeconds += seconds
+  }
+
+  /** What a part's logits mean for its sequence. */
+  #dealOut(part: StepPart, rows: readonly Float32Array[]): void {
+    const { sequence, count, draft } = part
+    const { wantsPrompt, cached: first, decodes } = sequence
+    this.#scheduler.complete(part)
+    if (decodes) this.#counters.decodeRows++
+    else this.#counters.promptTokens += count
+    try {
+      if (wantsPrompt) collectPromptLogprobs(sequence, first, rows, this.#sampler)
+      if (sequence.pending > 0) return
+      if (sequence.known === sequence.promptEnd) this.#begin(sequence, rows.at(-1)!)
+      else this.#goOn(sequence, draft, rows)
+    } catch (error) {
+      // Only the row of a sequence can be to blame: the step is over.
+      this.#fail(sequence, 'engine_failed', messageOf(error))
+    }
+  }
+
+  /** The prompt is evaluated: the first token of the sequence, and of all that share the prompt. */
+  #begin(sequence: Sequence, row: Float32Array): void {
+    const { promptLogprobs: logprobs } = sequence
+    for (const each of [sequence, ...this.#scheduler.startForks(sequence)]) {
+      if (each.request.promptLogprobs) this.#emit(each.id, { type: 'prompt', logprobs })
+      if (each.request.maxTokens === 0) this.#finish(each, 'length')
+      else this.#accept(each, row)
+    }
+  }
+
+  /** The next token, and more for as long as the draft says what the model says. */
+  #goOn(sequence: Sequence, draft: readonly number[], rows: readonly Float32Array[]): void {
+    this.#speculation.counters.draftedTokens += draft.length
+    for (const [i, row] of rows.slice(-1 - draft.length).entries()) {
+      const token = this.#accept(sequence, row)
+      if (sequence.state === 'finished') return
+      if (token !== draft[i]) break
+      this.#scheduler.confirm(sequence)
+      this.#speculation.counters.acceptedTokens++
+    }
+    this.#scheduler.settle(sequence)
+  }
+
+  /** @returns the token, also when it ended the sequence */
+  #accept(sequence: Sequence, row: Float32Array): number {
+    const { token, logprob } = this.#sampler.sample(row, sequence)
     if (sequence.request.stopTokens.includes(token)) {
       this.#finish(sequence, 'stop')
-      return
+      return token
     }
     sequence.accept(token)
     this.#emit(sequence.id, { type: 'token', token, logprob })
     if (sequence.generated.length >= sequence.request.maxTokens) this.#finish(sequence, 'length')
+    return token
   }
 
-  #finish(sequence: Sequence, reason: FinishReason, message?: string): void {
-    const { scheduler, kv, bank } = this.#parts
-    if (reason === 'stop' || reason === 'length') this.#parts.reuse.keep(sequence)
-    for (const move of scheduler.remove(sequence)) kv.move(move)
-    sequence.finished = true
-    for (const digest of sequence.pinned.splice(0)) bank.unpin(digest)
-    this.#emit(sequence.id, { type: 'finish', reason, ...(message !== undefined && { message }) })
+  #fail(sequence: Sequence, code: ErrorCode, message: string): void {
+    this.#finish(sequence, 'error', { code, message })
   }
 
-  /** Throws when the parts contradict themselves or each other. */
-  checkIntegrity(): void {
-    const { scheduler, bank, held } = this.#parts
-    checkBooks({ scheduler, bank, adapters: held })
+  #finish(sequence: Sequence, reason: FinishReason, problem?: { code: ErrorCode; message: string }): void {
+    if (sequence.state === 'finished') return
+    this.#scheduler.remove(sequence)
+    sequence.use.release()
+    this.#emit(sequence.id, { type: 'finish', reason, ...problem })
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

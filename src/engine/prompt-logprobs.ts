@@ -1,20 +1,25 @@
-import { describe } from './sampler.ts'
+import type { Sampler } from './sampler.ts'
 import type { Sequence } from './sequence.ts'
 
 /**
- * Adds the log-probabilities of the prompt tokens that follow the positions just evaluated to those that the sequence has; the first token has
- * none.
+ * Adds the log-probabilities of the prompt tokens that follow the positions just evaluated to those that the sequence has; the first token has none.
  *
- * @param first position of the first row
- * @param logits `[count, vocab]`
+ * @param first index of the first position among the sequence's tokens
+ * @param rows logits of one position after the other
  */
-export function collectPromptLogprobs(sequence: Sequence, first: number, count: number, logits: Float32Array): void {
-  const { tokens, logprobs } = sequence.request
-  const collected = sequence.promptLogprobs
-  const vocab = logits.length / count
+export function collectPromptLogprobs(
+  sequence: Sequence,
+  first: number,
+  rows: readonly Float32Array[],
+  sampler: Sampler,
+): void {
+  const { request, promptLogprobs: collected, virtualLength } = sequence
   if (collected.length === 0) collected.push(null)
-  for (let i = 0; i < count; i++) {
-    const next = tokens[first + i + 1]
-    if (next !== undefined) collected.push(describe(logits.subarray(i * vocab, (i + 1) * vocab), next, logprobs ?? 0))
+  for (const [i, row] of rows.entries()) {
+    const index = first + i + 1 - virtualLength
+    const next = request.tokens[index]
+    // After a pause the prompt is evaluated again from its beginning.
+    if (next === undefined || index !== collected.length) continue
+    collected.push(sampler.describe(row, next, request.logprobs ?? 0))
   }
 }

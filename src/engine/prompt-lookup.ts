@@ -17,14 +17,15 @@ interface Guess {
   readonly evidence: number
 }
 
-/** Tokens that may come next, and how many of them probably will. */
+/** Tokens that may come next. */
 export interface Draft {
   readonly tokens: readonly number[]
-  /** Mean of the number of accepted tokens, by the success rates. */
-  readonly expected: number
+  /** By token, the chance that it and all before it come, by the success rates; falling. */
+  readonly chances: readonly number[]
 }
 
-const NOTHING: Draft = { tokens: [], expected: 0 }
+/** Less likely tokens are not worth a look. */
+const LEAST_CHANCE = 0.02
 
 /** What sequences of one tenant and one mix leave to the next: what followed what in the answers, and how good guesses were. Of fixed size. */
 export class AnswerMemory {
@@ -75,26 +76,20 @@ export class PromptLookup {
     this.#add(token, [this.#own, this.#memory.followers])
   }
 
-  /**
-   * The draft that gives most tokens for its time. One more token makes sense while the chance that it counts, divided by its cost, is
-   * above what the call gives for its time without it.
-   *
-   * @param most tokens
-   * @param cost time that one more token adds to a call, as a part of the time of a call with one token
-   */
-  draft(most: number, cost: number): Draft {
+  /** What is likely to follow, as far as that is not too uncertain. */
+  draft(most: number): Draft {
     const tokens: number[] = []
-    let expected = 0
+    const chances: number[] = []
     for (let chance = 1; tokens.length < most;) {
       const guess = this.#best(this.#length + tokens.length)
       if (guess === null) break
       chance *= this.#rates[guess.evidence]!
-      if (chance * (1 + cost * tokens.length) <= cost * (1 + expected)) break
+      if (chance < LEAST_CHANCE) break
       this.#tokens[this.#length + tokens.length] = guess.token
       tokens.push(guess.token)
-      expected += chance
+      chances.push(chance)
     }
-    return tokens.length > 0 ? { tokens, expected } : NOTHING
+    return { tokens, chances }
   }
 
   #best(end: number): Guess | null {

@@ -1,120 +1,122 @@
-import type { TokenLogprob } from '../core/generation.ts'
+import type { Sampling, TokenLogprob } from '../core/generation.ts'
+import type { LogitTools } from '../device/port.ts'
 import type { Sequence } from './sequence.ts'
 
-interface Candidate {
+/** How many of the best tokens are looked at first, then more, then all. */
+const FIRST_CANDIDATES = 64
+const MORE_CANDIDATES = 16
+
+export interface Sample {
   readonly token: number
-  readonly logit: number
+  readonly logprob: TokenLogprob | null
 }
 
-/**
- * Chooses the next token of a sequence from its logits `[vocab]` and reports log-probabilities when asked.
- * Order: penalties and bias → greedy, or temperature → top-k → top-p → min-p → draw. The reported log-probabilities are the model's own,
- * before all of this.
- */
-export function sample(logits: Float32Array, sequence: Sequence): { token: number; logprob: TokenLogprob | null } {
-  const { sampling, logprobs } = sequence.request
-  // Reported before penalties change the logits.
-  const normaliser = logprobs === null ? 0 : logSumExp(logits)
-  const top = logprobs ? largest(logits, logprobs).map((c) => ({ token: c.token, logprob: c.logit - normaliser })) : []
-  const changed = penalised(logits, sequence)
-  const token = sampling.temperature === 0 ? argMax(changed) : draw(changed, sequence)
-  return { token, logprob: logprobs === null ? null : { token, logprob: logits[token]! - normaliser, top } }
-}
+/** Chooses tokens from rows of logits. */
+export class Sampler {
+  readonly #tools: LogitTools
+  #changed = new Float32Array(0)
+  #scaled = new Float32Array(0)
 
-/** Log-probability of a given token, with the best `count` alternatives. */
-export function describe(logits: Float32Array, token: number, count: number): TokenLogprob {
-  const normaliser = logSumExp(logits)
-  const top = largest(logits, count).map((c) => ({ token: c.token, logprob: c.logit - normaliser }))
-  return { token, logprob: logits[token]! - normaliser, top }
-}
-
-export function argMax(logits: Float32Array): number {
-  let best = 0
-  let bestLogit = logits[0]!
-  for (let token = 1; token < logits.length; token++) {
-    const logit = logits[token]!
-    if (logit > bestLogit) {
-      best = token
-      bestLogit = logit
-    }
+  constructor(tools: LogitTools) {
+    this.#tools = tools
   }
-  return best
-}
 
-/** log Σ exp, stable. */
-export function logSumExp(logits: Float32Array): number {
-  const max = logits[argMax(logits)]!
-  let sum = 0
-  for (let token = 0; token < logits.length; token++) sum += Math.exp(logits[token]! - max)
-  return max + Math.log(sum)
-}
-
-function penalised(logits: Float32Array, sequence: Sequence): Float32Array {
-  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sequence.request.sampling
-  const repeats = repetitionPenalty !== 1
-  const counts = presencePenalty !== 0 || frequencyPenalty !== 0
-  if (!repeats && !counts && logitBias === null) return logits
-  const changed = logits.slice()
-  if (repeats) {
-    const seen = new Set([...sequence.promptTokens, ...sequence.counts.keys()])
-    for (const token of seen) {
-      const logit = changed[token]!
-      changed[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty
-    }
+  /**
+   * Chooses the next token of a sequence and reports log-probabilities when asked. Order: penalties and bias, then greedy, or temperature, top-k, top-p,
+   * min-p and one draw. The reported log-probabilities are the model's own, before all of this.
+   *
+   * @throws Error when the row has no number that could be chosen
+   */
+  sample(row: Float32Array, sequence: Sequence): Sample {
+    const { sampling, logprobs } = sequence.request
+    const adjusted = this.#adjust(row, sequence)
+    const token = sampling.temperature === 0 ? this.#tools.argmax(adjusted, null) : this.#draw(adjusted, sequence)
+    if (token < 0 || Number.isNaN(row[token])) throw new Error('the model gave logits that are not numbers')
+    return { token, logprob: logprobs === null ? null : this.describe(row, token, logprobs) }
   }
-  if (counts)
-    for (const [token, count] of sequence.counts) changed[token]! -= presencePenalty + frequencyPenalty * count
-  if (logitBias !== null) for (const [token, bias] of Object.entries(logitBias)) changed[Number(token)]! += bias
-  return changed
-}
 
-function draw(logits: Float32Array, sequence: Sequence): number {
-  const { temperature, topK, topP, minP } = sequence.request.sampling
-  const filtered = topK > 0 || topP < 1
-  const max = logits[argMax(logits)]!
-  // Without top-k and top-p the order does not matter, and sorting a vocabulary is what costs.
-  const candidates: Candidate[] =
-    topK > 0
-      ? largest(logits, topK)
-      : Array.from(logits, (logit, token) => ({ token, logit })).filter((c) => Number.isFinite(c.logit))
-  if (filtered && topK === 0) candidates.sort(byLogit)
-  const weights = candidates.map((c) => Math.exp((c.logit - max) / temperature))
-  let kept = weights.length
-  if (topP < 1) {
-    const target = topP * weights.reduce((sum, w) => sum + w, 0)
+  /** Log-probability of a given token, with the best `count` alternatives. */
+  describe(row: Float32Array, token: number, count: number): TokenLogprob {
+    const normaliser = this.#tools.logSumExp(row)
+    const top = [...this.#best(row, count)].map((id) => ({ token: id, logprob: row[id]! - normaliser }))
+    return { token, logprob: row[token]! - normaliser, top }
+  }
+
+  /** A row after penalties and bias; the row itself where there are none. */
+  #adjust(row: Float32Array, { request, seen, counts }: Sequence): Float32Array {
+    const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling
+    const counted = presencePenalty !== 0 || frequencyPenalty !== 0
+    if (repetitionPenalty === 1 && !counted && logitBias === null) return row
+    const changed = (this.#changed = sized(this.#changed, row.length))
+    changed.set(row)
+    if (repetitionPenalty !== 1)
+      for (const token of seen) {
+        const logit = changed[token]!
+        changed[token] = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty
+      }
+    if (counted) for (const [token, count] of counts) changed[token]! -= presencePenalty + frequencyPenalty * count
+    if (logitBias !== null) for (const [token, bias] of Object.entries(logitBias)) changed[Number(token)]! += bias
+    return changed
+  }
+
+  /** Walks from the best token on, so that only as many are sorted as are needed. */
+  #draw(row: Float32Array, { request: { sampling }, random }: Sequence): number {
+    const { temperature, topK, topP, minP } = sampling
+    const best = this.#tools.argmax(row, null)
+    const max = row[best]!
+    if (best < 0 || !Number.isFinite(max)) return best
+    const weightOf = (token: number): number => Math.exp((row[token]! - max) / temperature)
+    const filtered = topK > 0 || topP < 1 || minP > 0
+    const kept: number[] = []
     let mass = 0
-    for (kept = 0; kept < weights.length && mass < target; kept++) mass += weights[kept]!
-    kept = Math.max(1, kept)
+    if (filtered) {
+      const enough = topP < 1 ? topP * this.#mass(row, sampling, weightOf, max) : Infinity
+      for (const token of this.#falling(row, topK)) {
+        const weight = weightOf(token)
+        if (weight < minP || weight === 0) break
+        kept.push(token)
+        mass += weight
+        if (mass >= enough) break
+      }
+    } else mass = this.#mass(row, sampling, weightOf, max)
+    let point = random.next() * mass
+    for (const token of filtered ? kept : this.#falling(row, 0)) {
+      point -= weightOf(token)
+      if (point < 0) return token
+    }
+    return best
   }
-  // The best candidate has weight 1, so min-p is a plain threshold.
-  let total = 0
-  for (let i = 0; i < kept; i++) {
-    if (weights[i]! < minP) weights[i] = 0
-    total += weights[i]!
+
+  /** Sum of the weights of all tokens, or of the `topK` best. */
+  #mass(row: Float32Array, { temperature, topK }: Sampling, weightOf: (token: number) => number, max: number): number {
+    if (topK > 0) return [...this.#best(row, topK)].reduce((sum, token) => sum + weightOf(token), 0)
+    const scaled = (this.#scaled = sized(this.#scaled, row.length))
+    for (let token = 0; token < row.length; token++) scaled[token] = (row[token]! - max) / temperature
+    return Math.exp(this.#tools.logSumExp(scaled))
   }
-  let point = sequence.random.next() * total
-  for (let i = 0; i < kept; i++) {
-    point -= weights[i]!
-    if (point < 0 && weights[i]! > 0) return candidates[i]!.token
+
+  /** Tokens in falling order of their logits, at most `count`; 0 = all. */
+  *#falling(row: Float32Array, count: number): Generator<number> {
+    const most = count === 0 ? row.length : Math.min(count, row.length)
+    let seen = 0
+    for (
+      let looked = Math.min(most, FIRST_CANDIDATES);
+      seen < most;
+      looked = Math.min(most, looked * MORE_CANDIDATES)
+    ) {
+      const best = this.#best(row, looked)
+      yield* best.subarray(seen)
+      if (best.length < looked) return
+      seen = looked
+    }
   }
-  return candidates[0]!.token
+
+  #best(row: Float32Array, count: number): Int32Array {
+    const ids = new Int32Array(Math.min(count, row.length))
+    return ids.length === 0 ? ids : ids.subarray(0, this.#tools.largest(row, ids, null))
+  }
 }
 
-/** The `count` largest logits, best first; ties go to the smaller token. */
-function largest(logits: Float32Array, count: number): Candidate[] {
-  const best: Candidate[] = []
-  if (count === 0) return best
-  for (let token = 0; token < logits.length; token++) {
-    const logit = logits[token]!
-    if (best.length === count && !(logit > best[best.length - 1]!.logit)) continue
-    let at = best.length
-    while (at > 0 && logit > best[at - 1]!.logit) at--
-    best.splice(at, 0, { token, logit })
-    if (best.length > count) best.pop()
-  }
-  return best
-}
-
-function byLogit(a: Candidate, b: Candidate): number {
-  return b.logit - a.logit || a.token - b.token
+function sized(array: Float32Array<ArrayBuffer>, length: number): Float32Array<ArrayBuffer> {
+  return array.length === length ? array : new Float32Array(length)
 }

@@ -1,167 +1,360 @@
+import { PAGE_TOKENS } from '../device/port.ts'
+import type { KvPages } from './kv-pages.ts'
+import type { PageCopy, PageTables } from './page-tables.ts'
+import type { Candidate, Policy } from './policy/policy.ts'
+import type { StepSoFar } from './prompt-budget.ts'
 import type { Sequence } from './sequence.ts'
+import { pagesFor } from './sequence.ts'
 
 /** How often a sequence that does not fit yet may be overtaken. */
 const MOST_OVERTAKING = 16
+/** A sequence gets pages only where those that run have theirs for so many tokens to come: else they would soon be taken from it again. */
+const RESERVED_TOKENS = 32
 
-/** What runs next: a chunk of one prompt, or one token for every decoding row, and perhaps more that were drafted. */
-export type Step =
-  | { readonly type: 'prefill'; readonly sequence: Sequence; readonly count: number }
-  | { readonly type: 'decode'; readonly sequences: readonly Sequence[] }
+/** What one sequence does in a step: its next `count` known tokens, then tokens that are only guessed. */
+export interface StepPart {
+  readonly sequence: Sequence
+  readonly count: number
+  readonly draft: readonly number[]
+}
 
-/** A row whose cache content must move, so that live rows stay contiguous. */
-export interface RowMove {
-  readonly from: number
-  readonly to: number
-  readonly length: number
+/** One step of the device, and what to do before. */
+export interface StepPlan {
+  readonly parts: readonly StepPart[]
+  readonly copies: readonly PageCopy[]
+  /** Sequences whose given keys and values are to be written into their first pages. */
+  readonly written: readonly Sequence[]
+}
+
+/** Decides beside the policy, from what was measured. */
+export interface StepAdvice {
+  /** Guesses of what follows, for rows that each get their next token; at most `room` tokens together. */
+  draft(rows: readonly Sequence[], room: number): ReadonlyMap<Sequence, readonly number[]>
+  /** Prompt tokens of the step. */
+  promptTokens(step: StepSoFar): number
+}
+
+/** What happened to sequences while a step was planned. */
+export interface Changes {
+  readonly started: readonly Sequence[]
+  /** Tokens that need not be evaluated, since earlier sequences did. */
+  readonly reused: ReadonlyMap<Sequence, number>
 }
 
 export interface SchedulerOptions {
-  readonly slots: number
-  /** Prompt tokens evaluated between two decode steps. */
-  readonly prefillChunk: number
+  /** Most sequences that run at once. */
+  readonly rows: number
+  /** Most tokens of a step. */
+  readonly stepTokens: number
+  /** Most rows of logits of a step. */
+  readonly logitRows: number
+  readonly policy: Policy
+  /** Which table rotates a sequence of so many tokens. */
+  readonly ropeTable: (tokens: number) => number
 }
 
 /**
- * Pure bookkeeping of the running batch: no I/O, no tensors.
+ * Pure bookkeeping of who runs: no I/O, no tensors.
  *
- *     rows:  0 ……… decoding │ decoding ……… rows.length
- *            one token each  │ prompts still being evaluated, oldest first
+ *     waiting ──▶ running ──▶ finished
+ *                  │   ▲
+ *                  ▼   │  when pages run out, the last in the policy's order
+ *                 paused
  *
- * Decoding rows are contiguous from 0, so that one view of the KV cache is the batch.
+ * Only running sequences have pages, and whoever is first in the order gets the pages of those behind: so nobody waits for ever.
  */
 export class Scheduler {
-  readonly #slots: number
-  readonly #prefillChunk: number
-  readonly #waiting: Sequence[] = []
-  readonly #rows: Sequence[] = []
-  #decoding = 0
-  /** Prompt tokens that may still be evaluated before the next decode step. */
-  #prefillBudget: number
+  readonly counters = { pauses: 0, recomputedTokens: 0 }
+  readonly #options: SchedulerOptions
+  readonly #pages: KvPages
+  readonly #tables: PageTables
+  /** All that are not finished, in order of arrival. */
+  readonly #sequences = new Map<number, Sequence>()
 
-  constructor(options: SchedulerOptions) {
-    this.#slots = options.slots
-    this.#prefillChunk = options.prefillChunk
-    this.#prefillBudget = options.prefillChunk
-  }
-
-  get waiting(): number {
-    return this.#waiting.length
-  }
-
-  get running(): readonly Sequence[] {
-    return this.#rows
+  constructor(options: SchedulerOptions, pages: KvPages, tables: PageTables) {
+    this.#options = options
+    this.#pages = pages
+    this.#tables = tables
   }
 
   get idle(): boolean {
-    return this.#waiting.length === 0 && this.#rows.length === 0
+    return this.#sequences.size === 0
   }
 
-  /** The prompt that is evaluated next, or being evaluated; null when all are. */
-  get prefilling(): Sequence | null {
-    return this.#rows[this.#decoding] ?? null
-  }
-
-  add(sequence: Sequence): void {
-    this.#waiting.push(sequence)
-  }
-
-  /** Running and waiting sequences. */
   all(): readonly Sequence[] {
-    return [...this.#rows, ...this.#waiting]
+    return [...this.#sequences.values()]
   }
 
-  /** The waiting or running sequence of that id. */
   find(id: number): Sequence | undefined {
-    return this.#rows.find((s) => s.id === id) ?? this.#waiting.find((s) => s.id === id)
+    return this.#sequences.get(id)
   }
 
-  /**
-   * Gives free rows to waiting sequences in order of arrival. One that `fits` refuses, because running rows hold the memory its mix needs, may be
-   * overtaken a limited number of times by ones that fit; then nobody overtakes it, so it runs as soon as running ones have left.
-   * Background sequences wait until no other does.
-   */
-  admit(fits: (sequence: Sequence) => boolean): Sequence | null {
-    if (this.#rows.length >= this.#slots) return null
-    const foreground = this.#waiting.filter(({ request }) => !request.background)
-    const queue = foreground.length > 0 ? foreground : this.#waiting
-    const [first] = queue
-    if (first === undefined) return null
-    const next = queue.slice(0, 1 + MOST_OVERTAKING - first.overtaken).find(fits)
-    if (next === undefined) return null
-    if (next !== first) first.overtaken++
-    this.#waiting.splice(this.#waiting.indexOf(next), 1)
-    next.row = this.#rows.length
-    this.#rows.push(next)
-    return next
-  }
-
-  /**
-   * The next call: prompt chunks up to the budget, then one decode step, and so on. With nobody decoding, chunks follow each other.
-   * Null when nothing runs.
-   */
-  schedule(): Step | null {
-    const { prefilling } = this
-    if (prefilling !== null && (this.#prefillBudget > 0 || this.#decoding === 0)) {
-      const room = this.#decoding === 0 ? this.#prefillChunk : this.#prefillBudget
-      const count = Math.min(room, prefilling.promptLength - prefilling.cached)
-      return { type: 'prefill', sequence: prefilling, count }
+  /** One that could never have all its pages must not be added. The forks of a sequence are added with it. */
+  add(sequence: Sequence): void {
+    this.#sequences.set(sequence.id, sequence)
+    for (const fork of sequence.forks) {
+      fork.state = 'forking'
+      this.#sequences.set(fork.id, fork)
     }
-    if (this.#decoding === 0) return null
-    return { type: 'decode', sequences: this.#rows.slice(0, this.#decoding) }
   }
 
-  /** Accounts for a step that ran. A sequence whose prompt is complete decodes from now on. */
-  complete(step: Step): void {
-    if (step.type === 'decode') {
-      for (const sequence of step.sequences) sequence.cached++
-      this.#prefillBudget = this.#prefillChunk
-      return
+  /** The next step, null when nothing runs. Pages for it are taken: it must be run, and told with `complete`. */
+  plan(advice: StepAdvice, now: number): { readonly step: StepPlan | null; readonly changes: Changes } {
+    for (const sequence of this.#sequences.values()) this.#rotate(sequence)
+    const order = this.#ordered(now)
+    const started = this.#admit(order)
+    const planning = new Planning(this.#pages, this.#tables, order, (victim) => this.#pause(victim))
+    const rows = order.filter(({ state, decodes }) => state === 'running' && decodes).slice(0, this.#options.stepTokens)
+    const room = Math.min(this.#options.stepTokens, this.#options.logitRows) - rows.length
+    const drafts = advice.draft(rows, Math.max(0, room))
+    const drafted = [...drafts.values()].reduce((sum, draft) => sum + draft.length, 0)
+    let budget = advice.promptTokens({ rows: rows.length, drafted })
+    let logitRows = this.#options.logitRows - rows.length - drafted
+    const planned = new Set(rows)
+    for (const sequence of order) {
+      if (sequence.state !== 'running') continue
+      if (planned.has(sequence)) planning.addRow(sequence)
+      else if (!sequence.decodes && budget > 0 && logitRows > 0) {
+        const most = sequence.wantsPrompt ? Math.min(budget, logitRows) : budget
+        const count = planning.addChunk(sequence, most)
+        budget -= count
+        logitRows -= sequence.wantsPrompt ? count : 1
+      }
     }
-    step.sequence.cached += step.count
-    this.#prefillBudget -= step.count
-    if (step.sequence.prefilled) this.#decoding++
+    planning.addDrafts(drafts)
+    const { parts, copies, reused } = planning
+    const written = planning.written.filter(({ state }) => state === 'running')
+    const step = parts.length + written.length === 0 ? null : { parts, copies, written }
+    return { step, changes: { started, reused } }
   }
 
-  /**
-   * Takes a sequence out, wherever it is. Returns the cache moves that keep rows contiguous, to be done in this order:
-   * the last decoding row goes into the hole, then the prefilling rows move up.
-   */
-  remove(sequence: Sequence): readonly RowMove[] {
-    const queued = this.#waiting.indexOf(sequence)
-    if (queued >= 0) {
-      this.#waiting.splice(queued, 1)
-      return []
+  /** Accounts for the known tokens of a part that ran; its sequence may have ended since the step was planned. */
+  complete({ sequence, count }: StepPart): void {
+    sequence.cached += count
+    sequence.evaluated += count
+    sequence.furthest = Math.max(sequence.furthest, sequence.cached)
+    this.#tables.publish(sequence)
+  }
+
+  /** A drafted token turned out to be the next: it is evaluated already. */
+  confirm(sequence: Sequence): void {
+    this.complete({ sequence, count: 1, draft: [] })
+  }
+
+  /** Takes the pages of refused drafts back. */
+  settle(sequence: Sequence): void {
+    this.#tables.trim(sequence)
+  }
+
+  /** Lets the forks of a sequence whose prompt is evaluated begin behind it. */
+  startForks(sequence: Sequence): readonly Sequence[] {
+    const forks = sequence.forks.splice(0)
+    let running = this.all().filter(({ state }) => state === 'running').length
+    for (const fork of forks) {
+      fork.state = running < this.#options.rows ? 'running' : 'paused'
+      running++
+      if (fork.state === 'running') this.#tables.fork(sequence, fork)
     }
-    if (this.#rows[sequence.row] !== sequence) throw new Error(`sequence ${sequence.id} is not in row ${sequence.row}`)
-    const moves: RowMove[] = []
-    let hole = sequence.row
-    if (hole < this.#decoding) hole = this.#fill(hole, --this.#decoding, moves)
-    // Prefilling rows keep their order of arrival: each moves up by one. Only the first can have much in the cache yet.
-    while (hole < this.#rows.length - 1) hole = this.#fill(hole, hole + 1, moves)
-    this.#rows.pop()
-    sequence.row = -1
-    return moves
+    return forks
   }
 
-  /** Throws when the rows, their order or their counts contradict each other. */
+  /** Takes a sequence out, wherever it is. The first of its forks goes on with the prompt in its place. */
+  remove(sequence: Sequence): void {
+    if (!this.#sequences.delete(sequence.id)) throw new Error(`sequence ${sequence.id} is not here`)
+    const [heir, ...forks] = sequence.forks.splice(0)
+    if (sequence.state === 'forking') for (const other of this.#sequences.values()) removeFrom(other.forks, sequence)
+    if (heir !== undefined) {
+      heir.forks.push(...forks)
+      heir.state = sequence.state
+      heir.rotateBy(sequence.ropeTable)
+      heir.promptLogprobs.push(...sequence.promptLogprobs)
+      this.#tables.fork(sequence, heir)
+    }
+    this.#tables.release(sequence)
+    sequence.state = 'finished'
+  }
+
+  /** Throws when sequences, page tables or pages contradict each other. */
   checkIntegrity(): void {
-    const ids = new Set(this.all().map((s) => s.id))
-    if (ids.size !== this.#rows.length + this.#waiting.length) throw new Error('a sequence is held twice')
-    if (this.#rows.length > this.#slots) throw new Error(`${this.#rows.length} rows in ${this.#slots} slots`)
-    if (this.#decoding > this.#rows.length) throw new Error('more decoding rows than rows')
-    for (const [row, s] of this.#rows.entries()) {
-      if (s.row !== row) throw new Error(`sequence ${s.id} believes to be in row ${s.row}, is in ${row}`)
-      if (s.prefilled !== row < this.#decoding) throw new Error(`row ${row} is in the wrong part of the batch`)
+    const running = this.all().filter(({ state }) => state === 'running')
+    if (running.length > this.#options.rows) throw new Error(`${running.length} sequences run in ${this.#options.rows}`)
+    const forks = new Set(this.all().flatMap((sequence) => sequence.forks))
+    for (const sequence of this.#sequences.values()) {
+      const { id, state, pages, cached, known, published } = sequence
+      const wrong = (what: string): Error => new Error(`sequence ${id}, ${state}: ${what}`)
+      if (state === 'finished') throw wrong('it is still here')
+      if ((state === 'forking') !== forks.has(sequence)) throw wrong('its prompt is evaluated by nobody, or not for it')
+      if (state !== 'running' && pages.length + cached > 0) throw wrong('it has pages')
+      if (cached >= known && state === 'running') throw wrong(`${cached} tokens are cached, ${known} known`)
+      if (pages.length !== pagesFor(cached)) throw wrong(`${pages.length} pages for ${cached} tokens`)
+      if (published > pages.length) throw wrong(`${published} pages published of ${pages.length}`)
     }
-    for (const s of this.#waiting) if (s.row !== -1) throw new Error(`waiting sequence ${s.id} has row ${s.row}`)
+    this.#pages.checkIntegrity(this.all().map(({ pages }) => pages))
   }
 
-  #fill(hole: number, from: number, moves: RowMove[]): number {
-    if (hole === from) return from
-    const sequence = this.#rows[from]!
-    this.#rows[hole] = sequence
-    sequence.row = hole
-    if (sequence.kvLength > 0) moves.push({ from, to: hole, length: sequence.kvLength })
-    return from
+  /** A sequence that outgrew a table of rotations needs all its tokens evaluated again: every position is rotated differently. */
+  #rotate(sequence: Sequence): void {
+    const table = this.#options.ropeTable(sequence.known - sequence.ropeOffset)
+    if (table === sequence.ropeTable) return
+    this.counters.recomputedTokens += sequence.cached
+    this.#tables.release(sequence)
+    sequence.rotateBy(table)
   }
+
+  #ordered(now: number): readonly Sequence[] {
+    const candidates = this.all().flatMap((sequence): Candidate[] => {
+      const { id, request, state, submittedAt, evaluated, pending } = sequence
+      if (state === 'forking') return []
+      const { tenant = null, weight = 1, background = false, priority = 0, deadline = null } = request
+      const deadlineMs = deadline === null ? null : submittedAt + deadline - now
+      const running = state === 'running'
+      return [
+        {
+          id,
+          tenant,
+          weight,
+          background,
+          priority,
+          deadlineMs,
+          waitedMs: now - submittedAt,
+          running,
+          evaluated,
+          pending,
+        },
+      ]
+    })
+    return this.#options.policy(candidates).map(({ id }) => this.#sequences.get(id)!)
+  }
+
+  /**
+   * Lets sequences run in order while there are pages for them. One for which there are not may be overtaken a limited number of times by ones
+   * that need fewer; then nobody overtakes it, so it runs as soon as others have left. What is in the background waits until nothing else does.
+   */
+  #admit(order: readonly Sequence[]): readonly Sequence[] {
+    const started: Sequence[] = []
+    for (;;) {
+      const running = order.filter(({ state }) => state === 'running')
+      const waiting = order.filter(({ state }) => state === 'waiting' || state === 'paused')
+      const foreground = waiting.filter(({ request }) => !request.background)
+      const queue = foreground.length > 0 ? foreground : waiting
+      const [first] = queue
+      if (first === undefined || running.length >= this.#options.rows) return started
+      const free = this.#pages.available - running.reduce((sum, sequence) => sum + this.#reserve(sequence), 0)
+      const fits = (sequence: Sequence): boolean => running.length === 0 || this.#demand(sequence) <= free
+      const next = queue.slice(0, 1 + MOST_OVERTAKING - first.overtaken).find(fits)
+      if (next === undefined) return started
+      if (next !== first) first.overtaken++
+      if (next.state === 'waiting') started.push(next, ...next.forks)
+      next.state = 'running'
+    }
+  }
+
+  /** Pages that a running sequence will take soon. */
+  #reserve(sequence: Sequence): number {
+    const soon = Math.min(sequence.mostCached, sequence.known + RESERVED_TOKENS)
+    return this.#tables.needed(sequence, Math.max(0, soon - sequence.cached)) + sequence.forks.length
+  }
+
+  /** The same of one that has none yet, without those that it shares with running ones. */
+  #demand(sequence: Sequence): number {
+    return this.#reserve(sequence) - this.#tables.sharedInUse(sequence)
+  }
+
+  #pause(sequence: Sequence): void {
+    this.counters.pauses++
+    this.counters.recomputedTokens += sequence.cached
+    this.#tables.release(sequence)
+    sequence.state = 'paused'
+  }
+}
+
+/** A step in the making. */
+class Planning {
+  readonly parts: StepPart[] = []
+  readonly copies: PageCopy[] = []
+  readonly written: Sequence[] = []
+  readonly reused = new Map<Sequence, number>()
+  readonly #pages: KvPages
+  readonly #tables: PageTables
+  readonly #order: readonly Sequence[]
+  readonly #pause: (sequence: Sequence) => void
+  /** Keys of pages that this step works on: whoever begins alike waits for them instead of doing the same. */
+  readonly #claimed = new Set<string>()
+
+  constructor(pages: KvPages, tables: PageTables, order: readonly Sequence[], pause: (sequence: Sequence) => void) {
+    this.#pages = pages
+    this.#tables = tables
+    this.#order = order
+    this.#pause = pause
+  }
+
+  /** The next token of a sequence. */
+  addRow(sequence: Sequence): void {
+    if (this.#makeRoom(sequence, 1)) this.#add(sequence, 1)
+  }
+
+  /** @returns how many of its tokens are evaluated in this step, at most `most` */
+  addChunk(sequence: Sequence, most: number): number {
+    this.#attach(sequence)
+    if (sequence.cached < sequence.writtenLength && !this.#write(sequence)) return 0
+    const key = sequence.keyOf(Math.floor(sequence.cached / PAGE_TOKENS))
+    if (key !== null && !sequence.wantsPrompt && this.#claimed.has(key)) return 0
+    if (!this.#makeRoom(sequence, 1)) return 0
+    const count = Math.min(most, sequence.pending, this.#tables.fitting(sequence))
+    this.#add(sequence, count)
+    if (key !== null) this.#claimed.add(key)
+    return count
+  }
+
+  /** Guesses take only pages that nobody needs for tokens that are known. */
+  addDrafts(drafts: ReadonlyMap<Sequence, readonly number[]>): void {
+    for (const [i, { sequence, count }] of this.parts.entries()) {
+      const guessed = drafts.get(sequence)
+      if (guessed === undefined) continue
+      const fitting = this.#tables.fitting(sequence) - count
+      const draft = guessed.slice(0, Math.max(0, fitting))
+      this.#grow(sequence, count + draft.length)
+      this.parts[i] = { sequence, count, draft }
+    }
+  }
+
+  #add(sequence: Sequence, count: number): void {
+    this.#grow(sequence, count)
+    this.parts.push({ sequence, count, draft: [] })
+  }
+
+  #attach(sequence: Sequence): void {
+    const tokens = this.#tables.attach(sequence)
+    if (tokens > 0) this.reused.set(sequence, tokens)
+  }
+
+  /** Pages for given keys and values. */
+  #write(sequence: Sequence): boolean {
+    const count = sequence.writtenLength - sequence.cached
+    if (!this.#makeRoom(sequence, count)) return false
+    this.#grow(sequence, count)
+    sequence.cached += count
+    this.written.push(sequence)
+    return true
+  }
+
+  #grow(sequence: Sequence, count: number): void {
+    const copy = this.#tables.grow(sequence, count)
+    if (copy !== null) this.copies.push(copy)
+  }
+
+  /** Takes pages from the last in the order until there are enough; false when that is the sequence itself, which is paused then. */
+  #makeRoom(sequence: Sequence, count: number): boolean {
+    while (this.#tables.needed(sequence, count) > this.#pages.available) {
+      const last = this.#order.findLast(({ state }) => state === 'running')!
+      this.#pause(last)
+      if (last === sequence) return false
+    }
+    return true
+  }
+}
+
+function removeFrom<T>(list: T[], item: T): void {
+  const at = list.indexOf(item)
+  if (at >= 0) list.splice(at, 1)
 }

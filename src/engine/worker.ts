@@ -1,33 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { GenerationEvent } from '../core/generation.ts'
 import type { Answers, EngineOptions, FromEngine, Question, ToEngine } from '../core/messages.ts'
+import { openCpuDevice } from '../device/cpu/device.ts'
+import type { Device } from '../device/port.ts'
+import { PAGE_TOKENS } from '../device/port.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
-import { MANIFEST_FILE } from '../model/prepared.ts'
-import { AdapterFeeder } from './adapter-feeds.ts'
-import { Bank } from './bank.ts'
+import { MANIFEST_FILE, WEIGHTS_FILE } from '../model/prepared.ts'
 import { EngineLoop } from './engine-loop.ts'
-import { GraphSessions } from './graph-sessions.ts'
-import { HeldAdapters } from './held-adapters.ts'
-import { KvCache } from './kv-cache.ts'
-import { ModelRunner, testInPlace } from './model-runner.ts'
-import { Positions } from './positions.ts'
-import type { PackedAdapter } from './packed-adapter.ts'
-import { PrefixCache } from './prefix-cache.ts'
-import { PrefixReuse } from './prefix-reuse.ts'
-import { Scheduler } from './scheduler.ts'
-import { Speculation } from './speculation.ts'
+import { arrival } from './policy/arrival.ts'
 
-/** The engine thread: messages in, ticks, one message of events out per tick. `run()` blocks this thread and no other. */
+/** The engine thread: messages in, ticks, one message of events out per tick. A step blocks this thread and no other. */
 
 const port = parentPort
 if (port === null) throw new Error('this file is the entry of a worker thread')
 const send = (message: FromEngine): void => port.postMessage(message)
-
-/** How long nothing must have happened before graphs are compiled that nobody waits for. */
-const QUIET_MS = 250
 
 /** Messages are handled between ticks, in order: a tick never sees them half-way. */
 const inbox: ToEngine[] = []
@@ -43,62 +32,52 @@ await main(workerData as EngineOptions)
 
 async function main(options: EngineOptions): Promise<void> {
   let events: { id: number; event: GenerationEvent }[] = []
-  let engine: { loop: EngineLoop; graphs: GraphSessions }
+  let opened: { loop: EngineLoop; device: Device }
   try {
-    engine = await open(options, (id, event) => events.push({ id, event }))
+    opened = open(options, (id, event) => events.push({ id, event }))
   } catch (error) {
     send({ type: 'failed', message: messageOf(error) })
     port!.close()
     return
   }
-  const { loop, graphs } = engine
-  const flush = (): void => {
-    if (events.length === 0) return
-    send({ type: 'events', events })
-    events = []
-  }
-  for (let stopping = false; !stopping; flush()) {
+  const { loop, device } = opened
+  for (let stopping = false; !stopping;) {
+    if (inbox.length === 0 && loop.idle) await new Promise<void>((resolve) => (wake = resolve))
+    wake = null
     try {
-      if (inbox.length === 0 && loop.idle) await rest(graphs)
-      while (inbox.length > 0 && !stopping) stopping = await handle(inbox.shift()!, loop)
-      if (!stopping) await loop.tick()
+      while (inbox.length > 0 && !stopping) stopping = handle(inbox.shift()!, loop)
+      if (!stopping) loop.tick()
     } catch (error) {
+      // Nobody knows what the books are worth now: all that runs ends, and what begins next begins from nothing.
       send({ type: 'fault', message: messageOf(error) })
       loop.failAll(messageOf(error))
     }
+    if (events.length > 0) send({ type: 'events', events })
+    events = []
+    // Messages and loads of adapters come in between two steps.
+    await turn()
   }
-  await graphs.release()
+  await device.close()
   send({ type: 'stopped' })
   port!.close()
 }
 
-/** Waits for a message; where none comes for a while, that is the time for what would hold up requests. */
-async function rest(graphs: GraphSessions): Promise<void> {
-  const message = new Promise<void>((resolve) => (wake = resolve))
-  if (graphs.canImprove) {
-    const stop = new AbortController()
-    const quiet = setTimeout(QUIET_MS, null, { signal: stop.signal }).catch(() => undefined)
-    await Promise.race([message, quiet])
-    stop.abort()
-    if (inbox.length === 0) await graphs.improve()
-  } else await message
-  wake = null
-}
-
 /** @returns whether the thread is to end */
-async function handle(message: ToEngine, loop: EngineLoop): Promise<boolean> {
+function handle(message: ToEngine, loop: EngineLoop): boolean {
   switch (message.type) {
-    case 'hold':
-      await loop.hold(message.weights)
+    case 'hold': {
+      const { id } = message
+      loop.hold(message.weights).then(
+        (bytes) => send({ type: 'held', id, bytes }),
+        (error: unknown) => send({ type: 'refused', id, message: messageOf(error) }),
+      )
       return false
+    }
     case 'drop':
       loop.drop(message.digest)
       return false
-    case 'keep':
-      loop.keep(message.digests)
-      return false
     case 'submit':
-      await loop.submit(message.id, message.request)
+      loop.submit(message.ids, message.request)
       return false
     case 'cancel':
       loop.cancel(message.id)
@@ -132,26 +111,27 @@ function contradictionIn(loop: EngineLoop): string | null {
   }
 }
 
-async function open(
+function open(
   options: EngineOptions,
   emit: (id: number, event: GenerationEvent) => void,
-): Promise<{ loop: EngineLoop; graphs: GraphSessions }> {
-  const dir = options.preparedDir
-  const manifest = JSON.parse(readFileSync(join(dir, MANIFEST_FILE), 'utf8')) as PreparedManifest
-  const { info, architecture } = manifest
-  const positions = new Positions(architecture)
-  const graphs = await GraphSessions.open({ dir, manifest }, { threads: options.threads, budget: options.graphBytes })
-  const inPlace = await testInPlace(graphs.base, info, positions)
-  const kv = new KvCache({ ...info, slots: options.maxBatch, capacity: options.maxContext })
-  const bank = new Bank(info, options.bankBytes)
-  const adapters = new Map<string, PackedAdapter>()
-  const feeder = new AdapterFeeder(info, bank, graphs, adapters)
-  const runner = new ModelRunner({ info, kv, feeder, positions, inPlace, chunk: options.prefillChunk })
-  const scheduler = new Scheduler({ slots: options.maxBatch, prefillChunk: options.prefillChunk })
-  const reuse = new PrefixReuse(new PrefixCache(info.fingerprint, info, options.prefixCacheBytes), kv, positions)
-  const speculation = new Speculation(options.speculation, positions)
-  send({ type: 'ready', info, inPlace })
-  const held = new HeldAdapters({ info, graphs, runner, adapters })
-  const parts = { info, scheduler, kv, bank, graphs, runner, feeder, held, reuse, speculation }
-  return { loop: new EngineLoop(parts, emit), graphs }
+): { loop: EngineLoop; device: Device } {
+  const { preparedDir, kvFormat, kvPages, adapterFormat, threads } = options
+  const { info, architecture, tensors } = JSON.parse(
+    readFileSync(join(preparedDir, MANIFEST_FILE), 'utf8'),
+  ) as PreparedManifest
+  const device = openCpuDevice(
+    { architecture, tensors, weights: join(preparedDir, WEIGHTS_FILE) },
+    { threads, kvFormat, kvPages, adapterFormat, spinning: true },
+  )
+  const { maxBatch, maxContext, stepTokens, speculation } = options
+  const ropeLimit = architecture.longRope?.length ?? null
+  const loop = new EngineLoop(
+    info,
+    device,
+    { maxBatch, maxContext, stepTokens, speculation, ropeLimit, policy: arrival },
+    { sequence: emit, fault: (error) => send({ type: 'fault', message: messageOf(error) }) },
+  )
+  const { kernels, kvBytes } = device.statistics()
+  send({ type: 'ready', info, device: { kernels, kvBytes, kvTokens: kvPages * PAGE_TOKENS } })
+  return { loop, device }
 }

@@ -11,7 +11,7 @@ import type { Admission } from '../tenancy/admission.ts'
 /** What generation needs of the engine. */
 export interface GenerationEngine {
   readonly info: ModelInfo
-  generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void>
+  generate(request: GenerationRequest, signal?: AbortSignal): AsyncIterable<GenerationEvent>
   stats(): Promise<EngineStats>
 }
 

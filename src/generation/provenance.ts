@@ -19,14 +19,8 @@ export interface Provenance {
   load_ms: number
 }
 
-/** Puts a request's provenance together. `hot` = digests the engine had in its bank already. */
-export function provenanceOf(
-  info: ModelInfo,
-  lease: Lease,
-  hot: ReadonlySet<string>,
-  queueMs: number,
-  loadMs: number,
-): Provenance {
+/** Puts a request's provenance together. */
+export function provenanceOf(info: ModelInfo, lease: Lease, queueMs: number): Provenance {
   return {
     base: { model: info.name, fingerprint: info.fingerprint, precision: info.precision },
     adapters: lease.resolution.adapters.map(({ adapter, version, digest, scale }) => ({
@@ -34,10 +28,10 @@ export function provenanceOf(
       version: versionName(version),
       digest,
       scale,
-      tier: hot.has(digest) ? 'hot' : (lease.tiers.get(digest) ?? 'warm'),
+      tier: lease.tiers.get(digest) ?? 'hot',
     })),
     queue_ms: milliseconds(queueMs),
-    load_ms: milliseconds(loadMs),
+    load_ms: milliseconds(lease.loadMs),
   }
 }
 

@@ -68,7 +68,7 @@ async function* runGeneration(
     lease = await claim.acquire()
     let open = sequenceCount(plan)
     for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
-      if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
+      if (event.type === 'started') tally.started(event.queueMs)
       else if (event.type === 'reused') tally.reused(event.tokens)
       else if (event.type === 'finish') {
         open -= 1
@@ -89,7 +89,7 @@ async function* runGeneration(
     claim.release()
     const queueMs = pass.queueMs + tally.engineQueueMs
     pass.leave()
-    tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)
+    tally.ended(deps.log, status, failure, queueMs, lease?.loadMs ?? 0, deps.settings.logPrompts)
     if (recorder && status === 'ok') deps.shadows.offer(plan, recorder.answer)
   }
 }
@@ -142,6 +142,6 @@ function endOf(deps: RunParts, tally: Tally, pass: Pass, lease: Lease): RunEnd {
   const queueMs = pass.queueMs + tally.engineQueueMs
   return {
     usage: tally.usage,
-    provenance: provenanceOf(deps.engine.info, lease, tally.hot, queueMs, lease.loadMs + tally.engineLoadMs),
+    provenance: provenanceOf(deps.engine.info, lease, queueMs),
   }
 }

@@ -1,5 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
-import type { FinishReason, GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import type { GenerationEngine, TextPort } from './ports.ts'
 
 /** A generated token and where its text begins in the completion, in UTF-16 units. */
@@ -10,7 +10,7 @@ export interface TextToken {
 }
 
 export type SequenceEvent =
-  | { readonly type: 'started'; readonly queueMs: number; readonly loadMs: number; readonly hot: readonly string[] }
+  | { readonly type: 'started'; readonly queueMs: number }
   | { readonly type: 'reused'; readonly tokens: number }
   | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprob | null)[] }
   /** Text that is final, with the tokens it completes. */
@@ -26,6 +26,8 @@ export interface AnswerReading {
   /** Tokens that end the answer and are reported with it, for readers who need every token that was drawn. */
   readonly endings: readonly number[]
 }
+
+type FinishEvent = Extract<GenerationEvent, { type: 'finish' }>
 
 /** The result of an ended sequence's last words. */
 type Ended = Extract<FinishReason, 'stop' | 'length'>
@@ -80,7 +82,7 @@ export async function* runSequence(
       if (final !== '') yield take(final, false)
       if (stopped) return yield { type: 'finish', reason: 'stop' }
     } else if (event.type === 'finish') {
-      const reason = endReason(event.reason, event.message, signal)
+      const reason = endReason(event, signal)
       const { text: rest, stopped } = endOfText()
       if (rest !== '' || pending.length > 0) yield take(rest, !stopped)
       return yield { type: 'finish', reason: stopped ? 'stop' : reason }
@@ -88,11 +90,11 @@ export async function* runSequence(
   }
 }
 
-function endReason(reason: FinishReason, message: string | undefined, signal: AbortSignal): Ended {
+function endReason({ reason, code = 'internal', message }: FinishEvent, signal: AbortSignal): Ended {
   if (reason === 'stop' || reason === 'length') return reason
   if (signal.aborted) throw signal.reason
   if (reason === 'cancelled') throw new TroupeError('not_ready', 'the server is stopping')
-  throw new TroupeError('internal', 'the engine failed: the log has the details under the request id', {
-    cause: new Error(message ?? 'the engine gave no reason'),
-  })
+  const cause = new Error(message ?? 'the engine gave no reason')
+  if (code !== 'internal') throw new TroupeError(code, cause.message, { cause })
+  throw new TroupeError('internal', 'the engine failed: the log has the details under the request id', { cause })
 }

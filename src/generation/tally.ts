@@ -11,11 +11,9 @@ import type { Usage } from './provenance.ts'
 export class Tally {
   readonly #plan: GenerationPlan
   readonly #metrics: Metrics
-  readonly #hot = new Set<string>()
   #completionTokens = 0
   #cachedTokens = 0
   #engineQueueMs: number | null = null
-  #engineLoadMs = 0
 
   constructor(plan: GenerationPlan, metrics: Metrics) {
     this.#plan = plan
@@ -35,10 +33,8 @@ export class Tally {
   }
 
   /** A sequence left the engine's queue. The request's waiting time is that of the first one. */
-  started(queueMs: number, loadMs: number, hot: readonly string[]): void {
-    if (this.#engineQueueMs === null) for (const digest of hot) this.#hot.add(digest)
+  started(queueMs: number): void {
     this.#engineQueueMs ??= queueMs
-    this.#engineLoadMs = Math.max(this.#engineLoadMs, loadMs)
   }
 
   /** A sequence found so many tokens of its prompt evaluated. */
@@ -46,17 +42,8 @@ export class Tally {
     this.#cachedTokens += tokens
   }
 
-  /** Digests that were in the bank when the first sequence started. */
-  get hot(): ReadonlySet<string> {
-    return this.#hot
-  }
-
   get engineQueueMs(): number {
     return this.#engineQueueMs ?? 0
-  }
-
-  get engineLoadMs(): number {
-    return this.#engineLoadMs
   }
 
   get usage(): Usage {

@@ -113,7 +113,7 @@ export function assembleRegistry(options: RegistryOptions, store: RegistryStore)
   const notes = new NotesBook(store)
   const prefetch = new Prefetch(tier, leases, log)
   const wanted = (): readonly string[] => pinnedDigests(catalogue, tasks, notes)
-  const pins = new Pins({ tier, leases, host, log, wanted })
+  const pins = new Pins({ tier, leases, log, wanted })
   const uploads = new PendingUploads({ store, changes, log })
   const deadlines = new DrainDeadlines(leases)
   const follower = new StoreFollower({

@@ -2,7 +2,6 @@ import { checkBaseName } from '../adapters/base-name.ts'
 import type { ReadAdapter } from '../adapters/read.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { AdapterHost } from '../engine/engine.ts'
-import { packAdapter } from '../engine/packed-adapter.ts'
 import type { VersionNotes } from './adapter-notes.ts'
 import { checkNotes } from './adapter-notes.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -41,6 +40,13 @@ export interface Origin {
   readonly notes?: VersionNotes
   /** Takes an adapter that names another base model, with a warning. */
   readonly allowBaseMismatch?: boolean
+}
+
+/** What the proof of a version found. */
+interface Proven {
+  readonly result: ProbeResult
+  readonly proof: Proof
+  readonly deviceBytes: number
 }
 
 export interface AddedVersion {
@@ -90,18 +96,15 @@ export class Intake {
     const existing = catalogue.byDigest(name, digest)
     const kept = existing && (await this.#keepExisting(existing, staging, found))
     if (kept) return { record: kept, created: false }
-    return this.#prove(found, async (result, proof) => {
-      await writeProof(staging, proof)
+    return this.#prove(found, async (proven) => {
+      await writeProof(staging, proven.proof)
       const notes = { ...origin.notes, ...(warnings.length > 0 ? { warnings } : {}) }
-      return this.#publish(name, staging, { ...origin, notes }, found, result)
+      return this.#publish(name, staging, { ...origin, notes }, found, proven)
     })
   }
 
   /** Holds the version while it is probed and while `use` runs on what was found. */
-  async #prove<T>(
-    { weights, description }: ReadAdapter,
-    use: (result: ProbeResult, proof: Proof) => Promise<T>,
-  ): Promise<T> {
+  async #prove<T>({ weights, description }: ReadAdapter, use: (proven: Proven) => Promise<T>): Promise<T> {
     const { tier, host, measure, merged } = this.#parts
     const load = (): Promise<ReadAdapter['weights']> => Promise.resolve(weights)
     const pin = await tier.pin([{ digest: weights.digest, bytes: weights.bytes, load }])
@@ -109,7 +112,8 @@ export class Intake {
       const probed = await probe(host, weights)
       const comparison = merged.check(weights, probed, host.info)
       const [sites, compared] = await Promise.all([measure(weights), comparison])
-      return await use(probed.result, { parameters: description.parameters, sites, merged: compared })
+      const proof = { parameters: description.parameters, sites, merged: compared }
+      return await use({ result: probed.result, proof, deviceBytes: tier.bytesOf(weights.digest) })
     } finally {
       pin.release()
     }
@@ -120,7 +124,7 @@ export class Intake {
     staging: Staging,
     origin: Origin,
     { weights, description }: ReadAdapter,
-    result: ProbeResult,
+    { result, deviceBytes }: Proven,
   ): Promise<AddedVersion> {
     const { store, catalogue, host, log, changes } = this.#parts
     const { format, method, rank, sites, virtualTokens, parameters } = description
@@ -137,7 +141,7 @@ export class Intake {
       virtualTokens,
       parameters,
       bytes: weights.bytes,
-      deviceBytes: packAdapter(weights, host.info).bytes,
+      deviceBytes,
       probe: result,
       base: { name: host.info.name, fingerprint: host.info.fingerprint },
       ...origin.notes,
@@ -169,7 +173,7 @@ export class Intake {
     )
     const current = (): VersionRecord | null => catalogue.byDigest(adapter, digest)
     if (intact) return changes.run(`adapter ${adapter}`, async () => current())
-    return this.#prove(found, async (_, proof) =>
+    return this.#prove(found, async ({ proof }) =>
       changes.run(`adapter ${adapter}`, async () => {
         const kept = current()
         if (!kept) return null

@@ -77,7 +77,7 @@ export class Leases {
   pinRequest(digest: string): PinRequest | null {
     const record = this.#recordOf(digest)
     const load: PinRequest['load'] = (memory) => this.#source.load(digest, memory)
-    return record && { digest, bytes: record.bytes, load, exclusive: true }
+    return record && { digest, bytes: record.deviceBytes, readBytes: record.bytes, load, exclusive: true }
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { BankResidents } from '../core/messages.ts'
+import type { DeviceResidents } from '../core/messages.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -9,8 +9,8 @@ import type { MemoryTier } from './memory-tier.ts'
 import type { VersionRecord } from './records.ts'
 import { resolveListed } from './resolve.ts'
 
-/** Assumed before the bank took anything in: a copy within memory. */
-const FIRST_GUESS_BANK_BYTES_PER_MS = 500_000
+/** Assumed before the engine took anything in: a copy within memory. */
+const FIRST_GUESS_BYTES_PER_MS = 500_000
 
 /** A version by its name. */
 export type NamedVersion = Pick<VersionRecord, 'adapter' | 'version'>
@@ -30,8 +30,6 @@ export interface LoadPlan {
     readonly loadMs: number
   })[]
   readonly memory: PlannedTier
-  /** Null where the engine does not say. */
-  readonly device: PlannedTier | null
   /** Loads a first request for all of them would wait for, in milliseconds. */
   readonly loadMs: number
 }
@@ -56,16 +54,14 @@ export async function planLoad(
 ): Promise<LoadPlan> {
   const digests = [...new Set(items.map((item) => resolveListed(catalogue, item, tenant).digest))]
   const wanted = digests.flatMap((digest) => recordOf(digest) ?? [])
-  const bank = (await host.residents?.()) ?? null
+  const device = (await host.residents?.()) ?? null
   const memory = tier.content()
-  const hot = new Set(bank?.residents.map(({ digest }) => digest))
-  const warm = new Set(memory.residents.map(({ digest }) => digest))
+  const hot = new Set(memory.residents.map(({ digest }) => digest))
 
   const adapters = wanted.map(({ adapter, version, digest, bytes, deviceBytes }) => {
-    const where: Tier = hot.has(digest) ? 'hot' : warm.has(digest) ? 'warm' : 'cold'
-    const fromStore = warm.has(digest) ? 0 : rate.estimate(bytes)
-    const intoBank = hot.has(digest) ? 0 : deviceBytes / bankRate(bank)
-    return { adapter, version, digest, bytes, deviceBytes, tier: where, loadMs: fromStore + intoBank }
+    const where: Tier = hot.has(digest) ? 'hot' : 'cold'
+    const loadMs = hot.has(digest) ? 0 : rate.estimate(bytes) + deviceBytes / deviceRate(device)
+    return { adapter, version, digest, bytes, deviceBytes, tier: where, loadMs }
   })
   const named = ({ evicts, ...plan }: EvictionPlan): PlannedTier => ({
     ...plan,
@@ -74,16 +70,15 @@ export async function planLoad(
       return record ? [{ adapter: record.adapter, version: record.version }] : []
     }),
   })
-  const onDevice = wanted.map(({ digest, deviceBytes }) => ({ digest, bytes: deviceBytes }))
+  const inMemory = wanted.map(({ digest, deviceBytes }) => ({ digest, bytes: deviceBytes }))
   return {
     adapters,
-    memory: named(planEviction(memory, wanted)),
-    device: bank && named(planEviction(bank, onDevice)),
+    memory: named(planEviction(memory, inMemory)),
     loadMs: adapters.reduce((sum, { loadMs }) => sum + loadMs, 0),
   }
 }
 
-function bankRate(bank: BankResidents | null): number {
-  if (!bank || bank.loadMs <= 0 || bank.loadedBytes === 0) return FIRST_GUESS_BANK_BYTES_PER_MS
-  return bank.loadedBytes / bank.loadMs
+function deviceRate(device: DeviceResidents | null): number {
+  if (!device || device.loadMs <= 0 || device.loadedBytes === 0) return FIRST_GUESS_BYTES_PER_MS
+  return device.loadedBytes / device.loadMs
 }

@@ -8,14 +8,14 @@ import { WaitLine } from './wait-line.ts'
 
 /** A hold on some versions: they stay in memory until `release`, which is idempotent. */
 export interface Pin {
-  /** `warm` = was in memory. */
+  /** `hot` = was in memory. */
   readonly tiers: ReadonlyMap<string, Tier>
   release(): void
 }
 
 export interface MemoryTierOptions {
   readonly budgetBytes: number
-  readonly host: Pick<AdapterHost, 'hold' | 'drop' | 'residents'>
+  readonly host: Pick<AdapterHost, 'hold' | 'drop'>
   /** Called when the last user of a digest is gone. */
   readonly onIdle?: (digest: string) => void
   /** How long a request waits for others to release memory. */
@@ -37,7 +37,7 @@ export interface MemoryTierStats {
 }
 
 /**
- * Adapter weights in host memory within a budget of bytes. A request pins all it needs at once or waits holding nothing, first
+ * Adapter weights in the engine's memory within a budget of bytes. A request pins all it needs at once or waits holding nothing, first
  * come first served: so two requests can never wait for each other's memory.
  */
 export class MemoryTier {
@@ -105,6 +105,11 @@ export class MemoryTier {
     return this.#residents.has(digest)
   }
 
+  /** Bytes that a version takes in memory; 0 where it is not there. */
+  bytesOf(digest: string): number {
+    return this.#residents.bytesOf(digest)
+  }
+
   /** Drops a version that is not in use; otherwise does nothing. */
   forget(digest: string): void {
     if (this.uses(digest) === 0) this.#residents.forget(digest)
@@ -134,7 +139,7 @@ export class MemoryTier {
     const total = requests.reduce((sum, request) => sum + request.bytes, 0)
     if (total > this.#budgetBytes) {
       const message =
-        `the adapters of one request need ${total} bytes of host memory and the budget is ${this.#budgetBytes}: ` +
+        `the adapters of one request need ${total} bytes of memory and the budget is ${this.#budgetBytes}: ` +
         'use fewer adapters, or raise the budget'
       throw new TroupeError('invalid_request', message, { param: 'adapters' })
     }

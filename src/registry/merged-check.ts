@@ -17,7 +17,7 @@ export type ReferencePort = Pick<MergedReference, 'base' | 'adapted' | 'close'>
  * How they were chosen: docs/adapters.md.
  */
 const NOISE_FACTOR = 2
-const EFFECT_SHARE: Readonly<Record<Precision, number>> = { f32: 2e-4, int8: 0.15, int4: 0.15 }
+const EFFECT_SHARE: Readonly<Record<Precision, number>> = { f32: 2e-4, bf16: 0.02, int8: 0.15, int4: 0.15 }
 /** Rounding of f32 log-probabilities, in nats: less is luck. */
 const LEAST_NOISE = 1e-5
 /** So that shares of no effect at all are numbers. */

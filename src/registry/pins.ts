@@ -1,4 +1,3 @@
-import type { AdapterHost } from '../engine/engine.ts'
 import type { Leases } from './leases.ts'
 import type { Log } from './log.ts'
 import type { MemoryTier, Pin } from './memory-tier.ts'
@@ -10,7 +9,6 @@ const MAX_SHARE = 0.5
 export interface PinsParts {
   readonly tier: MemoryTier
   readonly leases: Pick<Leases, 'pinRequest'>
-  readonly host: Pick<AdapterHost, 'keep'>
   readonly log: Log
   /** Digests of what tasks and adapters are pinned to now, most wanted first. */
   readonly wanted: () => readonly string[]
@@ -54,7 +52,6 @@ export class Pins {
     if (!held) return
     this.#held.delete(digest)
     held.pin.release()
-    this.#tellHost()
   }
 
   async stop(): Promise<void> {
@@ -94,14 +91,9 @@ export class Pins {
       }
       this.#held.set(digest, { pin, bytes: request.bytes })
       this.#reported.delete(digest)
-      this.#tellHost()
     } catch (error) {
       this.#report(digest, error, 'a pinned version could not be loaded; trying again')
     }
-  }
-
-  #tellHost(): void {
-    this.#parts.host.keep?.([...this.#held.keys()])
   }
 
   #report(digest: string, error: unknown, message: string): void {

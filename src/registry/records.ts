@@ -49,9 +49,9 @@ export interface VersionRecord {
   /** How many stand before every prompt. */
   readonly virtualTokens: number
   readonly parameters: number
-  /** Bytes in the memory tier. */
+  /** Bytes of its weights in f32, as they are read. */
   readonly bytes: number
-  /** Bytes in the bank: there every layer has the largest rank of any layer, and every rank a bias. */
+  /** Bytes in the engine's memory. */
   readonly deviceBytes: number
   readonly probe: ProbeResult | null
   readonly description?: string
@@ -160,7 +160,7 @@ export interface Resolution {
 /** A request's hold on its mix: nothing in it is evicted, swapped or freed until `release`. */
 export interface Lease {
   readonly resolution: Resolution
-  /** Tier each version was found in on the host side: `warm` (memory) or `cold` (store); the engine knows which were `hot`. */
+  /** Tier each version was found in: `hot` (the engine's memory) or `cold` (store). */
   readonly tiers: ReadonlyMap<string, Tier>
   readonly loadMs: number
   /** Aborts, with a TroupeError `version_deleted`, when a version of the mix was deleted and the time to finish is over. */

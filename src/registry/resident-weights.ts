@@ -3,35 +3,36 @@ import type { AdapterWeights } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
-import { freedMemory } from './freed-memory.ts'
 
 /** A version to be in memory, and how to get it there. */
 export interface PinRequest {
   readonly digest: string
   /** Expected size, reserved while it loads. */
   readonly bytes: number
-  /** @param memory of `bytes` that nobody uses, to be filled; null = there is none */
+  /** Size of what is read, where it is known. */
+  readonly readBytes?: number
+  /** @param memory of `readBytes` that nobody uses, to be filled; null = there is none */
   readonly load: (memory: SharedArrayBuffer | null) => Promise<AdapterWeights>
-  /** Nobody else gets what `load` gives, so that its memory may be used again once it is evicted. */
+  /** Nobody else gets what `load` gives, so that its memory may be used again once the engine has its copy. */
   readonly exclusive?: true
 }
 
-type ResidentHost = Pick<AdapterHost, 'hold' | 'drop' | 'residents'>
+type ResidentHost = Pick<AdapterHost, 'hold' | 'drop'>
 
 /** A version that is pinned, and maybe still loading. Unpinned residents live in the LRU instead. */
 export interface PinnedEntry {
   readonly digest: string
+  /** What it takes in the engine's memory; what it is expected to take while it loads. */
   bytes: number
   pins: number
-  weights: AdapterWeights | null
-  /** The one load that all requests for it share. */
-  loading: Promise<AdapterWeights> | null
+  /** The one load that all requests for it share; null once it is there. */
+  loading: Promise<void> | null
 }
 
 export type Pinned = readonly { readonly entry: PinnedEntry; readonly tier: Tier }[]
 
 /**
- * The books of the weights in host memory: bytes, pins, and what the engine holds.
+ * The books of the weights in the engine's memory: bytes and pins. What is read from files is only kept until the engine has its copy.
  *
  *     absent ──pin──▶ loading ──▶ pinned ──last unpin──▶ LRU ──evict──▶ absent
  *                                   ▲─────────pin─────────┘
@@ -44,9 +45,11 @@ export class ResidentWeights {
   /** Called when a load ended and memory may have become free. */
   readonly #onSettled: () => void
   readonly #pinned = new Map<string, PinnedEntry>()
-  readonly #unpinned: LRUCache<string, AdapterWeights>
+  /** Bytes by digest. */
+  readonly #unpinned: LRUCache<string, number>
   readonly #held = new Set<string>()
-  readonly #exclusive = new WeakSet<AdapterWeights>()
+  /** Memory of the version that was read last: to fill it again is several times quicker than to have the system find as much anew. */
+  #spare: SharedArrayBuffer | null = null
   #pinnedBytes = 0
   #hits = 0
   #loads = 0
@@ -61,13 +64,13 @@ export class ResidentWeights {
     this.#budgetBytes = budgetBytes
     this.#host = host
     this.#onSettled = onSettled
-    this.#unpinned = new LRUCache({ maxSize: budgetBytes, sizeCalculation: (weights) => weights.bytes })
+    this.#unpinned = new LRUCache({ maxSize: budgetBytes, sizeCalculation: (bytes) => bytes })
   }
 
   /** Bytes by which pinning these would make the pinned part grow. */
   demand(requests: readonly PinRequest[]): number {
     const sizes = requests.map(({ digest, bytes }) => {
-      return this.#pinned.has(digest) ? 0 : (this.#unpinned.peek(digest)?.bytes ?? bytes)
+      return this.#pinned.has(digest) ? 0 : (this.#unpinned.peek(digest) ?? bytes)
     })
     return sizes.reduce((sum, bytes) => sum + bytes, 0)
   }
@@ -77,36 +80,33 @@ export class ResidentWeights {
     return this.#pinnedBytes + this.demand(requests) <= this.#budgetBytes
   }
 
-  /**
-   * Pins residents, makes room, then starts the loads. The requests must fit. What is evicted for a load of the same size leaves it its memory:
-   * adapters of one kind follow each other without new memory.
-   */
+  /** Pins residents, makes room, then starts the loads. The requests must fit. */
   pin(requests: readonly PinRequest[]): Pinned {
-    const starts: ((evicted: AdapterWeights[]) => void)[] = []
+    const starts: (() => void)[] = []
     const pinned = requests.map((request): Pinned[number] => {
       const existing = this.#pinned.get(request.digest) ?? this.#takeUnpinned(request.digest)
-      const entry = existing ?? this.#addEntry(request.digest, request.bytes, null)
+      const entry = existing ?? this.#addEntry(request.digest, request.bytes)
       if (!existing) {
-        starts.push((evicted) => {
-          const former = evicted.findIndex(({ bytes }) => bytes === request.bytes)
-          entry.loading = this.#load(entry, request, former < 0 ? null : evicted.splice(former, 1)[0]!)
-        })
+        // Loading until it has begun, so that nobody takes it for there.
+        entry.loading = Promise.resolve()
+        starts.push(() => (entry.loading = this.#load(entry, request)))
       }
       entry.pins++
-      if (entry.weights) this.#hits++
-      return { entry, tier: entry.weights ? 'warm' : 'cold' }
+      const isHot = entry.loading === null
+      if (isHot) this.#hits++
+      return { entry, tier: isHot ? 'hot' : 'cold' }
     })
-    const evicted = this.#makeRoom().filter((weights) => this.#exclusive.has(weights))
-    for (const start of starts) start(evicted)
+    this.#makeRoom()
+    for (const start of starts) start()
     return pinned
   }
 
   unpin(entry: PinnedEntry): void {
     entry.pins--
     // An entry whose load failed is no longer in the map.
-    if (entry.pins > 0 || !entry.weights || this.#pinned.get(entry.digest) !== entry) return
+    if (entry.pins > 0 || entry.loading || this.#pinned.get(entry.digest) !== entry) return
     this.#removeEntry(entry)
-    this.#unpinned.set(entry.digest, entry.weights)
+    this.#unpinned.set(entry.digest, entry.bytes)
   }
 
   /** Drops a version that is not pinned; otherwise does nothing. */
@@ -117,10 +117,15 @@ export class ResidentWeights {
   /** First what would be evicted, in that order, then what is pinned. */
   list(): { readonly digest: string; readonly bytes: number; readonly pinned: boolean }[] {
     const idle = [...this.#unpinned.rkeys()].map((digest) => {
-      return { digest, bytes: this.#unpinned.peek(digest)?.bytes ?? 0, pinned: false }
+      return { digest, bytes: this.#unpinned.peek(digest) ?? 0, pinned: false }
     })
     const pinned = [...this.#pinned.values()].map(({ digest, bytes }) => ({ digest, bytes, pinned: true }))
     return [...idle, ...pinned]
+  }
+
+  /** What a version takes, or will; 0 where it is not. */
+  bytesOf(digest: string): number {
+    return this.#pinned.get(digest)?.bytes ?? this.#unpinned.peek(digest) ?? 0
   }
 
   has(digest: string): boolean {
@@ -158,20 +163,18 @@ export class ResidentWeights {
       if (!holds) throw new Error(`memory tier: ${what}`)
     }
     const entries = [...this.#pinned.values()]
-    for (const { digest, weights, loading, pins } of entries) {
-      assert((weights === null) === (loading !== null), `${digest} is neither loading nor there`)
+    for (const { digest, loading, pins } of entries) {
       assert(pins > 0, `${digest} is pinned by nobody`)
       assert(!this.#unpinned.has(digest), `${digest} is pinned and evictable`)
-      assert(this.#held.has(digest) === (weights !== null), `the engine's hold on ${digest} differs`)
+      assert(this.#held.has(digest) === (loading === null), `the engine's hold on ${digest} differs`)
     }
     for (const digest of this.#unpinned.keys()) assert(this.#held.has(digest), `the engine does not hold ${digest}`)
     const unpinned = [...this.#unpinned.values()]
-    const sum = (sizes: readonly { readonly bytes: number }[]): number =>
-      sizes.reduce((total, { bytes }) => total + bytes, 0)
-    assert(sum(entries) === this.#pinnedBytes, 'pinned bytes differ from what is counted')
+    const sum = (sizes: readonly number[]): number => sizes.reduce((total, bytes) => total + bytes, 0)
+    assert(sum(entries.map(({ bytes }) => bytes)) === this.#pinnedBytes, 'pinned bytes differ from what is counted')
     assert(sum(unpinned) === this.#unpinned.calculatedSize, 'unpinned bytes differ from what is counted')
     assert(this.#bytes <= this.#budgetBytes, `${this.#bytes} bytes are over the budget`)
-    const resident = entries.filter(({ weights }) => weights !== null).length + unpinned.length
+    const resident = entries.filter(({ loading }) => loading === null).length + unpinned.length
     assert(resident === this.#held.size, `${resident} versions in memory, ${this.#held.size} held by the engine`)
   }
 
@@ -179,8 +182,8 @@ export class ResidentWeights {
     return this.#pinnedBytes + this.#unpinned.calculatedSize
   }
 
-  #addEntry(digest: string, bytes: number, weights: AdapterWeights | null): PinnedEntry {
-    const entry: PinnedEntry = { digest, bytes, pins: 0, weights, loading: null }
+  #addEntry(digest: string, bytes: number): PinnedEntry {
+    const entry: PinnedEntry = { digest, bytes, pins: 0, loading: null }
     this.#pinned.set(digest, entry)
     this.#pinnedBytes += bytes
     return entry
@@ -192,42 +195,41 @@ export class ResidentWeights {
   }
 
   #takeUnpinned(digest: string): PinnedEntry | undefined {
-    const weights = this.#unpinned.get(digest)
-    if (!weights) return undefined
+    const bytes = this.#unpinned.get(digest)
+    if (bytes === undefined) return undefined
     this.#unpinned.delete(digest)
-    return this.#addEntry(digest, weights.bytes, weights)
+    return this.#addEntry(digest, bytes)
   }
 
-  /** What had to leave. */
-  #makeRoom(): AdapterWeights[] {
-    const evicted: AdapterWeights[] = []
+  #makeRoom(): void {
     while (this.#bytes > this.#budgetBytes) {
-      const oldest = this.#unpinned.pop()
-      if (!oldest) break
+      const [oldest] = this.#unpinned.rkeys()
+      if (oldest === undefined) return
+      this.#unpinned.delete(oldest)
       this.#evictions++
-      this.#drop(oldest.digest)
-      evicted.push(oldest)
+      this.#drop(oldest)
     }
-    return evicted
   }
 
-  async #load(entry: PinnedEntry, request: PinRequest, former: AdapterWeights | null): Promise<AdapterWeights> {
+  async #load(entry: PinnedEntry, request: PinRequest): Promise<void> {
+    const { digest } = entry
     try {
-      const weights = await request.load(former && (await freedMemory(former, this.#host)))
-      if (request.exclusive) this.#exclusive.add(weights)
-      this.#pinnedBytes += weights.bytes - entry.bytes
-      entry.bytes = weights.bytes
+      const spare = this.#spare?.byteLength === request.readBytes ? this.#spare : null
+      if (spare) this.#spare = null
+      const weights = await request.load(spare)
+      const bytes = await this.#hold(weights, request)
+      if (request.exclusive) this.#spare = memoryOf(weights)
+      this.#held.add(digest)
+      this.#pinnedBytes += bytes - entry.bytes
+      entry.bytes = bytes
       this.#makeRoom()
       if (this.#bytes > this.#budgetBytes) {
-        const message = `${entry.digest} needs more memory than was known: ${weights.bytes} bytes`
+        this.#drop(digest)
+        const message = `${digest} needs more memory than was known: ${bytes} bytes`
         throw new TroupeError('overloaded', message, { retryAfterSeconds: 1 })
       }
-      this.#host.hold(weights)
-      this.#held.add(entry.digest)
       this.#loads++
-      entry.weights = weights
       entry.loading = null
-      return weights
     } catch (error) {
       this.#failedLoads++
       this.#removeEntry(entry)
@@ -237,8 +239,26 @@ export class ResidentWeights {
     }
   }
 
+  async #hold(weights: AdapterWeights, { load }: PinRequest): Promise<number> {
+    try {
+      return await this.#host.hold(weights, () => load(null))
+    } catch (cause) {
+      if (cause instanceof TroupeError) throw cause
+      const message = `the engine cannot take ${weights.digest}: ${cause instanceof Error ? cause.message : String(cause)}`
+      throw new TroupeError('engine_failed', message, { cause })
+    }
+  }
+
   #drop(digest: string): void {
     this.#held.delete(digest)
     this.#host.drop(digest)
   }
+}
+
+/** The one buffer that all arrays of a version that was read from files point into; null where they do not. */
+function memoryOf({ branches, gains, virtualTokens, bytes }: AdapterWeights): SharedArrayBuffer | null {
+  const virtual = virtualTokens?.type === 'embeddings' ? virtualTokens : virtualTokens?.layers[0]
+  const virtualValues = virtual !== undefined && 'keys' in virtual ? virtual.keys : virtual?.values
+  const memory = (branches[0]?.down ?? gains[0]?.values ?? virtualValues)?.buffer
+  return memory instanceof SharedArrayBuffer && memory.byteLength === bytes ? memory : null
 }

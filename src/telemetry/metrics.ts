@@ -120,15 +120,6 @@ export class Metrics {
       up.set(stats ? 1 : 0)
       if (!stats) return
       setEngine(stats)
-      setTier({
-        tier: 'device',
-        bytes: stats.bankBytes,
-        budgetBytes: stats.bankBudgetBytes,
-        versions: stats.bankVersions,
-        hits: stats.bankHits,
-        loads: stats.bankLoads,
-        evictions: stats.bankEvictions,
-      })
     }
   }
 

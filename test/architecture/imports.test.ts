@@ -18,12 +18,13 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   adapters: LEAVES,
   intake: ['adapters', ...LEAVES],
   reference: ['model', ...LEAVES],
-  engine: ['model', 'adapters', ...LEAVES],
+  device: ['model', ...LEAVES],
+  engine: ['device', 'model', 'adapters', ...LEAVES],
   registry: ['intake', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
   generation: ['registry', 'tenancy', 'engine', ...LEAVES],
   server: ['generation', 'registry', 'intake', 'tenancy', 'adapters', ...LEAVES],
-  app: ['server', 'generation', 'registry', 'reference', 'tenancy', 'engine', 'model', ...LEAVES],
+  app: ['device', 'server', 'generation', 'registry', 'reference', 'tenancy', 'engine', 'model', ...LEAVES],
   cli: ['app', 'bench', 'registry', 'intake', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 

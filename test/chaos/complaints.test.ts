@@ -217,12 +217,12 @@ describe('memory', () => {
         adapters: [{ name: adapter }],
       })
       await complete(other, adapter, PROMPT, 1)
-      const now = (await scrape(other)).get('troupe_tier_bytes{tier="device"}') ?? 0
+      const now = (await scrape(other)).get('troupe_engine_adapter_bytes') ?? 0
       grown.push(now - bytes)
       said.push([body.device_bytes, plan.body.adapters[0]!.device_bytes])
       bytes = now
     }
-    // What the version and the plan say is what the bank takes, to the byte.
+    // What the version and the plan say is what the engine takes, to the byte.
     expect(said).toEqual(grown.map((bytes) => [bytes, bytes]))
   })
 

@@ -11,9 +11,9 @@ function parse(...args: string[]): Settings {
 
 describe('flags from the schema', () => {
   it('reads every kind of setting', () => {
-    expect(parse('--max-batch', '4', '--bank-bytes', '2GiB', '--precision', 'int4', '--log-prompts')).toMatchObject({
+    expect(parse('--max-batch', '4', '--kv-bytes', '2GiB', '--precision', 'int4', '--log-prompts')).toMatchObject({
       maxBatch: 4,
-      bankBytes: 2 ** 31,
+      kvBytes: 2 ** 31,
       precision: 'int4',
       logPrompts: true,
     })

@@ -21,11 +21,11 @@ describe('loadSettings', () => {
       host: '127.0.0.1',
       port: 8080,
       precision: 'auto',
-      maxBatch: 16,
+      maxBatch: 256,
       logPrompts: false,
     })
     expect(settings.model).toMatch(/models\/demo$/)
-    expect(settings.memoryBytes).toBeGreaterThan(settings.bankBytes)
+    expect(settings.memoryBytes).toBe(settings.kvBytes)
   })
 
   it('prefers flags to the environment and the environment to the file', async () => {
@@ -48,9 +48,9 @@ describe('loadSettings', () => {
   it.each([
     [{ TROUPE_PORT: '70000' }, /port in the environment \(TROUPE_PORT\) must be a whole number from 0 to 65535/],
     [{ TROUPE_PORT: '80a' }, /TROUPE_PORT/],
-    [{ TROUPE_PRECISION: 'fp16' }, /"auto" or "f32" or "int8" or "int4", not "fp16"/],
+    [{ TROUPE_PRECISION: 'fp16' }, /"auto" or "f32" or "bf16" or "int8" or "int4", not "fp16"/],
     [{ TROUPE_LOG_PROMPTS: 'maybe' }, /true or false/],
-    [{ TROUPE_BANK_BYTES: 'lots' }, /bankBytes .* KiB, MiB/],
+    [{ TROUPE_KV_BYTES: 'lots' }, /kvBytes .* KiB, MiB/],
     [{ TROUPE_PROT: '1' }, /TROUPE_PROT is no setting; there are TROUPE_MODEL/],
     [{ TROUPE_DEVICE: 'webgpu' }, /device .*"webgpu" is not available in this build; it must be "cpu"/],
   ])('refuses the environment %o', (environment, message) => {
@@ -87,7 +87,7 @@ describe('loadSettings', () => {
 
 describe('completeSettings', () => {
   it('fills in defaults and checks what is given', () => {
-    expect(completeSettings({ port: 0, name: undefined })).toMatchObject({ port: 0, maxBatch: 16 })
+    expect(completeSettings({ port: 0, name: undefined })).toMatchObject({ port: 0, maxBatch: 256 })
     expect(() => completeSettings({ port: -1 })).toThrow(refused(/port as an option/))
   })
 })

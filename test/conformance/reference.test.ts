@@ -32,7 +32,7 @@ describe.each([
   let client: Client
 
   beforeAll(async () => {
-    server = await startTestServer({ model, name: 'model', maxBatch: BATCH, prefillChunk: 16 })
+    server = await startTestServer({ model, name: 'model', maxBatch: BATCH, stepTokens: 16 })
     client = new Client(server.url)
     for (const [name, dir] of adapters) {
       const answer = await client.uploadFolder(name, dir)

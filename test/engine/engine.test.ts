@@ -1,34 +1,20 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Activation, AdapterWeights, Branch } from '../../src/core/branch.ts'
 import type { GenerationEvent, GenerationRequest } from '../../src/core/generation.ts'
 import { GREEDY } from '../../src/core/generation.ts'
 import type { EngineOptions } from '../../src/core/messages.ts'
-import type { ModelInfo } from '../../src/core/model-info.ts'
 import { Engine } from '../../src/engine/engine.ts'
-import { prepareModel } from '../../src/model/prepare.ts'
+import { engineFor, loraFor } from '../support/engine-model.ts'
 
 const cacheDir = mkdtempSync(join(tmpdir(), 'troupe-engine-'))
-const modelDir = join(import.meta.dirname, '../fixtures/conformance/llama/model')
 let options: EngineOptions
 let engine: Engine
 
 beforeAll(async () => {
-  const prepared = await prepareModel({ modelDir, precision: 'f32', cacheDir })
-  options = {
-    preparedDir: prepared.dir,
-    device: 'cpu',
-    maxBatch: 4,
-    maxContext: 64,
-    prefillChunk: 8,
-    bankBytes: 1_000_000,
-    graphBytes: 1e9,
-    prefixCacheBytes: 0,
-    speculation: 0,
-    threads: 1,
-  }
+  options = (await engineFor('llama', cacheDir)).options
   engine = await Engine.start(options)
 })
 afterAll(async () => {
@@ -49,40 +35,28 @@ function request(changes: Partial<GenerationRequest> = {}): GenerationRequest {
   }
 }
 
-async function collect(on: Engine, what: GenerationRequest, signal?: AbortSignal): Promise<GenerationEvent[]> {
-  const events: GenerationEvent[] = []
-  for await (const event of on.generate(what, signal)) events.push(event)
-  return events
+async function collect(events: AsyncIterable<GenerationEvent>): Promise<GenerationEvent[]> {
+  const all: GenerationEvent[] = []
+  for await (const event of events) all.push(event)
+  return all
 }
 
 function tokensOf(events: readonly GenerationEvent[]): number[] {
   return events.flatMap((event) => (event.type === 'token' ? [event.token] : []))
 }
 
-/** A LoRA on every query projection with values that follow from `seed`. */
-function lora(digest: string, info: ModelInfo, seed: number, rank = 4): AdapterWeights {
-  const [inDim, outDim] = info.linear.q_proj!
-  const noise = (length: number, offset: number): Float32Array =>
-    Float32Array.from({ length }, (_, i) => Math.sin((i + offset) * seed))
-  const branches = Array.from({ length: info.layers }, (_, layer): Branch => {
-    const [down, up] = [noise(rank * inDim, layer), noise(rank * outDim, layer + 1)]
-    return { layer, kind: 'q_proj', rank, scale: 0.5, activation: 'identity', down, up, a: null, c: null }
-  })
-  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
-}
-
-/** A copy of a LoRA at another place in every layer; its shapes are those of the query projection. */
-function movedTo(kind: 'o_proj', digest: string, weights: AdapterWeights): AdapterWeights {
-  return { ...weights, digest, branches: weights.branches.map((branch) => ({ ...branch, kind })) }
+async function ask(changes: Partial<GenerationRequest> = {}, on = engine): Promise<GenerationEvent[]> {
+  return collect(on.generate(request(changes)))
 }
 
 describe('Engine', () => {
-  it('writes in place on this runtime', () => {
-    expect(engine.inPlace).toBe(true)
+  it('says what it runs on', () => {
+    expect(engine.device).toMatchObject({ kvTokens: 64 * 16, kernels: expect.any(String) as string })
+    expect(engine.device.kvBytes).toBeGreaterThan(0)
   })
 
   it('gives every row the tokens it has alone, base and adapters in one batch', async () => {
-    for (const seed of [1, 2]) engine.hold(lora(`lora-${seed}`, engine.info, seed))
+    for (const seed of [1, 2]) await engine.hold(loraFor(engine.info, `lora-${seed}`, seed))
     const mixes = [
       [],
       [{ digest: 'lora-1', scale: 1 }],
@@ -90,42 +64,64 @@ describe('Engine', () => {
       [{ digest: 'lora-1', scale: 3 }],
     ]
     const alone: number[][] = []
-    for (const mix of mixes) alone.push(tokensOf(await collect(engine, request({ mix }))))
+    for (const mix of mixes) alone.push(tokensOf(await ask({ mix })))
     expect(new Set(alone.map(String)).size).toBe(mixes.length)
-    const together = await Promise.all(mixes.map((mix) => collect(engine, request({ mix }))))
+    const together = await Promise.all(mixes.map((mix) => ask({ mix })))
     expect(together.map(tokensOf)).toEqual(alone)
   })
 
-  it('runs more sequences than it has slots', async () => {
-    const runs = await Promise.all(Array.from({ length: 11 }, () => collect(engine, request())))
+  it('runs more sequences than take part in a step', async () => {
+    const runs = await Promise.all(Array.from({ length: 21 }, () => ask()))
     expect(new Set(runs.map((events) => String(tokensOf(events)))).size).toBe(1)
     expect(runs.every((events) => events[0]!.type === 'started')).toBe(true)
   })
 
-  it('does not change the tokens when a prompt is cut into chunks', async () => {
-    const tokens = Int32Array.from({ length: 40 }, (_, i) => (i * 37) % 300)
-    const whole = await Engine.start({ ...options, prefillChunk: 64 })
-    try {
-      const chunked = await collect(engine, request({ tokens }))
-      expect(tokensOf(chunked)).toEqual(tokensOf(await collect(whole, request({ tokens }))))
-    } finally {
-      await whole.stop()
-    }
-    await expect(whole.checkIntegrity()).rejects.toThrow('the server is stopping')
+  it('lets requests for a version wait that is still being loaded', async () => {
+    const mix = [{ digest: 'late', scale: 1 }]
+    const held = engine.hold(loraFor(engine.info, 'late', 5))
+    const events = await ask({ mix })
+    expect(events.at(-1)).toEqual({ type: 'finish', reason: 'length' })
+    expect(await held).toBeGreaterThan(0)
+    const { residents } = await engine.residents()
+    expect(residents.find(({ digest }) => digest === 'late')!.bytes).toBe(await held)
+    engine.drop('late')
+    expect((await ask({ mix })).at(-1)).toMatchObject({ reason: 'error', message: 'late is not held by the engine' })
+  })
+
+  it('tells every request that names it why a version cannot be loaded', async () => {
+    const broken = loraFor(engine.info, 'broken', 6)
+    const [first, ...others] = broken.branches
+    const wrong = { ...broken, branches: [{ ...first!, layer: 99 }, ...others] }
+    const mix = [{ digest: 'broken', scale: 1 }]
+    const [held, events] = await Promise.allSettled([engine.hold(wrong), ask({ mix })])
+    expect(held).toMatchObject({ status: 'rejected', reason: { message: expect.stringMatching(/99/) as string } })
+    expect(events).toMatchObject({ value: [{ type: 'finish', reason: 'error', code: 'engine_failed' }] })
+    expect((await ask({ mix })).at(-1)).toMatchObject({ message: expect.stringMatching(/99/) as string })
+    engine.drop('broken')
   })
 
   it('ends at a stop token without emitting it', async () => {
-    const all = tokensOf(await collect(engine, request()))
-    const events = await collect(engine, request({ stopTokens: [all[5]!] }))
+    const all = tokensOf(await ask())
+    const events = await ask({ stopTokens: [all[5]!] })
     expect(tokensOf(events)).toEqual(all.slice(0, all.indexOf(all[5]!)))
     expect(events.at(-1)).toEqual({ type: 'finish', reason: 'stop' })
   })
 
   it('only evaluates the prompt with maxTokens 0', async () => {
-    const events = await collect(engine, request({ maxTokens: 0, promptLogprobs: true, logprobs: 2 }))
+    const events = await ask({ maxTokens: 0, promptLogprobs: true, logprobs: 2 })
     expect(events.map(({ type }) => type)).toEqual(['started', 'prompt', 'finish'])
     const prompt = events[1] as Extract<GenerationEvent, { type: 'prompt' }>
     expect(prompt.logprobs.map((entry) => entry?.top.length ?? null)).toEqual([null, 2, 2, 2])
+  })
+
+  it('runs several sequences on one prompt, each with a seed of its own', async () => {
+    const sampling = { ...GREEDY, temperature: 1.5, seed: 11 }
+    const before = await engine.stats()
+    const forks = await Promise.all(engine.generateEach(request({ sampling }), 3).map(collect))
+    const after = await engine.stats()
+    expect(after.promptTokens - before.promptTokens).toBe(4)
+    for (const [i, events] of forks.entries())
+      expect(tokensOf(events)).toEqual(tokensOf(await ask({ sampling: { ...sampling, seed: 11 + i } })))
   })
 
   it('cancels on abort and when the reader leaves, and gives everything back', async () => {
@@ -138,103 +134,89 @@ describe('Engine', () => {
     }
     expect(aborted.at(-1)).toEqual({ type: 'finish', reason: 'cancelled' })
     for await (const event of engine.generate(long)) if (event.type === 'token') break
+    const [left, read] = engine.generateEach(long, 2)
+    await left!.return()
+    expect(tokensOf(await collect(read!))).toHaveLength(60)
     await expect.poll(async () => (await engine.stats()).running).toBe(0)
     const stats = await engine.stats()
-    expect([stats.queued, stats.kvTokens]).toEqual([0, 0])
+    expect([stats.queued, stats.kvTokens, stats.pagesUsed]).toEqual([0, 0, 0])
     await engine.checkIntegrity()
   })
 
-  it.each([
-    { name: 'no tokens', changes: { tokens: new Int32Array(0) }, message: 'the prompt has no tokens' },
-    {
-      name: 'a token outside the vocabulary',
-      changes: { tokens: Int32Array.of(9999) },
-      message: 'token 9999 is outside',
-    },
-    { name: 'too long', changes: { maxTokens: 100 }, message: 'needs 103 tokens of context; a slot has 64' },
-    { name: 'an unknown version', changes: { mix: [{ digest: 'nobody', scale: 1 }] }, message: 'nobody is not held' },
-  ])('refuses $name and goes on', async ({ changes, message }) => {
-    const events = await collect(engine, request(changes))
-    expect(events).toEqual([{ type: 'finish', reason: 'error', message: expect.stringContaining(message) as string }])
-    expect(tokensOf(await collect(engine, request())).length).toBe(12)
-  })
-
-  it('refuses a mix that can never fit into the bank, and waits for one that does not fit yet', async () => {
-    engine.hold(lora('huge', engine.info, 3, 700))
-    const refused = await collect(engine, request({ mix: [{ digest: 'huge', scale: 1 }] }))
-    expect(refused.at(-1)).toMatchObject({
-      reason: 'error',
-      message: expect.stringContaining('raise bankBytes') as string,
-    })
-    // Each takes more than half of the bank: they run one after the other.
-    for (const seed of [4, 5]) engine.hold(lora(`half-${seed}`, engine.info, seed, 400))
-    const both = await Promise.all(
-      [4, 5].map((seed) => collect(engine, request({ mix: [{ digest: `half-${seed}`, scale: 1 }] }))),
-    )
-    expect(both.map((events) => events.at(-1))).toEqual([
-      { type: 'finish', reason: 'length' },
-      { type: 'finish', reason: 'length' },
-    ])
-    const stats = await engine.stats()
-    expect(stats.bankBytes).toBeLessThanOrEqual(stats.bankBudgetBytes)
-    expect(stats.bankEvictions).toBeGreaterThan(0)
-  })
-
-  it('goes on with rows of one bottleneck while another with a new non-linearity arrives', async () => {
-    const bottleneck = (activation: Activation): AdapterWeights => {
-      const { hidden, layers } = engine.info
-      const values = (length: number): Float32Array => Float32Array.from({ length }, (_, i) => Math.sin(i))
-      const branches = Array.from({ length: layers }, (_, layer): Branch => {
-        const [down, up] = [values(2 * hidden), values(2 * hidden)]
-        return { layer, kind: 'mlp_out', rank: 2, scale: 1, activation, down, up, a: values(2), c: values(hidden) }
-      })
-      return { digest: `bn-${activation}`, method: 'bottleneck', branches, gains: [], virtualTokens: null, bytes: 0 }
-    }
-    engine.hold(bottleneck('relu'))
-    const mix = [{ digest: 'bn-relu', scale: 1 }]
-    const before = tokensOf(await collect(engine, request({ mix, maxTokens: 40 })))
-    const running = collect(engine, request({ mix, maxTokens: 40 }))
-    engine.hold(bottleneck('tanh'))
-    const other = tokensOf(await collect(engine, request({ mix: [{ digest: 'bn-tanh', scale: 1 }], maxTokens: 40 })))
-    expect(tokensOf(await running)).toEqual(before)
-    expect(tokensOf(await collect(engine, request({ mix, maxTokens: 40 })))).toEqual(before)
-    expect(other).not.toEqual(before)
-  })
-
-  it('says which versions were in the bank already', async () => {
-    engine.hold(lora('new', engine.info, 6))
-    const mix = [{ digest: 'new', scale: 1 }]
-    const first = await collect(engine, request({ mix }))
-    const second = await collect(engine, request({ mix }))
-    expect([first[0], second[0]]).toEqual([
-      expect.objectContaining({ type: 'started', hot: [] }),
-      expect.objectContaining({ type: 'started', hot: ['new'] }),
-    ])
+  it('refuses what can never run, and goes on', async () => {
+    const found = await ask({ maxTokens: 100 })
+    const message = expect.stringContaining('needs 103 tokens of context and maxContext is 64') as string
+    expect(found).toEqual([{ type: 'finish', reason: 'error', code: 'prompt_too_long', message }])
+    expect(tokensOf(await ask())).toHaveLength(12)
   })
 
   it('names what is wrong when it cannot start', async () => {
     await expect(Engine.start({ ...options, preparedDir: join(cacheDir, 'nowhere') })).rejects.toThrow('prepared.json')
   })
 
-  it('compiles the graphs that suit its adapters, without a quiet moment too', async () => {
-    const busy = await Engine.start(options)
+  it('refuses everything once it was stopped', async () => {
+    const other = await Engine.start(options)
+    await other.stop()
+    await expect(other.checkIntegrity()).rejects.toThrow('the server is stopping')
+    expect(await ask({}, other)).toMatchObject([{ reason: 'error', code: 'not_ready' }])
+  })
+})
+
+describe('an engine whose thread dies', () => {
+  /** Stands for the thread: answers every request with one token, and dies of a prompt that begins with 666. */
+  const MORTAL = `
+    import { parentPort, workerData } from 'node:worker_threads'
+    if (workerData.maxBatch === 1 && process.env.TROUPE_TEST_UNBORN) throw new Error('stillborn')
+    parentPort.postMessage({ type: 'ready', info: { name: 'mortal' }, device: { kernels: 'none', kvBytes: 0, kvTokens: 0 } })
+    const held = []
+    parentPort.on('message', (message) => {
+      if (message.type === 'hold') {
+        held.push(message.weights.digest)
+        parentPort.postMessage({ type: 'held', id: message.id, bytes: 7 })
+      } else if (message.type === 'submit') {
+        if (message.request.tokens[0] === 666) throw new Error('segmentation fault')
+        if (message.request.tokens[0] === 555) return
+        parentPort.postMessage({ type: 'events', events: message.ids.flatMap((id) => [
+          { id, event: { type: 'token', token: held.length, logprob: null } },
+          { id, event: { type: 'finish', reason: 'length' } },
+        ]) })
+      } else if (message.type === 'stop') parentPort.close()
+    })
+  `
+  const entry = join(cacheDir, 'mortal.mjs')
+  beforeAll(() => writeFileSync(entry, MORTAL))
+
+  it('ends its requests with a named error, starts anew and has the same versions', async () => {
+    const mortal = await Engine.start({ ...options, entry: pathToFileURL(entry) })
+    const faults: string[] = []
+    mortal.onFault = (message) => faults.push(message)
+    const weights = loraFor(engine.info, 'kept', 3)
+    let reads = 0
+    expect(await mortal.hold(weights, () => (reads++, Promise.resolve(weights)))).toBe(7)
+    await mortal.hold({ ...weights, digest: 'dropped' })
+    mortal.drop('dropped')
+    const waiting = ask({ tokens: Int32Array.of(555) }, mortal)
+    const killed = await ask({ tokens: Int32Array.of(666) }, mortal)
+    const failed = { type: 'finish', reason: 'error', code: 'engine_failed' }
+    expect(killed).toMatchObject([{ ...failed, message: expect.stringContaining('segmentation fault') as string }])
+    expect(await waiting).toMatchObject([failed])
+    expect(await ask({}, mortal)).toMatchObject([{ reason: 'error', code: 'not_ready' }])
+    await expect.poll(() => mortal.restarts, { timeout: 5000 }).toBe(1)
+    const again = await ask({ mix: [{ digest: 'kept', scale: 1 }] }, mortal)
+    expect([tokensOf(again), reads]).toEqual([[1], 1])
+    expect(faults).toEqual(['the engine thread died: segmentation fault'])
+    await mortal.stop()
+  })
+
+  it('gives up when no new thread can be started', async () => {
+    const mortal = await Engine.start({ ...options, maxBatch: 1, entry: pathToFileURL(entry) })
+    process.env['TROUPE_TEST_UNBORN'] = '1'
     try {
-      const query = lora('graph-q', busy.info, 3)
-      busy.hold(query)
-      busy.hold(movedTo('o_proj', 'graph-o', query))
-      // The base, query alone and both together in two forms; somebody is always waiting.
-      expect((await busy.stats()).graphs).toBe(5)
-      const ask = async (): Promise<number> => {
-        await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }], maxTokens: 50 }))
-        return (await busy.stats()).graphs
-      }
-      let counts = [0]
-      const alone = await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }] }))
-      while (Math.max(...counts) < 6) counts = await Promise.all([ask(), ask(), ask()])
-      const suited = await collect(busy, request({ mix: [{ digest: 'graph-o', scale: 1 }] }))
-      expect(tokensOf(suited)).toEqual(tokensOf(alone))
+      await ask({ tokens: Int32Array.of(666) }, mortal)
+      expect((await mortal.crashed).message).toContain('stillborn')
+      expect(await ask({}, mortal)).toMatchObject([{ reason: 'error', code: 'not_ready' }])
     } finally {
-      await busy.stop()
+      delete process.env['TROUPE_TEST_UNBORN']
     }
   })
 })

@@ -3,9 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { NgramTable, ngramKey } from '../../src/engine/ngram-table.ts'
 import { AnswerMemory, PromptLookup } from '../../src/engine/prompt-lookup.ts'
 
-/** A call takes as long with these tokens as without. */
-const FREE = 0
-
 function lookup(prompt: readonly number[], memory = new AnswerMemory()): PromptLookup {
   return new PromptLookup(Int32Array.from(prompt), prompt.length + 400, memory)
 }
@@ -40,82 +37,71 @@ describe('NgramTable', () => {
 
 describe('PromptLookup', () => {
   it('goes on as the same tokens did before', () => {
-    expect(lookup([1, 2, 3, 4, 5, 6, 9, 2, 3]).draft(3, FREE).tokens).toEqual([4, 5, 6])
+    expect(lookup([1, 2, 3, 4, 5, 6, 9, 2, 3]).draft(3).tokens).toEqual([4, 5, 6])
   })
 
   it('prefers the longer match to the later one', () => {
-    expect(lookup([7, 8, 1, 9, 8, 2, 7, 8]).draft(1, FREE).tokens).toEqual([1])
+    expect(lookup([7, 8, 1, 9, 8, 2, 7, 8]).draft(1).tokens).toEqual([1])
   })
 
   it('finds nothing where the last token is new', () => {
-    expect(lookup([1, 2, 3]).draft(8, FREE)).toEqual({ tokens: [], expected: 0 })
-    expect(lookup([1]).draft(8, FREE)).toEqual({ tokens: [], expected: 0 })
+    expect(lookup([1, 2, 3]).draft(8)).toEqual({ tokens: [], chances: [] })
+    expect(lookup([1]).draft(8)).toEqual({ tokens: [], chances: [] })
   })
 
   it('takes up where the last draft was wrong', () => {
     const text = lookup([1, 2, 3, 4, 9, 1])
-    expect(text.draft(2, FREE).tokens).toEqual([2, 3])
+    expect(text.draft(2).tokens).toEqual([2, 3])
     for (const token of [2, 7, 1]) text.append(token)
     expect(text.length).toBe(9)
-    expect(text.draft(2, FREE).tokens).toEqual([2, 7])
+    expect(text.draft(2).tokens).toEqual([2, 7])
   })
 
   it('knows earlier answers, but only those of its memory', () => {
     const memory = new AnswerMemory()
     const first = lookup([50, 51], memory)
     for (const token of [10, 11, 12, 13]) first.append(token)
-    expect(lookup([60, 51], memory).draft(4, FREE).tokens).toEqual([10, 11, 12, 13])
-    expect(lookup([60, 51]).draft(4, FREE).tokens).toEqual([])
+    expect(lookup([60, 51], memory).draft(4).tokens).toEqual([10, 11, 12, 13])
+    expect(lookup([60, 51]).draft(4).tokens).toEqual([])
   })
 
   it('remembers answers, not prompts', () => {
     const memory = new AnswerMemory()
     lookup([1, 2, 3, 4], memory).append(5)
-    expect(lookup([9, 1], memory).draft(4, FREE).tokens).toEqual([])
+    expect(lookup([9, 1], memory).draft(4).tokens).toEqual([])
   })
 
-  it('drafts less where a token costs more', () => {
-    const text = lookup([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2])
-    const lengths = [0, 0.1, 0.3, 0.5, 0.9].map((cost) => text.draft(8, cost).tokens.length)
-    expect(lengths).toEqual([...lengths].sort((a, b) => b - a))
-    expect([lengths[0], lengths.at(-1)]).toEqual([8, 0])
-  })
-
-  it('expects as many tokens as its success rates say', () => {
+  it('says how likely tokens are, by its success rates', () => {
     const text = lookup([1, 2, 3, 4, 1, 2])
-    const { tokens, expected } = text.draft(2, FREE)
+    const { tokens, chances } = text.draft(2)
     // Matches of 2 and 3 tokens, never tried before: 2/4, then 3/5 of that.
     expect(tokens).toEqual([3, 4])
-    expect(expected).toBeCloseTo(0.5 + 0.5 * 0.6)
+    expect(chances.map((chance) => chance.toFixed(5))).toEqual(['0.50000', '0.30000'])
   })
 
-  it('stops drafting where its guesses keep failing, and begins again where they come true', () => {
-    const cost = 0.3
-    const cycle = [1, 2, 3, 4]
-    const text = lookup([...cycle, ...cycle])
-    expect(text.draft(8, cost).tokens.length).toBeGreaterThan(0)
+  it('trusts its guesses less while they keep failing, and more again where they come true', () => {
+    const text = lookup([1, 2, 3, 4, 1, 2, 3, 4])
     // All tokens were there before, and what follows them is new each time.
-    const drafted = Array.from({ length: 120 }, (_, step) => {
-      const { length } = text.draft(8, cost).tokens
+    const expected = Array.from({ length: 120 }, (_, step) => {
+      const { chances } = text.draft(8)
       text.append((step * step * 7 + (step >> 3)) % 61)
-      return length
+      return chances.reduce((sum, chance) => sum + chance, 0)
     })
-    const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0)
-    expect(sum(drafted.slice(60))).toBeLessThan(20)
+    expect(Math.max(...expected.slice(60))).toBeLessThan(0.5)
     for (let step = 0; step < 100; step++) text.append(100 + (step % 5))
-    expect(text.draft(8, cost).tokens).toEqual([100, 101, 102, 103, 104, 100, 101, 102])
+    const { tokens, chances } = text.draft(8)
+    expect(tokens).toEqual([100, 101, 102, 103, 104, 100, 101, 102])
+    expect(chances[0]).toBeGreaterThan(0.9)
   })
 
   it('hands its experience on to the next of its memory', () => {
     const memory = new AnswerMemory()
-    const cost = 0.7
-    const repeat = [1, 2, 3, 4, 5, 1, 2]
-    expect(lookup(repeat, memory).draft(3, cost).tokens).toEqual([])
-    const first = lookup(repeat, memory)
+    const first = lookup([1, 2, 3, 4, 5, 1, 2], memory)
     for (let step = 2; step < 200; step++) first.append(1 + (step % 5))
     const again = Array.from({ length: 42 }, (_, i) => 21 + (i % 5))
-    expect(lookup(again).draft(3, cost).tokens).toEqual([])
-    expect(lookup(again, memory).draft(3, cost).tokens).toEqual([23, 24, 25])
+    const [fresh, experienced] = [lookup(again), lookup(again, memory)].map((text) => text.draft(3))
+    expect(experienced!.tokens).toEqual([23, 24, 25])
+    expect(experienced!.chances[2]).toBeGreaterThan(fresh!.chances[2]!)
   })
 
   it('drafts only what stood in the text after the same token, never more than asked for, and the same again', () => {
@@ -126,12 +112,13 @@ describe('PromptLookup', () => {
         for (const token of completion) text.append(token)
         const all = [...prompt, ...completion]
         const pairs = new Set(all.slice(1).map((token, i) => `${all[i]!} ${token}`))
-        const { tokens, expected } = text.draft(most, 0.05)
+        const { tokens, chances } = text.draft(most)
         expect(tokens.length).toBeLessThanOrEqual(most)
-        expect(expected).toBeLessThanOrEqual(tokens.length)
+        expect(chances).toHaveLength(tokens.length)
+        expect([...chances].sort((a, b) => b - a)).toEqual(chances)
         for (const [i, token] of tokens.entries())
           expect(pairs).toContain(`${i === 0 ? all.at(-1)! : tokens[i - 1]!} ${token}`)
-        expect(text.draft(most, 0.05)).toEqual({ tokens, expected })
+        expect(text.draft(most)).toEqual({ tokens, chances })
       }),
     )
   })

@@ -2,10 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { Sampling } from '../../src/core/generation.ts'
 import { GREEDY } from '../../src/core/generation.ts'
 import { RandomSource } from '../../src/engine/random.ts'
-import { describe as describeToken, sample } from '../../src/engine/sampler.ts'
+import { MixUse } from '../../src/engine/held-adapters.ts'
+import { Sampler } from '../../src/engine/sampler.ts'
 import { Sequence } from '../../src/engine/sequence.ts'
+import { PLAIN_TOOLS } from '../support/simulated-device.ts'
 
 const LOGITS = Float32Array.of(1, 3, 2, -1, 0)
+const sampler = new Sampler(PLAIN_TOOLS)
+const sample: Sampler['sample'] = (row, of) => sampler.sample(row, of)
 
 function sequence(
   sampling: Partial<Sampling>,
@@ -22,7 +26,7 @@ function sequence(
       logprobs: options.logprobs ?? null,
       promptLogprobs: false,
     },
-    0,
+    { now: 0, fingerprint: 'base', use: new MixUse([], () => undefined) },
   )
 }
 
@@ -93,6 +97,31 @@ describe('sample', () => {
     expect(sample(LOGITS, sequence({ logitBias: { 3: 10 } })).token).toBe(3)
   })
 
+  it('draws from a large vocabulary as often as softmax says, whatever it looks at first', () => {
+    const logits = Float32Array.from({ length: 300 }, (_, i) => ((i * 7919) % 300) / 300)
+    const drawn = sequence({ temperature: 1, seed: 3 })
+    const bins = new Array<number>(4).fill(0)
+    for (let i = 0; i < 2000; i++) bins[Math.floor(logits[sample(logits, drawn).token]! * 4)]!++
+    // The share of a quarter of the range: exp(0.25) times that of the one below.
+    const total = [0, 1, 2, 3].reduce((sum, q) => sum + Math.exp(q / 4), 0)
+    for (const [q, count] of bins.entries()) expect(Math.abs(count / 2000 - Math.exp(q / 4) / total)).toBeLessThan(0.04)
+  })
+
+  it('never draws what is impossible', () => {
+    const logits = Float32Array.of(-Infinity, 0, -Infinity, 0)
+    const drawn = sequence({ temperature: 5, seed: 3 })
+    const tokens = new Set(Array.from({ length: 200 }, () => sample(logits, drawn).token))
+    expect([...tokens].sort()).toEqual([1, 3])
+  })
+
+  it.each<[string, Partial<Sampling>]>([
+    ['greedily', {}],
+    ['by chance', { temperature: 1 }],
+  ])('refuses a row that has no numbers, %s', (_, sampling) => {
+    const row = new Float32Array(5).fill(NaN)
+    expect(() => sample(row, sequence(sampling))).toThrow('logits that are not numbers')
+  })
+
   it('reports log-probabilities of the model itself, best first', () => {
     const { logprob } = sample(LOGITS, sequence({ logitBias: { 1: -100 } }, { logprobs: 2 }))
     const expected = softmax([...LOGITS]).map(Math.log)
@@ -100,7 +129,7 @@ describe('sample', () => {
     expect(logprob!.logprob).toBeCloseTo(expected[2]!, 5)
     expect(logprob!.top.map(({ token }) => token)).toEqual([1, 2])
     expect(logprob!.top[0]!.logprob).toBeCloseTo(expected[1]!, 5)
-    expect(describeToken(LOGITS, 4, 1).logprob).toBeCloseTo(expected[4]!, 5)
+    expect(sampler.describe(LOGITS, 4, 1).logprob).toBeCloseTo(expected[4]!, 5)
   })
 })
 

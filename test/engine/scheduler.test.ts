@@ -1,138 +1,209 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { GenerationRequest } from '../../src/core/generation.ts'
-import { GREEDY } from '../../src/core/generation.ts'
-import { KvCache } from '../../src/engine/kv-cache.ts'
-import type { Step } from '../../src/engine/scheduler.ts'
+import { MixUse } from '../../src/engine/held-adapters.ts'
+import { KvPages } from '../../src/engine/kv-pages.ts'
+import { PageTables } from '../../src/engine/page-tables.ts'
+import { arrival } from '../../src/engine/policy/arrival.ts'
+import type { Candidate } from '../../src/engine/policy/policy.ts'
+import type { SchedulerOptions, StepAdvice, StepPlan } from '../../src/engine/scheduler.ts'
 import { Scheduler } from '../../src/engine/scheduler.ts'
-import { Sequence } from '../../src/engine/sequence.ts'
+import { Sequence, pagesFor } from '../../src/engine/sequence.ts'
+import { promptOf, requestOf } from '../support/loop-driver.ts'
 
-function sequence(id: number, promptLength: number, maxTokens = 8, background = false): Sequence {
-  const request: GenerationRequest = {
-    tokens: new Int32Array(promptLength).fill(1),
-    mix: [],
-    sampling: GREEDY,
-    maxTokens,
-    stopTokens: [],
-    logprobs: null,
-    promptLogprobs: false,
-    background,
-  }
-  return new Sequence(id, request, 0)
+const NO_VERSIONS = new MixUse([], () => undefined)
+
+function sequence(id: number, changes: Partial<GenerationRequest>): Sequence {
+  return new Sequence(id, requestOf(changes), { now: 0, fingerprint: 'base', use: NO_VERSIONS })
 }
 
-const always = (): boolean => true
+/** A scheduler, and steps that give every sequence the token 1. */
+class Rig {
+  readonly scheduler: Scheduler
+  readonly pages: KvPages
+  advice: StepAdvice = { draft: () => new Map(), promptTokens: () => 8 }
+
+  constructor(kvPages: number, options: Partial<SchedulerOptions> = {}) {
+    this.pages = new KvPages(kvPages)
+    const fixed = { rows: 8, stepTokens: 32, logitRows: 32, policy: arrival, ropeTable: () => 0 }
+    this.scheduler = new Scheduler({ ...fixed, ...options }, this.pages, new PageTables(this.pages))
+  }
+
+  step(now = 0): StepPlan | null {
+    const { step } = this.scheduler.plan(this.advice, now)
+    for (const part of step?.parts ?? []) {
+      this.scheduler.complete(part)
+      const ready = part.sequence.pending === 0
+      const forks =
+        ready && part.sequence.known === part.sequence.promptEnd ? this.scheduler.startForks(part.sequence) : []
+      for (const each of ready ? [part.sequence, ...forks] : []) this.#accept(each)
+    }
+    this.scheduler.checkIntegrity()
+    return step
+  }
+
+  run(): void {
+    for (let steps = 0; !this.scheduler.idle; steps++) {
+      if (steps > 5000) throw new Error('nobody gets on')
+      this.step()
+    }
+  }
+
+  /** What each step of `count` did: `id:tokens`. */
+  trace(count: number): string[] {
+    return Array.from({ length: count }, () =>
+      (this.step()?.parts ?? []).map((part) => `${part.sequence.id}:${part.count}`).join(' '),
+    )
+  }
+
+  #accept(each: Sequence): void {
+    each.accept(1)
+    if (each.generated.length >= each.request.maxTokens) this.scheduler.remove(each)
+    else if (each.state === 'running') this.scheduler.settle(each)
+  }
+}
 
 describe('Scheduler', () => {
-  it('lets every other sequence pass one in the background', () => {
-    const scheduler = new Scheduler({ slots: 1, prefillChunk: 4 })
-    scheduler.add(sequence(1, 2, 8, true))
-    scheduler.add(sequence(2, 2))
-    expect(scheduler.admit((next) => next.id === 1)).toBeNull()
-    const first = scheduler.admit(always)
-    expect(first?.id).toBe(2)
-    scheduler.remove(first!)
-    expect(scheduler.admit(always)?.id).toBe(1)
-    scheduler.checkIntegrity()
+  it('evaluates prompts in pieces beside rows that go on', () => {
+    const rig = new Rig(50)
+    rig.scheduler.add(sequence(1, { tokens: promptOf(3, 1) }))
+    rig.scheduler.add(sequence(2, { tokens: promptOf(10, 2) }))
+    rig.scheduler.add(sequence(3, { tokens: promptOf(9, 3) }))
+    expect(rig.trace(5)).toEqual(['1:3 2:5', '1:1 2:5 3:3', '1:1 2:1 3:6', '1:1 2:1 3:1', '1:1 2:1 3:1'])
   })
 
-  it('evaluates a long prompt in chunks with a decode step between them', () => {
-    const scheduler = new Scheduler({ slots: 2, prefillChunk: 4 })
-    scheduler.add(sequence(1, 2))
-    scheduler.add(sequence(2, 10))
-    while (scheduler.admit(always)) continue
-    const trace: string[] = []
-    for (let i = 0; i < 8; i++) {
-      const step = scheduler.schedule()!
-      trace.push(
-        step.type === 'prefill' ? `prefill ${step.sequence.id}:${step.count}` : `decode ${step.sequences.length}`,
-      )
-      scheduler.complete(step)
-    }
-    expect(trace).toEqual([
-      'prefill 1:2',
-      'prefill 2:2',
-      'decode 1',
-      'prefill 2:4',
-      'decode 1',
-      'prefill 2:4',
-      'decode 2',
-      'decode 2',
+  it('asks the policy, with all that it may want to know', () => {
+    const seen: (readonly Candidate[])[] = []
+    const rig = new Rig(50, {
+      rows: 1,
+      policy: (candidates) => {
+        seen.push(candidates)
+        return [...candidates].sort((a, b) => b.priority - a.priority)
+      },
+    })
+    rig.scheduler.add(sequence(1, { tokens: promptOf(20, 1), tenant: undefined, background: true }))
+    rig.scheduler.add(sequence(2, { tokens: promptOf(4, 2), priority: 3, deadline: 500 }))
+    rig.step(100)
+    const common = { weight: 1, waitedMs: 100, running: false, evaluated: 0 }
+    expect(seen[0]).toEqual([
+      { ...common, id: 1, tenant: null, background: true, priority: 0, deadlineMs: null, pending: 20 },
+      { ...common, id: 2, tenant: 'acme', background: false, priority: 3, deadlineMs: 400, pending: 4 },
     ])
+    rig.step(200)
+    expect(seen[1]![1]).toMatchObject({ id: 2, running: true, evaluated: 4, pending: 1 })
   })
 
-  it('lets others overtake a sequence that does not fit yet, but not for ever', () => {
-    const scheduler = new Scheduler({ slots: 100, prefillChunk: 4 })
-    for (let id = 1; id <= 40; id++) scheduler.add(sequence(id, 2))
-    const overtook: number[] = []
-    for (let next; (next = scheduler.admit((s) => s.id !== 1));) overtook.push(next.id)
-    expect(overtook).toEqual(Array.from({ length: 16 }, (_, i) => i + 2))
-    expect(scheduler.waiting).toBe(24)
-    expect(scheduler.admit(always)?.id).toBe(1)
-    expect(scheduler.admit(always)?.id).toBe(18)
-    scheduler.checkIntegrity()
+  it('lets what is in the background wait for everything else', () => {
+    const rig = new Rig(50, { rows: 1 })
+    rig.scheduler.add(sequence(1, { background: true, maxTokens: 2 }))
+    rig.scheduler.add(sequence(2, { maxTokens: 2 }))
+    expect(rig.trace(4)).toEqual(['2:4', '2:1', '1:4', '1:1'])
   })
 
-  it('lets nobody overtake where all would fit', () => {
-    const scheduler = new Scheduler({ slots: 4, prefillChunk: 4 })
-    for (const id of [1, 2]) scheduler.add(sequence(id, 2))
-    expect(scheduler.admit(always)?.id).toBe(1)
+  it('pauses the youngest when pages run out, and lets it go on from what is left of its pages', () => {
+    const rig = new Rig(10)
+    rig.advice = { ...rig.advice, promptTokens: () => 32 }
+    for (const id of [1, 2]) rig.scheduler.add(sequence(id, { tokens: promptOf(8, id), maxTokens: 100 }))
+    const [first, second] = [rig.scheduler.find(1)!, rig.scheduler.find(2)!]
+    for (let i = 0; i < 500 && second.state !== 'paused'; i++) rig.step()
+    expect([first.state, second.pages, second.cached]).toEqual(['running', [], 0])
+    for (let i = 0; i < 500 && second.state === 'paused'; i++) rig.step()
+    expect(rig.scheduler.counters.pauses).toBe(1)
+    expect(second.state).toBe('running')
+    rig.run()
+    expect(rig.pages.counts().used).toBe(0)
   })
 
-  it('refuses to remove a sequence it does not hold', () => {
-    const scheduler = new Scheduler({ slots: 1, prefillChunk: 4 })
-    expect(() => scheduler.remove(sequence(9, 2))).toThrow('sequence 9 is not in row -1')
+  it('lets others overtake one that does not fit, but not for ever', () => {
+    const rig = new Rig(10, { rows: 100 })
+    const started: number[] = []
+    rig.scheduler.add(sequence(1, { tokens: promptOf(60, 1), maxTokens: 20 }))
+    rig.step()
+    rig.scheduler.add(sequence(2, { tokens: promptOf(100, 2), maxTokens: 2 }))
+    for (let id = 3; id <= 40; id++) rig.scheduler.add(sequence(id, { tokens: promptOf(3, id), maxTokens: 1 }))
+    for (let steps = 0; steps < 500 && !rig.scheduler.idle; steps++) {
+      started.push(
+        ...rig.scheduler.plan({ draft: () => new Map(), promptTokens: () => 0 }, 0).changes.started.map(({ id }) => id),
+      )
+      rig.step()
+    }
+    const place = started.indexOf(2)
+    expect(place).toBeGreaterThan(0)
+    expect(place).toBeLessThanOrEqual(16)
+    expect(started).toHaveLength(39)
   })
 
-  it('keeps rows contiguous and every cache row with its owner, whatever comes and goes', () => {
+  it('keeps to its limits of rows, tokens and logits', () => {
+    const rig = new Rig(100, { rows: 5, stepTokens: 9, logitRows: 7 })
+    rig.advice = {
+      draft: (rows, room) => {
+        expect(room).toBe(7 - rows.length)
+        return new Map(rows.slice(0, room).map((row) => [row, [1]]))
+      },
+      promptTokens: ({ rows, drafted }) => 9 - rows - drafted,
+    }
+    for (let id = 1; id <= 8; id++)
+      rig.scheduler.add(sequence(id, { tokens: promptOf(20, id), maxTokens: 9, promptLogprobs: id % 2 === 0 }))
+    for (let i = 0; i < 500 && !rig.scheduler.idle; i++) {
+      const step = rig.step()!
+      const tokens = step.parts.map(({ count, draft }) => count + draft.length)
+      expect(step.parts.length).toBeLessThanOrEqual(5)
+      expect(tokens.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(9)
+    }
+    expect(rig.scheduler.idle).toBe(true)
+  })
+
+  it('refuses to remove a sequence it does not have', () => {
+    expect(() => new Rig(4).scheduler.remove(sequence(9, {}))).toThrow('sequence 9 is not here')
+  })
+
+  it('ends every sequence and keeps its books in order, whatever comes, forks and goes', () => {
     const action = fc.oneof(
       {
         weight: 3,
-        arbitrary: fc.record({ type: fc.constant('add' as const), length: fc.integer({ min: 1, max: 9 }) }),
+        arbitrary: fc.record({
+          type: fc.constant('add' as const),
+          length: fc.integer({ min: 1, max: 60 }),
+          maxTokens: fc.integer({ min: 0, max: 70 }),
+          begin: fc.integer({ min: 0, max: 2 }),
+          forks: fc.integer({ min: 0, max: 3 }),
+        }),
       },
-      { weight: 6, arbitrary: fc.record({ type: fc.constant('step' as const) }) },
+      { weight: 8, arbitrary: fc.record({ type: fc.constant('step' as const) }) },
       { weight: 2, arbitrary: fc.record({ type: fc.constant('remove' as const), pick: fc.nat() }) },
     )
+    const rope = (limit: number) => (tokens: number) => (tokens > limit ? 1 : 0)
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 120 }), fc.integer({ min: 1, max: 5 }), (actions, slots) => {
-        const scheduler = new Scheduler({ slots, prefillChunk: 4 })
-        const shape = { layers: 1, slots, kvHeads: 2, capacity: 64, headDim: 1 }
-        const kv = new KvCache(shape)
-        const written = (row: number): Float32Array => kv.view(row, 1).past['past.0.key']!.data as Float32Array
-        const write = (s: Sequence, count: number): void => {
-          for (let head = 0; head < shape.kvHeads; head++)
-            for (let i = 0; i < count; i++) written(s.row)[head * shape.capacity + s.cached + i] = s.id
-        }
-        const leave = (s: Sequence): void => {
-          for (const move of scheduler.remove(s)) kv.move(move)
-        }
-        let nextId = 1
-        for (const act of actions) {
-          if (act.type === 'add') scheduler.add(sequence(nextId++, act.length))
-          if (act.type === 'remove') {
-            const all = scheduler.all()
-            if (all.length > 0) leave(all[act.pick % all.length]!)
-          }
-          if (act.type === 'step') {
-            while (scheduler.admit(always)) continue
-            const step: Step | null = scheduler.schedule()
-            if (step === null) expect(scheduler.idle).toBe(true)
-            else {
-              const rows = step.type === 'prefill' ? [step.sequence] : step.sequences
-              for (const s of rows) write(s, step.type === 'prefill' ? step.count : 1)
-              scheduler.complete(step)
-              if (step.type === 'decode') for (const s of step.sequences) if (s.cached >= s.promptLength + 5) leave(s)
+      fc.property(
+        fc.array(action, { maxLength: 120 }),
+        fc.integer({ min: 9, max: 24 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 20, max: 90 }),
+        (actions, kvPages, rows, limit) => {
+          const rig = new Rig(kvPages, { rows, ropeTable: rope(limit) })
+          let nextId = 1
+          for (const each of actions) {
+            if (each.type === 'step') rig.step()
+            else if (each.type === 'remove') {
+              const all = rig.scheduler.all()
+              if (all.length > 0) rig.scheduler.remove(all[each.pick % all.length]!)
+              rig.scheduler.checkIntegrity()
+            } else {
+              const { length, maxTokens, begin } = each
+              const tokens = Int32Array.of(...promptOf(30, begin), ...promptOf(length, nextId))
+              const tenant = nextId % 5 === 0 ? undefined : 'acme'
+              const make = (): Sequence => sequence(nextId++, { tokens, maxTokens: Math.max(1, maxTokens), tenant })
+              const first = make()
+              if (pagesFor(first.mostCached) > kvPages) continue
+              first.forks.push(...Array.from({ length: each.forks }, make))
+              rig.scheduler.add(first)
             }
           }
-          scheduler.checkIntegrity()
-          for (const s of scheduler.running)
-            for (let head = 0; head < shape.kvHeads; head++) {
-              const row = written(s.row).subarray(head * shape.capacity, head * shape.capacity + s.cached)
-              expect([...row].every((value) => value === s.id)).toBe(true)
-            }
-        }
-      }),
-      { numRuns: 300 },
+          rig.run()
+          expect(rig.pages.counts()).toMatchObject({ used: 0, shared: 0 })
+        },
+      ),
+      { numRuns: 120 },
     )
   })
 })

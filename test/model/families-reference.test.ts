@@ -46,12 +46,12 @@ async function start(family: string, precision: Precision): Promise<Engine> {
   const modelDir = join(FIXTURES, family, 'model')
   const { dir } = await prepareModel({ modelDir, precision, cacheDir })
   // Chunks are shorter than most prompts, and than the sliding windows of some.
-  const sizes = { maxBatch: 8, maxContext: 96, prefillChunk: 16, bankBytes: 1e8, graphBytes: 1e9, prefixCacheBytes: 0 }
+  const sizes = { maxBatch: 8, maxContext: 96, stepTokens: 32, kvPages: 64, kvFormat: 'f32', adapterFormat: 'f32' } as const
   return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, speculation: 8, ...sizes })
 }
 
 /** Digests of the adapters by name; those that must be refused are checked to be. */
-function holdAdapters(engine: Engine, family: string): Map<string, string> {
+async function holdAdapters(engine: Engine, family: string): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   const root = join(FIXTURES, family, 'adapters')
   const base = new CheckpointWeights(join(FIXTURES, family, 'model'))
@@ -62,7 +62,7 @@ function holdAdapters(engine: Engine, family: string): Map<string, string> {
       continue
     }
     const { weights } = read()
-    engine.hold(weights)
+    await engine.hold(weights)
     digests.set(name, weights.digest)
   }
   base.close()
@@ -101,7 +101,7 @@ describe.each(FAMILIES)('%s', (family) => {
   it('answers like the reference, all cases in one mixed batch', async () => {
     const engine = await start(family, 'f32')
     try {
-      const digests = holdAdapters(engine, family)
+      const digests = await holdAdapters(engine, family)
       const cases = casesOf(family).filter(({ mix }) => mix.every(({ adapter }) => digests.has(adapter)))
       expect(cases.length).toBeGreaterThanOrEqual(3)
       const runs = cases.flatMap(({ name, mix, prompts }) =>

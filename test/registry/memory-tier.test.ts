@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AdapterWeights } from '../../src/core/branch.ts'
-import type { BankResidents } from '../../src/core/messages.ts'
 import type { Pin } from '../../src/registry/memory-tier.ts'
 import { MemoryTier } from '../../src/registry/memory-tier.ts'
 import type { PinRequest } from '../../src/registry/resident-weights.ts'
@@ -58,19 +57,7 @@ class ExclusiveLoads {
       const down = new Float32Array(memory ?? new SharedArrayBuffer(bytes))
       return Promise.resolve({ ...fakeWeights(digest, 1, bytes), branches: [{ ...branch!, down }] })
     }
-    return { digest, bytes, load, ...(exclusive ? { exclusive } : {}) }
-  }
-}
-
-/** Answers like an engine, after all that it was told before; `late` = in the middle of a long run. */
-class AnsweringHost extends FakeHost {
-  late = false
-  readonly stale: string[] = []
-
-  async residents(): Promise<BankResidents> {
-    await new Promise((resolve) => setTimeout(resolve, this.late ? 200 : 0))
-    const residents = [...this.held.keys(), ...this.stale].map((digest) => ({ digest, bytes: 1, pinned: false }))
-    return { budgetBytes: 1, residents, loadedBytes: 0, loadMs: 0 }
+    return { digest, bytes, readBytes: bytes, load, ...(exclusive ? { exclusive } : {}) }
   }
 }
 
@@ -98,8 +85,8 @@ describe('MemoryTier', () => {
       expect(pin.tiers.get('a')).toBe('cold')
       pin.release()
     }
-    const warm = await tier.pin([load.request('a', 100)])
-    expect(warm.tiers.get('a')).toBe('warm')
+    const again = await tier.pin([load.request('a', 100)])
+    expect(again.tiers.get('a')).toBe('hot')
     expect([load.started, host.holds, tier.stats().loads, tier.stats().hits]).toEqual([1, 1, 1, 1])
   })
 
@@ -215,53 +202,59 @@ describe('MemoryTier', () => {
     tier.checkIntegrity()
   })
 
-  describe('the memory of what is evicted', () => {
-    async function evictFor(
-      next: (loads: ExclusiveLoads) => PinRequest,
-      prepare: (host: AnsweringHost) => void = () => undefined,
-      exclusive = true,
-    ): Promise<{ former: ArrayBufferLike; given: SharedArrayBuffer | null }> {
-      const host = new AnsweringHost()
-      const tier = new MemoryTier({ budgetBytes: 100, host })
+  describe('the memory of what was read', () => {
+    it('takes the next version of the same size, once the engine has its copy', async () => {
+      const { tier } = tierOf(500)
       const loads = new ExclusiveLoads()
-      ;(await tier.pin([loads.request('a', 20, exclusive)])).release()
-      const former = host.held.get('a')!.branches[0]!.down.buffer
-      prepare(host)
-      ;(await tier.pin([next(loads)])).release()
-      expect([...host.held.keys()]).toEqual(['b'])
+      for (const [digest, bytes] of [['a', 20], ['b', 20], ['c', 24], ['d', 20]] as const)
+        (await tier.pin([loads.request(digest, bytes)])).release()
+      const [a, b, c, d] = loads.given
+      expect([a, c]).toEqual([null, null])
+      expect(b).toBeInstanceOf(SharedArrayBuffer)
+      // Only the memory of the latest is kept, and that had another size.
+      expect(d).toBeNull()
       tier.checkIntegrity()
-      return { former, given: loads.given[1]! }
-    }
-
-    it('takes the next version of the same size', async () => {
-      const { former, given } = await evictFor((loads) => loads.request('b', 20))
-      expect(given).toBe(former)
-    })
-
-    it('is left alone where the next has another size', async () => {
-      expect((await evictFor((loads) => loads.request('b', 21))).given).toBeNull()
-    })
-
-    it('is left alone while the engine may read it', async () => {
-      const request = (loads: ExclusiveLoads): PinRequest => loads.request('b', 20)
-      expect((await evictFor(request, (host) => (host.late = true))).given).toBeNull()
-      expect((await evictFor(request, (host) => host.stale.push('a'))).given).toBeNull()
     })
 
     it('is left alone where others have the weights too', async () => {
-      expect((await evictFor((loads) => loads.request('b', 20), undefined, false)).given).toBeNull()
+      const { tier } = tierOf(500)
+      const loads = new ExclusiveLoads()
+      for (const digest of ['a', 'b']) (await tier.pin([loads.request(digest, 20, false)])).release()
+      expect(loads.given).toEqual([null, null])
     })
 
     it('goes to one of those who come at once', async () => {
-      const tier = new MemoryTier({ budgetBytes: 200, host: new AnsweringHost() })
+      const { tier } = tierOf(500)
       const loads = new ExclusiveLoads()
-      for (const digest of ['a', 'b']) (await tier.pin([loads.request(digest, 25)])).release()
+      ;(await tier.pin([loads.request('a', 25)])).release()
       await Promise.all(['c', 'd'].map(async (digest) => (await tier.pin([loads.request(digest, 25)])).release()))
-      const given = loads.given.slice(2)
-      expect(given).not.toContain(null)
-      expect(new Set(given).size).toBe(2)
+      expect(loads.given.filter((memory) => memory !== null)).toHaveLength(1)
       tier.checkIntegrity()
     })
+  })
+
+  it('counts what the engine says a version takes, and refuses one that turns out too large', async () => {
+    const { tier, host } = tierOf(300)
+    host.bytesOf = ({ digest }) => (digest === 'huge' ? 400 : 60)
+    for (const digest of ['a', 'b']) (await tier.pin([instant(digest)])).release()
+    expect(tier.stats()).toMatchObject({ bytes: 120, versions: 2 })
+    expect(tier.bytesOf('a')).toBe(60)
+    await expect(tier.pin([instant('huge')])).rejects.toMatchObject({ code: 'overloaded' })
+    expect(host.held.has('huge')).toBe(false)
+    tier.checkIntegrity()
+  })
+
+  it('says why the engine does not take a version, and tries again the next time', async () => {
+    const { tier, host } = tierOf(300)
+    host.refusal = 'bad_alloc'
+    await expect(tier.pin([instant('a')])).rejects.toMatchObject({
+      code: 'engine_failed',
+      message: 'the engine cannot take a: bad_alloc',
+    })
+    tier.checkIntegrity()
+    host.refusal = null
+    ;(await tier.pin([instant('a')])).release()
+    expect(tier.stats()).toMatchObject({ failedLoads: 1, loads: 1 })
   })
 
   it('keeps its books through any sequence of pins, loads, failures and releases', async () => {

@@ -10,7 +10,7 @@ describe('probe', () => {
   it('measures how far an adapter moves the answers', async () => {
     const host = new FakeHost()
     const weights = fakeWeights('sha256:a', 0.25, 100)
-    host.hold(weights)
+    await host.hold(weights)
     const { result } = await probe(host, weights)
     expect(result.maxDifference).toBeCloseTo(0.25, 6)
     expect(result.kl).toBeGreaterThan(0)
@@ -25,7 +25,7 @@ describe('probe', () => {
   ])('judges an effect of %s as %s', async (effect, code) => {
     const host = new FakeHost()
     const weights = fakeWeights('sha256:a', effect, 100)
-    host.hold(weights)
+    await host.hold(weights)
     expect(await codeOf(() => probe(host, weights))).toBe(code)
   })
 
@@ -41,7 +41,7 @@ describe('probe', () => {
       const virtualTokens = { type: 'embeddings', count, values: new Float32Array(count * 8) } as const
       return { ...fakeWeights('sha256:a', 1, 100), virtualTokens }
     }
-    host.hold(withTokens(54))
+    await host.hold(withTokens(54))
     await probe(host, withTokens(54))
     expect(asked).toEqual([10, 10])
     expect(await messageOf(() => probe(host, withTokens(63)))).toContain('63 virtual tokens leave no room')

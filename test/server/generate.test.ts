@@ -154,11 +154,10 @@ describe('POST /v1/tasks/{task}/generate', () => {
     const tier = async () =>
       (await generate({ input: 'x' })).json<{ provenance: { adapters: { tier: string }[] } }>().provenance.adapters[0]
         ?.tier
-    expect(await tier()).toBe('warm')
+    expect(await tier()).toBe('hot')
     // There is memory for two: two more make the first leave.
     await served.addAdapter('other', 'cccc', 'dddd')
     expect(await tier()).toBe('cold')
-    served.engine.hot = [`sha256:${'aaaa'.padEnd(64, '0')}`]
     expect(await tier()).toBe('hot')
   })
 

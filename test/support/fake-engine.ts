@@ -37,7 +37,6 @@ export class FakeEngine implements GenerationEngine {
   tokenMs = 0
   /** Fails every sequence after this many tokens. */
   failAfter = Infinity
-  hot: readonly string[] = []
   script: Script = (request) => bytesOf(`${mixLabel(request)}(${textOf(request.tokens)})`)
 
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
@@ -47,7 +46,7 @@ export class FakeEngine implements GenerationEngine {
     this.mostActive = Math.max(this.mostActive, this.active)
     let finished = false
     try {
-      yield { type: 'started', queueMs: 2, loadMs: 1, hot: this.hot }
+      yield { type: 'started', queueMs: 2 }
       if (request.promptLogprobs)
         yield {
           type: 'prompt',
@@ -77,29 +76,35 @@ export class FakeEngine implements GenerationEngine {
     return {
       queued: 0,
       running: this.active,
-      slots: 8,
+      paused: 1,
+      maxBatch: 8,
+      pages: 100,
+      pageTokens: 16,
+      pagesFree: 60,
+      pagesUsed: 30,
+      pagesShared: 4,
+      pagesCached: 10,
+      kvBytes: 3200,
       kvTokens: 3,
-      kvCapacityTokens: 1600,
-      bankBytes: 1000,
-      bankBudgetBytes: 4000,
-      bankVersions: 2,
-      bankLoads: 5,
-      bankHits: 7,
-      bankEvictions: 3,
-      graphs: 3,
-      graphBytes: 600,
-      prefixBytes: 500,
-      prefixBudgetBytes: 2000,
+      adapters: 2,
+      adapterBytes: 1000,
+      adapterLoads: 5,
+      adapterLoadFailures: 1,
+      weightBytes: 7000,
+      scratchBytes: 500,
       prefixLookedUpTokens: 90,
       prefixFoundTokens: 64,
       prefixEvictions: 1,
-      decodeSteps: 11,
+      copiedPages: 6,
+      pauses: 2,
+      recomputedTokens: 12,
+      steps: 11,
+      stepTokens: 70,
       decodeRows: 22,
-      prefillRuns: 4,
-      prefillTokens: 44,
+      promptTokens: 44,
       draftedTokens: 30,
       acceptedTokens: 20,
-      runSeconds: 0.5,
+      stepSeconds: 0.5,
       busySeconds: 0.75,
     }
   }

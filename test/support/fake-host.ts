@@ -27,6 +27,10 @@ export class FakeHost implements AdapterHost {
   readonly held = new Map<string, AdapterWeights>()
   holds = 0
   drops = 0
+  /** Makes holds fail with this error. */
+  refusal: string | null = null
+  /** What a version takes. */
+  bytesOf: (weights: AdapterWeights) => number = ({ bytes }) => bytes
   /** Makes the next runs end with this error. */
   failure: string | null = null
 
@@ -34,9 +38,12 @@ export class FakeHost implements AdapterHost {
     this.info = info
   }
 
-  hold(weights: AdapterWeights): void {
+  async hold(weights: AdapterWeights): Promise<number> {
+    await Promise.resolve()
+    if (this.refusal !== null) throw new Error(this.refusal)
     this.holds++
     this.held.set(weights.digest, weights)
+    return this.bytesOf(weights)
   }
 
   drop(digest: string): void {
@@ -56,7 +63,7 @@ export class FakeHost implements AdapterHost {
       return scale * (weights.branches[0]?.down[0] ?? 0)
     })
     const logprob = effects.reduce((sum, effect) => sum + effect, -3)
-    yield { type: 'started', queueMs: 0, loadMs: 0, hot: [] }
+    yield { type: 'started', queueMs: 0 }
     const position = (token: number): { token: number; logprob: number; top: { token: number; logprob: number }[] } => {
       return { token, logprob, top: [{ token: (token + 1) % this.info.vocab, logprob }] }
     }

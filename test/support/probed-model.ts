@@ -32,12 +32,7 @@ export class ProbedModel {
     const engine = await Engine.start({
       preparedDir: dir,
       device: 'cpu',
-      maxBatch: 1,
-      maxContext: 64,
-      prefillChunk: 16,
-      bankBytes: 2 ** 28,
-      graphBytes: 1e9,
-      prefixCacheBytes: 0,
+      ...{ maxBatch: 1, maxContext: 64, stepTokens: 16, kvPages: 8, kvFormat: 'f32', adapterFormat: 'f32' },
       speculation: 0,
       threads: 1,
     })
@@ -56,7 +51,7 @@ export class ProbedModel {
    */
   async check(weights: AdapterWeights, held: Omit<AdapterWeights, 'digest'> = weights): Promise<MergedResult> {
     const { digest } = weights
-    this.#engine.hold({ ...held, digest })
+    await this.#engine.hold({ ...held, digest })
     try {
       return await this.#check.check(weights, await probe(this.#engine, weights), this.#engine.info)
     } finally {

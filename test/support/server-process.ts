@@ -8,6 +8,7 @@ const COMMAND = join(import.meta.dirname, '../../dist/cli/main.js')
 /** A whole server in a process of its own, which can be killed. */
 export interface ServerProcess {
   readonly url: string
+  readonly pid: number
   /** Ends it at once, without a chance to tidy up; resolves when it is gone. */
   kill(): Promise<void>
   /** Keeps it from running until `resume`. */
@@ -15,16 +16,17 @@ export interface ServerProcess {
   resume(): void
 }
 
-/** Starts `troupe serve` from the build on a free loopback port. */
+/** Starts `troupe serve` on a free loopback port, from the build unless another `command` is given. */
 export async function startServerProcess(
   model: string,
   store: string,
   flags: readonly string[] = ['--precision', 'f32', '--threads', '1'],
+  command = COMMAND,
 ): Promise<ServerProcess> {
   const args = ['serve', '--model', model, '--store', store, '--port', '0', '--log-level', 'silent']
   args.push('--allow-base-mismatch')
   const child = endAtExit(
-    spawn(process.execPath, [COMMAND, ...args, ...flags], {
+    spawn(process.execPath, [command, ...args, ...flags], {
       stdio: ['ignore', 'ignore', 'pipe'],
     }),
   )
@@ -42,5 +44,11 @@ export async function startServerProcess(
     child.kill('SIGKILL')
     await closed
   }
-  return { url, kill, pause: () => void child.kill('SIGSTOP'), resume: () => void child.kill('SIGCONT') }
+  return {
+    url,
+    pid: child.pid!,
+    kill,
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+  }
 }

@@ -48,15 +48,15 @@ describe('Metrics', () => {
     const text = await metrics.render()
     for (const line of [
       'troupe_engine_up 1',
-      'troupe_engine_slots 8',
-      'troupe_engine_decode_steps_total 11',
+      'troupe_engine_kv_pages_shared 4',
+      'troupe_engine_paused 1',
+      'troupe_engine_steps_total 11',
+      'troupe_engine_step_seconds_total 0.5',
       'troupe_queue_waiting 2',
       'troupe_queue_running 3',
       'troupe_open_requests 4',
       'troupe_tier_bytes{tier="memory"} 100',
       'troupe_tier_hits_total{tier="memory"} 9',
-      'troupe_tier_bytes{tier="device"} 1000',
-      'troupe_tier_evictions_total{tier="device"} 3',
       'troupe_adapters 3',
       'troupe_rollbacks_total 8',
     ])

@@ -1,16 +1,9 @@
 import type { AdapterWeights } from '../../core/branch.ts'
 import { ACTIVATIONS } from '../../core/branch.ts'
+import type { AdapterFormat, KvFormat } from '../../core/model-info.ts'
+import { KV_FORMATS } from '../../core/model-info.ts'
 import type { Architecture, Rope } from '../../model/architecture.ts'
-import type {
-  AdapterFormat,
-  Device,
-  DeviceStatistics,
-  KvFormat,
-  LoadedAdapter,
-  LogitTools,
-  StepInput,
-} from '../port.ts'
-import { KV_FORMATS } from '../port.ts'
+import type { Device, DeviceStatistics, LoadedAdapter, LogitTools, StepInput } from '../port.ts'
 import { nativeAdapter } from './adapter.ts'
 import { buildStepGraph } from './graph.ts'
 import type { InputSquares, NativeArchitecture, NativeModel } from '../../native/addon.ts'

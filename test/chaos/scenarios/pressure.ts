@@ -14,7 +14,6 @@ const MAX_TOKENS = 8
 const ALPHAS = [4, 6, 10, 14, 18, 22]
 const SCRAPE_MS = 20
 const ROOMY = 64 * 2 ** 20
-const TIERS = ['memory', 'device'] as const
 
 interface Measured {
   readonly requests: number
@@ -22,19 +21,18 @@ interface Measured {
   readonly p99Ms: number
   readonly scrapes: number
   readonly evictions: number
-  /** What all adapters need in each tier. */
-  readonly bytes: Readonly<Record<(typeof TIERS)[number], number>>
+  /** What all adapters need in memory. */
+  readonly bytes: number
 }
 
 /**
- * The same random requests twice: with room for all adapters, then with budgets that hold half of them in memory and on the
- * device. No budget may ever be passed, and every answer must be right.
+ * The same random requests twice: with room for all adapters, then with a budget that holds half of them. No budget may ever be passed, and every answer must be right.
  */
 export async function runPressure({ requests: most, seconds }: Scale): Promise<Findings> {
   const verdict = new Verdict()
-  const roomy = await measure(most, new Deadline(seconds / 2), { memoryBytes: ROOMY, bankBytes: ROOMY }, verdict)
+  const roomy = await measure(most, new Deadline(seconds / 2), { memoryBytes: ROOMY }, verdict)
   const { requests } = roomy
-  const budgets = { memoryBytes: Math.ceil(roomy.bytes.memory / 2), bankBytes: Math.ceil(roomy.bytes.device / 2) }
+  const budgets = { memoryBytes: Math.ceil(roomy.bytes / 2) }
   const tight = await measure(requests, new Deadline(Infinity), budgets, verdict)
   verdict.expect(tight.evictions > 0, 'nothing was evicted: there was no pressure')
   const figures = {
@@ -53,7 +51,7 @@ export async function runPressure({ requests: most, seconds }: Scale): Promise<F
 async function measure(
   most: number,
   deadline: Deadline,
-  budgets: Pick<Settings, 'memoryBytes' | 'bankBytes'>,
+  budgets: Pick<Settings, 'memoryBytes'>,
   verdict: Verdict,
 ): Promise<Measured> {
   const server = await startTestServer({ model: modelDir(FAMILY), maxBatch: CONCURRENCY, ...budgets })
@@ -95,8 +93,8 @@ async function measure(
     await watching
     const end = await scrape(client)
     const { scrapes } = watch
-    const bytes = { memory: tierMetric(end, 'bytes', 'memory'), device: tierMetric(end, 'bytes', 'device') }
-    const evictions = tierMetric(end, 'evictions_total', 'memory') + tierMetric(end, 'evictions_total', 'device')
+    const bytes = tierMetric(end, 'bytes')
+    const evictions = tierMetric(end, 'evictions_total')
     return { requests, perSecond: requests / seconds, p99Ms: quantile(latencies, 0.99), scrapes, evictions, bytes }
   } finally {
     await server.close()
@@ -119,10 +117,8 @@ class BudgetWatch {
     while (!this.#stopped) {
       const metrics = await scrape(this.#client)
       this.scrapes++
-      for (const tier of TIERS) {
-        const [bytes, budget] = [tierMetric(metrics, 'bytes', tier), tierMetric(metrics, 'budget_bytes', tier)]
-        this.#verdict.expect(bytes <= budget, `${bytes} bytes in the tier "${tier}" of ${budget}`)
-      }
+      const [bytes, budget] = [tierMetric(metrics, 'bytes'), tierMetric(metrics, 'budget_bytes')]
+      this.#verdict.expect(bytes <= budget, `${bytes} bytes in memory of ${budget}`)
       await sleep(SCRAPE_MS)
     }
   }
@@ -132,8 +128,8 @@ class BudgetWatch {
   }
 }
 
-function tierMetric(metrics: ReadonlyMap<string, number>, name: string, tier: (typeof TIERS)[number]): number {
-  const value = metrics.get(`troupe_tier_${name}{tier="${tier}"}`)
-  if (value === undefined) throw new Error(`there is no metric troupe_tier_${name} of ${tier}`)
+function tierMetric(metrics: ReadonlyMap<string, number>, name: string): number {
+  const value = metrics.get(`troupe_tier_${name}{tier="memory"}`)
+  if (value === undefined) throw new Error(`there is no metric troupe_tier_${name}`)
   return value
 }

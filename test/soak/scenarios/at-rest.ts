@@ -12,6 +12,8 @@ type Metrics = ReadonlyMap<string, number>
 const HELD = [
   'engine_queued',
   'engine_running',
+  'engine_paused',
+  'engine_kv_pages_used',
   'engine_kv_tokens',
   'queue_waiting',
   'queue_running',
@@ -20,7 +22,7 @@ const HELD = [
   'draining_versions',
 ]
 /** What is left of adapters that were all deleted. */
-const KEPT = ['memory', 'device'].flatMap((tier) => [`tier_bytes{tier="${tier}"}`, `tier_versions{tier="${tier}"}`])
+const KEPT = ['tier_bytes{tier="memory"}', 'tier_versions{tier="memory"}', 'engine_adapters', 'engine_adapter_bytes']
 const FOLDERS = ['adapters', '.staging', '.trash']
 const PATIENCE_MS = 30_000
 

@@ -39,21 +39,20 @@ const schema = {
   response: {
     200: Strict(
       {
-        fits: Type.Boolean({ description: 'In memory and on the device.' }),
+        fits: Type.Boolean({ description: 'In memory.' }),
         load_ms: Type.Number({ description: 'What a first request for all of them would wait, estimated.' }),
         adapters: Type.Array(
           Strict({
             name: Type.String(),
             version: Type.String(),
             digest: Type.String(),
-            bytes: Type.Integer({ description: 'In memory.' }),
-            device_bytes: Type.Integer({ description: 'On the device.' }),
+            bytes: Type.Integer({ description: 'As read from its files.' }),
+            device_bytes: Type.Integer({ description: 'In the engine’s memory.' }),
             tier: Type.Enum(['hot', 'warm', 'cold'], { description: 'Where it is: device, memory, store.' }),
             load_ms: Type.Number({ description: 'From loads measured by this process.' }),
           }),
         ),
         memory: TierPlan,
-        device: Type.Union([TierPlan, Type.Null()]),
       },
       { title: 'Plan', description: 'As things are now.' },
     ),
@@ -69,16 +68,15 @@ export function planRoutes(app: App, { registry }: ServerDeps): void {
       name,
       ...(version === undefined ? {} : { version: versionNumber(registry.getAdapter(name, view), version) }),
     }))
-    const { adapters, memory, device, loadMs } = await registry.plan(items, view)
+    const { adapters, memory, loadMs } = await registry.plan(items, view)
     return {
-      fits: memory.fits && (device?.fits ?? true),
+      fits: memory.fits,
       load_ms: rounded(loadMs),
       adapters: adapters.map(({ adapter, version, digest, bytes, deviceBytes, tier, loadMs: ms }) => ({
         ...{ name: adapter, version: versionName(version), digest, bytes, device_bytes: deviceBytes },
         ...{ tier, load_ms: rounded(ms) },
       })),
       memory: tierBody(memory, view),
-      device: device && tierBody(device, view),
     }
   })
 }

@@ -21,7 +21,7 @@ const VersionProperties = {
   sites: Type.Array(Type.String()),
   virtual_tokens: Type.Integer({ description: 'Tokens of the context that it takes before every prompt.' }),
   bytes: Type.Integer({ description: 'In memory.' }),
-  device_bytes: Type.Integer({ description: 'On the device.' }),
+  device_bytes: Type.Integer({ description: 'In the engine’s memory.' }),
   parameters: Type.Integer(),
   probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
     description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
