@@ -90,7 +90,7 @@ export function siteDims(
 }
 
 /** How many sites of this kind the base model has: one per layer, one at an edge. */
-export function siteCount(info: Pick<ModelInfo, 'layers'>, kind: SiteKind): number {
+function siteCount(info: Pick<ModelInfo, 'layers'>, kind: SiteKind): number {
   return isEdgeKind(kind) ? 1 : info.layers
 }
 

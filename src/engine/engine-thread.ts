@@ -102,7 +102,7 @@ export class EngineThread {
     const id = this.#nextId++
     return new Promise<T>((resolve, reject) => {
       // The thread answers the call of this number with what it asks for.
-      this.#waiters.set(id, { resolve: resolve as (value: never) => void, reject })
+      this.#waiters.set(id, { resolve, reject })
       this.#send(messageOf(id))
     })
   }

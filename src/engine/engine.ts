@@ -206,6 +206,6 @@ export class Engine implements AdapterHost {
 }
 
 async function startThread(options: StartOptions): Promise<EngineThread> {
-  const { entry = threadEntry(import.meta.url, 'worker'), name: _, ...plain } = options
+  const { entry = threadEntry(import.meta.url, 'worker'), ...plain } = options
   return EngineThread.start(plain, entry)
 }

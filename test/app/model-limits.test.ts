@@ -40,7 +40,9 @@ describe('planKv', () => {
     const tight = { ...settings, kvBytes: 6 * pageBytes + 5 }
     expect(planKv(info, tight, 96).pages).toBe(6)
     expect(() => planKv(info, tight, 97)).toThrow(refused)
-    expect(() => planKv(info, tight, 97)).toThrow(/holds the keys and values of 96 tokens.* may have 97 .*raise kvBytes or lower maxContext/)
+    expect(() => planKv(info, tight, 97)).toThrow(
+      /holds the keys and values of 96 tokens.* may have 97 .*raise kvBytes or lower maxContext/,
+    )
   })
 })
 

@@ -46,7 +46,14 @@ async function start(family: string, precision: Precision): Promise<Engine> {
   const modelDir = join(FIXTURES, family, 'model')
   const { dir } = await prepareModel({ modelDir, precision, cacheDir })
   // Chunks are shorter than most prompts, and than the sliding windows of some.
-  const sizes = { maxBatch: 8, maxContext: 96, stepTokens: 32, kvPages: 64, kvFormat: 'f32', adapterFormat: 'f32' } as const
+  const sizes = {
+    maxBatch: 8,
+    maxContext: 96,
+    stepTokens: 32,
+    kvPages: 64,
+    kvFormat: 'f32',
+    adapterFormat: 'f32',
+  } as const
   return Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, speculation: 8, ...sizes })
 }
 

@@ -206,7 +206,12 @@ describe('MemoryTier', () => {
     it('takes the next version of the same size, once the engine has its copy', async () => {
       const { tier } = tierOf(500)
       const loads = new ExclusiveLoads()
-      for (const [digest, bytes] of [['a', 20], ['b', 20], ['c', 24], ['d', 20]] as const)
+      for (const [digest, bytes] of [
+        ['a', 20],
+        ['b', 20],
+        ['c', 24],
+        ['d', 20],
+      ] as const)
         (await tier.pin([loads.request(digest, bytes)])).release()
       const [a, b, c, d] = loads.given
       expect([a, c]).toEqual([null, null])

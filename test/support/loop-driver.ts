@@ -31,7 +31,14 @@ export class LoopDriver {
   constructor(options: Partial<LoopOptions> & { readonly kvPages?: number } = {}) {
     const { kvPages = 200, ...changes } = options
     this.device = new SimulatedDevice({ vocab: VOCAB, kvPages })
-    const fixed = { maxBatch: 16, maxContext: 400, stepTokens: 64, speculation: 0, policy: new FairShare(), ropeLimit: null }
+    const fixed = {
+      maxBatch: 16,
+      maxContext: 400,
+      stepTokens: 64,
+      speculation: 0,
+      policy: new FairShare(),
+      ropeLimit: null,
+    }
     const info = tinyInfo({ vocab: VOCAB, fingerprint: 'sha256:simulated' })
     this.loop = new EngineLoop(
       info,

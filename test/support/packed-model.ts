@@ -58,7 +58,14 @@ function checkModules(matrix: Float32Array, modules: readonly string[], expected
 
 /** The log-probabilities of a prompt's tokens from the second on. */
 export async function promptLogprobs({ dir }: PreparedModel, tokens: readonly number[]): Promise<number[]> {
-  const sizes = { maxBatch: 1, maxContext: 32, stepTokens: 16, kvPages: 4, kvFormat: 'f32', adapterFormat: 'f32' } as const
+  const sizes = {
+    maxBatch: 1,
+    maxContext: 32,
+    stepTokens: 16,
+    kvPages: 4,
+    kvFormat: 'f32',
+    adapterFormat: 'f32',
+  } as const
   const engine = await Engine.start({ preparedDir: dir, device: 'cpu', threads: 1, speculation: 0, ...sizes })
   try {
     const request = { tokens: Int32Array.from(tokens), mix: [], sampling: GREEDY, maxTokens: 1, stopTokens: [] }

@@ -69,8 +69,7 @@ async function churn(
   await watching
 
   const after = await expectAtRest(client, verdict)
-  const total = (name: string): number =>
-    grown(before, after, `troupe_tier_${name}_total{tier="memory"}`)
+  const total = (name: string): number => grown(before, after, `troupe_tier_${name}_total{tier="memory"}`)
   verdict.expect(total('evictions') > 0, 'nothing was evicted: there was no churn')
   return {
     violations: verdict.violations,
