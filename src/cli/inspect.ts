@@ -4,9 +4,8 @@ import { inspectAdapter } from '../adapters/read.ts'
 import type { AdapterInspection } from '../adapters/read.ts'
 import { formatByteSize } from '../config/byte-size.ts'
 import { TroupeError } from '../core/errors.ts'
-import type { Proof } from '../registry/proof.ts'
-import { readProof } from '../registry/proof.ts'
-import type { MergedResult } from '../registry/records.ts'
+import type { MergedResult, Proof } from '../intake/proof.ts'
+import { readProof } from '../intake/proof.ts'
 
 /** Prints what is in an adapter's files, for people or as JSON; of a version in a store also the proof that it acts. Throws what is wrong with them. */
 export async function inspect(path: string, options: { readonly json?: boolean }): Promise<void> {

@@ -1,5 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
-import type { TaskRecord } from '../registry/records.ts'
+import type { TaskRecord } from '../catalogue/task.ts'
 import type { ChatMessage, TextPort } from './ports.ts'
 import type { Tool } from './tool-offer.ts'
 

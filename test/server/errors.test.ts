@@ -14,7 +14,7 @@ let served: TestApp
 let port: number
 
 beforeAll(async () => {
-  served = await testApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ['the engine is warming up'] })
+  served = await testApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ({ reasons: ['the engine is warming up'], degraded: [] }) })
   await served.app.listen({ port: 0, host: '127.0.0.1' })
   port = (served.app.server.address() as AddressInfo).port
 })
@@ -114,7 +114,7 @@ describe('errors', () => {
   })
 
   it('shows nothing of an unforeseen fault, and logs it', async () => {
-    vi.spyOn(served.registry, 'listTasks').mockImplementation(() => {
+    vi.spyOn(served.rooms.catalogue, 'listTasks').mockImplementation(() => {
       throw new Error('secret detail')
     })
     const response = await supertest(served.app.server).get('/v1/tasks').expect(500)

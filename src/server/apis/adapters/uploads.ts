@@ -3,9 +3,10 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
 import { parseJsonObject } from '../../../core/json.ts'
-import { readNotes } from '../../../registry/adapter-notes.ts'
-import type { VersionNotes } from '../../../registry/adapter-notes.ts'
-import type { Staging } from '../../../registry/store/port.ts'
+import { readNotes } from '../../../catalogue/changes.ts'
+import type { Notes } from '../../../catalogue/version.ts'
+import type { Staging } from '../../../intake/staging.ts'
+import { originOf } from '../../wire/origin.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -51,7 +52,7 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
     const { caller, params } = request
     assertMayAlter(caller, params.name)
-    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', caller }, (staging) =>
+    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', ...originOf(request) }, (staging) =>
       receiveFiles(request, staging, deps.settings.uploadLimitBytes),
     )
     return reply.code(status).send(body)
@@ -59,13 +60,13 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
 }
 
 /** Streams every file of the form into the staging folder; `limit` = bytes of all of them together. */
-async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<VersionNotes> {
+async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<Notes> {
   if (!request.isMultipart())
     throw new TroupeError('unsupported_media_type', 'send the files as multipart/form-data, for example with `curl -F`')
   const announced = Number(request.headers['content-length'] ?? 0)
   if (announced > limit + MULTIPART_OVERHEAD_BYTES) throw tooLarge(limit)
   let room = limit
-  let notes: VersionNotes = {}
+  let notes: Notes = {}
   let files = 0
   for await (const part of request.parts()) {
     if (part.type === 'field') {
@@ -82,7 +83,7 @@ async function receiveFiles(request: FastifyRequest, staging: Staging, limit: nu
   return notes
 }
 
-function noteField(name: string, value: unknown): VersionNotes {
+function noteField(name: string, value: unknown): Notes {
   const text = typeof value === 'string' ? value : ''
   if (name === 'description') return readNotes({ description: text })
   if (name === 'labels') return readNotes({ labels: parseJsonObject(text, 'labels', 'invalid_request') })

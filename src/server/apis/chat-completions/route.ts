@@ -55,7 +55,7 @@ function planChat(
   offer: ToolOffer | null,
 ): GenerationPlan {
   const { model } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const rendered = renderMessages(deps.text, chatMessages(body.messages), resolution.task, offer?.tools)
   return completePlan(deps, request, {
     label: { task: null, model },

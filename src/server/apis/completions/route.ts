@@ -56,7 +56,7 @@ function planCompletion(deps: RouteDeps, request: FastifyRequest, body: Completi
   const logprobs = body.logprobs ?? null
   return completePlan(deps, request, {
     label: { task: null, model },
-    resolution: resolveTarget(deps.registry, request.caller, { model }, mixWish(body)),
+    resolution: resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body)),
     prompts: encodePrompts(deps, body),
     wish: samplingWish(body, body.max_tokens),
     n: body.n ?? 1,

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
-import type { TaskRecord } from '../../../registry/records.ts'
+import type { TaskRecord } from '../../../catalogue/task.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { generateFormat } from './format.ts'
@@ -43,7 +43,7 @@ export function generateRoutes(app: App, deps: RouteDeps): void {
 }
 
 function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
-  const resolution = resolveTarget(deps.registry, request.caller, { task }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { task }, mixWish(body))
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,

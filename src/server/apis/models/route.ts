@@ -69,14 +69,14 @@ export function modelRoutes(app: App, deps: ServerDeps): void {
 }
 
 /** The same name means a task before an adapter before the base model, as in requests. */
-function models({ engine, registry, settings }: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
+function models({ engine, catalogue, settings }: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
   const view = viewOf(caller)
   const { name, fingerprint } = engine.info
   const base = model(name, startedAt, { kind: 'base', fingerprint, max_context: settings.maxContext })
-  const tasks = registry
+  const tasks = catalogue
     .listTasks(view)
     .map((task) => model(task.name, task.createdAt, { kind: 'task', description: task.description }))
-  const adapters = registry.listAdapters(view).flatMap((adapter) => {
+  const adapters = catalogue.listAdapters(view).flatMap((adapter) => {
     const ready = adapter.versions.filter(({ state }) => state === 'ready')
     const newest = ready.at(-1)
     if (!newest) return []
