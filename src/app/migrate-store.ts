@@ -42,7 +42,8 @@ export function isFormatOne(folder: string): boolean {
  * @throws TroupeError `invalid_config` where there is no old store or the new one is not empty, `storage_error`
  */
 export async function migrateStore(from: string, open: OpenStore, log: Log): Promise<Migration> {
-  if (!isFormatOne(from)) throw new TroupeError('invalid_config', `${from} is no store of format 1: there is nothing to migrate`)
+  if (!isFormatOne(from))
+    throw new TroupeError('invalid_config', `${from} is no store of format 1: there is nothing to migrate`)
   const state = new CatalogueState()
   const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server: 'migrate', log })
   if (journal.head > 0) throw new TroupeError('invalid_config', `${open.store.name} is not empty: name a new place`)
@@ -70,7 +71,10 @@ export async function swapStores(folder: string, migrated: string): Promise<stri
     await rename(migrated, folder)
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error)
-    throw new TroupeError('storage_error', `the migrated store is complete in ${migrated}, but cannot take the place of ${folder}: ${detail}`)
+    throw new TroupeError(
+      'storage_error',
+      `the migrated store is complete in ${migrated}, but cannot take the place of ${folder}: ${detail}`,
+    )
   }
   return old
 }
@@ -129,9 +133,11 @@ async function migrateRefusals(path: string, target: Target): Promise<void> {
 async function readTask(path: string, name: string, writtenAt: string): Promise<unknown> {
   const json = await readJson(path)
   const routesOf = (routes: unknown): unknown =>
-    Array.isArray(routes) ? routes.map((route: unknown) => (isJsonObject(route) ? { weight: 1, ...route } : route)) : routes
+    Array.isArray(routes)
+      ? routes.map((route: unknown) => (isJsonObject(route) ? { weight: 1, ...route } : route))
+      : routes
   const history = Array.isArray(json.history) ? json.history : []
-  const shadow = isJsonObject(json.shadow) ? { sample: 1, ...json.shadow } : null
+  const { adapter, version, sample = 1 }: JsonObject = isJsonObject(json.shadow) ? json.shadow : {}
   const empty = { description: '', pinned: false, prompt: null, system: null, defaults: {}, revision: 1 }
   return {
     ...empty,
@@ -140,7 +146,7 @@ async function readTask(path: string, name: string, writtenAt: string): Promise<
     ...json,
     name,
     routes: routesOf(json.routes),
-    shadow: shadow && (({ adapter, version, sample }) => ({ adapter, version, sample }))(shadow as JsonObject),
+    shadow: adapter === undefined ? null : { adapter, version, sample },
     history: history.map((entry: unknown, index) =>
       isJsonObject(entry) ? { revision: index + 1, ...entry, routes: routesOf(entry.routes) } : entry,
     ),

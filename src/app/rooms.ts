@@ -116,7 +116,9 @@ export class Rooms {
    */
   static async open(options: RoomsOptions): Promise<Rooms> {
     const { open, host, log, memory, pace = {} } = options
-    const server = `${hostname().replace(/[^A-Za-z0-9-]/g, '-').slice(0, 40)}-${randomBytes(4).toString('hex')}`
+    const server = `${hostname()
+      .replace(/[^A-Za-z0-9-]/g, '-')
+      .slice(0, 40)}-${randomBytes(4).toString('hex')}`
     const state = new CatalogueState()
     // The lease comes first: from then on nothing is removed that this server may read about.
     const leases: ServerLeases = new ServerLeases(open.store, { server, host: hostname() }, () => released())
@@ -132,14 +134,24 @@ export class Rooms {
     released = () => Collector.released({ journal, state, isUsed })
     const { blobs, folder } = open
     const onReleased = (): void => void collector.sweep()
-    const residency: Residency = new Residency({ catalogue, changes, blobs, host, read: readers.read, memory, log, onReleased })
+    const residency: Residency = new Residency({
+      catalogue,
+      changes,
+      blobs,
+      host,
+      read: readers.read,
+      memory,
+      log,
+      onReleased,
+    })
     journal.onRecord((record) => residency.onRecord(record))
 
     const merged = new MergedCheck(options.reference ?? { off: 'this process has no reference' })
     const prover = new Prover({ tier: residency.tier, host, measure: readers.measure, merged })
     const baseNames = options.baseNames ?? null
     const intake = new Intake({ open, catalogue, changes, prover, readers, host, baseNames, log })
-    const inbox = folder === null ? null : await Inbox.open(join(folder, 'inbox'), intake, log, pace.inboxRestMs ?? 1_000)
+    const inbox =
+      folder === null ? null : await Inbox.open(join(folder, 'inbox'), intake, log, pace.inboxRestMs ?? 1_000)
     catalogue.show({
       unserved: () => [...(inbox?.rejected() ?? []), ...residency.drainingRecords(), ...intake.pending.records()],
       failureOf: (digest) => residency.failureOf(digest),

@@ -11,7 +11,7 @@ import { checkName, ownerOf } from './names.ts'
 import type { Adapter, CatalogueState } from './state.ts'
 import { adapterNotFound } from './state.ts'
 import type { Activation, TaskRecord, TaskSettings } from './task.ts'
-import { checkTask, TaskSchema, TaskSettingsSchema, taskNotFound } from './task.ts'
+import { checkTask, settingsOf, TaskSchema, TaskSettingsSchema, taskNotFound } from './task.ts'
 import type { Version } from './version.ts'
 import { NotesSchema, RefusalSchema, VersionSchema } from './version.ts'
 
@@ -96,7 +96,8 @@ function versionKinds(state: CatalogueState): Book['kinds'] {
     'version.repaired': recordKind(Type.Object({ ...VersionName, blob: Type.String() }), {
       check: ({ adapter, version, blob }) => {
         const { digest } = mustHave(state, adapter, version)
-        if (state.isCondemned({ digest, blob })) throw conflict(`the files of ${digest} were collected before they were named`)
+        if (state.isCondemned({ digest, blob }))
+          throw conflict(`the files of ${digest} were collected before they were named`)
       },
       apply: ({ adapter, version, blob }, { n }) => {
         const former = mustHave(state, adapter, version)
@@ -161,7 +162,8 @@ function adapterKinds(state: CatalogueState): Book['kinds'] {
     /** Numbers up to `last` were given in an earlier store: they are not given again. */
     'adapter.numbered': recordKind(Type.Object({ adapter: Type.String(), last: Type.Integer({ minimum: 1 }) }), {
       check: ({ adapter, last }) => {
-        if (last < state.lastNumber(adapter)) throw conflict(`v${state.lastNumber(adapter)} of "${adapter}" was given before`)
+        if (last < state.lastNumber(adapter))
+          throw conflict(`v${state.lastNumber(adapter)} of "${adapter}" was given before`)
       },
       apply: ({ adapter, last }) => state.setAdapter({ ...(state.adapters.get(adapter) ?? newAdapter(adapter)), last }),
     }),
@@ -196,9 +198,9 @@ function taskKinds(state: CatalogueState): Book['kinds'] {
 
     /** A task of an earlier store, with its history. */
     'task.imported': recordKind(TaskSchema, {
-      check: ({ history: _history, createdAt: _created, updatedAt: _updated, ...settings }) => {
-        checkTask(settings)
-        if (state.tasks.has(settings.name)) throw conflict(`there is a task "${settings.name}"`)
+      check: (task) => {
+        checkTask(settingsOf(task))
+        if (state.tasks.has(task.name)) throw conflict(`there is a task "${task.name}"`)
       },
       apply: (task) => void state.tasks.set(task.name, task),
     }),
@@ -247,7 +249,11 @@ function historyAfter(
   { routes, revision }: TaskSettings,
   stamp: Pick<RecordHead, 'at' | 'by'>,
 ): readonly Activation[] {
-  if (backTo !== null) return current.history.slice(0, current.history.findIndex((entry) => entry.revision === backTo))
+  if (backTo !== null)
+    return current.history.slice(
+      0,
+      current.history.findIndex((entry) => entry.revision === backTo),
+    )
   if (JSON.stringify(routes) === JSON.stringify(current.routes)) return current.history
   return [...current.history, { revision, ...stamp, routes: current.routes }].slice(-MAX_HISTORY)
 }

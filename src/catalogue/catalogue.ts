@@ -9,7 +9,7 @@ import { adapterNotFound } from './state.ts'
 import type { TaskRecord } from './task.ts'
 import { taskNotFound } from './task.ts'
 import type { Version, VersionRecord } from './version.ts'
-import { refusedVersion, versionRecord } from './version.ts'
+import { refusedVersion } from './version.ts'
 
 /** Which part of a listing. */
 export interface PageOptions {
@@ -127,8 +127,8 @@ export class Catalogue {
   /** A stored version as people see it. */
   record(version: Version): VersionRecord {
     const failure = this.#beside.failureOf(version.digest)
-    if (!this.isReady(version)) return versionRecord(version, 'rejected', this.#foreignBase(version))
-    return versionRecord(version, failure === null ? 'ready' : 'failed', failure)
+    if (!this.isReady(version)) return { ...version, state: 'rejected', reason: this.#foreignBase(version) }
+    return { ...version, state: failure === null ? 'ready' : 'failed', reason: failure }
   }
 
   /** A part of what the tenant may see, by name. Records are made for that part only. */
@@ -169,8 +169,13 @@ export class Catalogue {
     } catch (error) {
       const isMeant = (one: VersionRecord): boolean =>
         one.adapter === name &&
-        (selector.kind === 'version' ? one.version === selector.version : selector.kind === 'digest' && one.digest.startsWith(selector.prefix))
-      const gone = [...(this.#unserved().get(name) ?? []), ...this.state.deleted.map((one) => versionRecord(one, 'deleted', null))]
+        (selector.kind === 'version'
+          ? one.version === selector.version
+          : selector.kind === 'digest' && one.digest.startsWith(selector.prefix))
+      const gone = [
+        ...(this.#unserved().get(name) ?? []),
+        ...this.state.deleted.map((one) => ({ ...one, state: 'deleted' as const, reason: null })),
+      ]
       const found = gone.find(isMeant)
       if (!found) throw error
       return found

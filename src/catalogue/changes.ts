@@ -8,7 +8,7 @@ import { checkName, ownerOf } from './names.ts'
 import type { AdapterRecord, VersionReference } from './records.ts'
 import { NEWEST, parseReference } from './reference.ts'
 import type { Route, ShadowRoute, TaskDefaults, TaskRecord, TaskSettings } from './task.ts'
-import { checkTask, taskNotFound } from './task.ts'
+import { checkTask, settingsOf, taskNotFound } from './task.ts'
 import type { Notes, Refusal, Version, VersionRecord } from './version.ts'
 import { NotesSchema } from './version.ts'
 
@@ -246,11 +246,6 @@ export class Changes {
   #task(name: string): TaskRecord | null {
     return this.#catalogue.state.tasks.get(name) ?? null
   }
-}
-
-function settingsOf(task: TaskSettings): TaskSettings {
-  const { name, description, routes, shadow, pinned, prompt, system, defaults, revision } = task
-  return { name, description, routes, shadow, pinned, prompt, system, defaults, revision }
 }
 
 function newTask(name: string): TaskSettings {

@@ -133,7 +133,9 @@ export class Collector {
   async #remove(blobs: readonly BlobId[]): Promise<void> {
     const { store, state } = this.#parts
     for (const id of blobs) await deleteBlob(store, id)
-    await this.#record('blobs.collected', () => blobs.filter((id) => state.condemned.get(blobPrefix(id))?.orphan === false))
+    await this.#record('blobs.collected', () =>
+      blobs.filter((id) => state.condemned.get(blobPrefix(id))?.orphan === false),
+    )
   }
 
   async #record(type: string, choose: () => readonly BlobId[]): Promise<void> {
@@ -154,6 +156,9 @@ export class Collector {
   #refuseUnlessWhole(): void {
     if (this.#parts.journal.isWhole) return
     const [first] = this.#parts.journal.unusable
-    throw new TroupeError('storage_error', `nothing is collected while ${first?.key} cannot be read: it may name files that look unused`)
+    throw new TroupeError(
+      'storage_error',
+      `nothing is collected while ${first?.key} cannot be read: it may name files that look unused`,
+    )
   }
 }

@@ -124,3 +124,9 @@ function wrong(param: string, what: string): TroupeError {
 export function taskNotFound(name: string): TroupeError {
   return new TroupeError('task_not_found', `there is no task "${name}"`)
 }
+
+/** What of a task is set, without what follows from its records. */
+export function settingsOf(task: TaskSettings): TaskSettings {
+  const { name, description, routes, shadow, pinned, prompt, system, defaults, revision } = task
+  return { name, description, routes, shadow, pinned, prompt, system, defaults, revision }
+}

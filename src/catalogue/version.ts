@@ -66,7 +66,7 @@ export type Version = DeepReadonly<Static<typeof VersionSchema>>
 export type ProbeResult = NonNullable<Version['probe']>
 
 /** A version as people see it, also one that never was or no longer is one. */
-export interface VersionRecord extends Omit<Version, 'blob' | 'createdBy' | 'base'> {
+export interface VersionRecord extends Version {
   readonly state: VersionState
   readonly reason: string | null
 }
@@ -82,24 +82,17 @@ export const RefusalSchema = Type.Object({
 })
 export type Refusal = DeepReadonly<Static<typeof RefusalSchema>>
 
-/** As people see a stored version. @param reason why it cannot be served; null = it can */
-export function versionRecord(
-  { blob: _blob, createdBy: _by, base: _base, ...rest }: Version,
-  state: VersionState,
-  reason: string | null,
-): VersionRecord {
-  return { ...rest, state, reason }
-}
-
 /** A record for files that never became a version: number 0, nothing known but the reason. */
 export function refusedVersion({ adapter, reason, createdAt, source, ...notes }: Refusal): VersionRecord {
   return {
     adapter,
     version: 0,
     digest: '',
+    blob: '',
     state: 'rejected',
     reason,
     createdAt,
+    createdBy: '',
     source,
     format: 'peft',
     method: 'lora',
@@ -110,6 +103,7 @@ export function refusedVersion({ adapter, reason, createdAt, source, ...notes }:
     bytes: 0,
     deviceBytes: 0,
     probe: null,
+    base: { name: '', fingerprint: '' },
     ...notes,
   }
 }

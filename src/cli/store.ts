@@ -59,7 +59,12 @@ export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: 
 /** Prints what changed, newest last: the journal as it is. */
 export async function printLog(count: string, settings: StoreSettings): Promise<void> {
   const open = await openLocation(settings)
-  const journal = await Journal.open({ store: open.store, books: [catalogueBook(new CatalogueState())], server: 'log', log })
+  const journal = await Journal.open({
+    store: open.store,
+    books: [catalogueBook(new CatalogueState())],
+    server: 'log',
+    log,
+  })
   for (const record of await journal.read(Math.max(0, journal.head - Number(count)), Number(count))) {
     const { n, at, by, server, request, type, data } = record
     console.log([n, at, type, `by ${by}`, `on ${server}`, request ?? '-', JSON.stringify(data)].join('  '))

@@ -23,7 +23,7 @@ export class Shape<S extends TSchema> {
    * @throws TroupeError `code` naming the field and what it must be
    */
   check(value: unknown, code: ErrorCode): Static<S> {
-    if (this.#compiled.Check(value)) return value as Static<S>
+    if (this.#compiled.Check(value)) return value
     const errors = this.#compiled.Errors(value)
     const unknown = errors.find(({ keyword }) => keyword === 'additionalProperties')
     const first = unknown ?? errors.find(({ keyword }) => keyword !== 'boolean') ?? errors[0]
@@ -31,7 +31,11 @@ export class Shape<S extends TSchema> {
     const params = (first?.params ?? {}) as { additionalProperties?: string[]; requiredProperties?: string[] }
     const [extra] = params.additionalProperties ?? params.requiredProperties ?? []
     const param = [...path, ...(extra === undefined ? [] : [extra])].map(plainKey).join('.')
-    const demand = unknown ? 'is unknown' : extra === undefined ? (first?.message ?? 'has the wrong shape') : 'is missing'
+    const demand = unknown
+      ? 'is unknown'
+      : extra === undefined
+        ? (first?.message ?? 'has the wrong shape')
+        : 'is missing'
     const field = param === '' ? this.#what : `${this.#what}: ${param}`
     throw new TroupeError(code, `${field} ${demand}`, { param: param === '' ? this.#what : param })
   }

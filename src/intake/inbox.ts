@@ -7,7 +7,6 @@ import type { ErrorCode } from '../core/errors.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { errnoOf, storageError } from '../store/filesystem/durable.ts'
-import { adapterFiles } from './file-names.ts'
 import type { Intake } from './intake.ts'
 
 const ADAPTER_CONFIG = 'adapter_config.json'
@@ -106,6 +105,8 @@ export class Inbox {
       if (own) found.push(own)
       else
         for (const part of await foldersIn(join(this.#dir, name))) {
+          // A trainer's checkpoint is taken when somebody gives it a name of its own.
+          if (/^checkpoint-\d+$/.test(part)) continue
           const owned = await dropped(`${name}/${part}`, join(this.#dir, name, part))
           if (owned) found.push(owned)
         }
@@ -136,19 +137,24 @@ export class Inbox {
     if (!watched) return
     watched.importing = true
     try {
-      const names = adapterFiles(folder.files.map(({ name }) => name))
-      const staging = await this.#intake.stage()
-      await staging.copyFrom(dir, names)
+      const { staging, report } = await this.#intake.takeFolder(dir)
       const { record, created } = await this.#intake.add(adapter, staging, { source: 'folder', by: 'inbox' })
       this.#imported++
-      if (!created) this.#log.info({ adapter, version: record.version, folder: dir }, 'a folder in the inbox is known already')
-      await clear(folder, names)
+      if (!created)
+        this.#log.info({ adapter, version: record.version, folder: dir }, 'a folder in the inbox is known already')
+      await clear(
+        folder,
+        report.took.map(({ file }) => file),
+      )
       this.#watched.delete(dir)
     } catch (error) {
       watched.attempts++
       const passing = !(error instanceof TroupeError) || PASSING.includes(error.code)
       if (passing && watched.attempts < MAX_ATTEMPTS) {
-        this.#log.warn({ err: error, adapter, folder: dir }, 'a folder in the inbox could not be imported yet; trying again')
+        this.#log.warn(
+          { err: error, adapter, folder: dir },
+          'a folder in the inbox could not be imported yet; trying again',
+        )
         return
       }
       watched.rejection = rejectedFolder(folder, error instanceof Error ? error.message : String(error))
@@ -190,10 +196,10 @@ async function dropped(adapter: string, dir: string): Promise<DroppedFolder | nu
 }
 
 /** Removes the files that were stored, and the folder if nothing else is in it. */
-async function clear({ adapter, dir, files }: DroppedFolder, names: readonly string[]): Promise<void> {
+async function clear({ adapter, dir, files }: DroppedFolder, taken: readonly string[]): Promise<void> {
   try {
     for (const { name, size, mtimeMs } of files) {
-      if (!names.includes(name)) continue
+      if (!taken.includes(name)) continue
       const path = join(dir, name)
       const now = await stat(path)
       // Somebody put another file there meanwhile: that one was not stored.

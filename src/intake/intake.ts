@@ -17,16 +17,18 @@ import type { BlobId } from '../store/blobs.ts'
 import { deleteBlob, newBlob, putBlob, readBlobFile } from '../store/blobs.ts'
 import type { OpenStore } from '../store/open.ts'
 import type { Origin } from '../store/record.ts'
+import type { FolderReport } from './folder-report.ts'
+import { folderSource } from './folder-source.ts'
 import { folderWithin } from './import-folder.ts'
 import type { MergeInput } from './merges.ts'
 import { mergeInto } from './merges.ts'
-import { adapterFiles } from './file-names.ts'
 import type { Arrival, PendingUpload } from './pending-uploads.ts'
 import { PendingUploads } from './pending-uploads.ts'
 import type { Proof } from './proof.ts'
 import { parseProof, PROOF_FILE, writeProof } from './proof.ts'
 import type { Prover } from './prover.ts'
 import { Staging } from './staging.ts'
+import { takeFiles } from './take-files.ts'
 
 export interface IntakeParts {
   readonly open: OpenStore
@@ -100,9 +102,20 @@ export class Intake {
    */
   async importFolder(name: string, path: string, within: string, origin: Origin): Promise<AddedVersion> {
     const dir = await folderWithin(this.#parts.open.folder, path, within)
-    const staging = await this.stage()
-    await staging.copyFrom(dir, adapterFiles(await readdir(dir)))
+    const { staging } = await this.takeFolder(dir)
     return this.add(name, staging, { ...origin, source: 'folder' })
+  }
+
+  /** Takes an adapter's files out of a folder, which stays as it is. @throws TroupeError as `takeFiles` */
+  async takeFolder(dir: string): Promise<{ readonly staging: Staging; readonly report: FolderReport }> {
+    const source = await folderSource(dir)
+    const staging = await this.stage()
+    try {
+      return { staging, report: await takeFiles(source, staging.dir) }
+    } catch (error) {
+      await staging.discard()
+      throw error
+    }
   }
 
   /** Merges stored versions into a staging folder, and says what was merged. @throws TroupeError as `mergeInto` in merges.ts */

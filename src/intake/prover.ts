@@ -37,7 +37,10 @@ export class Prover {
     try {
       const probed = await probe(host, weights)
       const comparison = merged.check(weights, probed, host.info)
-      const [sites, compared]: [readonly SiteNorm[], Proof['merged']] = await Promise.all([measure(weights), comparison])
+      const [sites, compared]: [readonly SiteNorm[], Proof['merged']] = await Promise.all([
+        measure(weights),
+        comparison,
+      ])
       return await use(probed.result, { parameters: description.parameters, sites, merged: compared })
     } finally {
       pin.release()

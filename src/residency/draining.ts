@@ -1,5 +1,4 @@
 import type { Version, VersionRecord } from '../catalogue/version.ts'
-import { versionRecord } from '../catalogue/version.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { Leases } from './leases.ts'
 
@@ -61,7 +60,9 @@ export class Draining {
   }
 
   records(): VersionRecord[] {
-    return [...this.#byDigest.values()].flat().map(({ version }) => versionRecord(version, 'draining', null))
+    return [...this.#byDigest.values()]
+      .flat()
+      .map(({ version }) => ({ ...version, state: 'draining' as const, reason: null }))
   }
 
   /** The last user of a digest is gone. @returns whether it was draining */

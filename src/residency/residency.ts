@@ -133,7 +133,11 @@ export class Residency {
   ): Promise<LoadPlan> {
     const { catalogue, host } = this.#options
     const { rate } = this.#source
-    return planLoad({ catalogue, host, tier: this.tier, rate, versionOf: (digest) => this.versionOf(digest) }, items, tenant)
+    return planLoad(
+      { catalogue, host, tier: this.tier, rate, versionOf: (digest) => this.versionOf(digest) },
+      items,
+      tenant,
+    )
   }
 
   /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */

@@ -46,7 +46,9 @@ export async function readBlobFile(store: Store, id: BlobId, name: string): Prom
 }
 
 /** All blobs in a store, with the keys of their files. */
-export async function listBlobs(store: Store): Promise<ReadonlyMap<string, { readonly id: BlobId; readonly keys: readonly string[] }>> {
+export async function listBlobs(
+  store: Store,
+): Promise<ReadonlyMap<string, { readonly id: BlobId; readonly keys: readonly string[] }>> {
   const blobs = new Map<string, { id: BlobId; keys: string[] }>()
   for (const key of await store.list(PREFIX)) {
     const [, hex, blob] = key.split('/')

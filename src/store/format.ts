@@ -22,7 +22,10 @@ export async function checkFormat(store: Store): Promise<void> {
     await store.put(KEY, Buffer.from(`${JSON.stringify({ format: FORMAT })}\n`))
     return
   }
-  const { format } = FormatFile.check(parseJsonObject(Buffer.from(text).toString(), KEY, 'storage_error'), 'storage_error')
+  const { format } = FormatFile.check(
+    parseJsonObject(Buffer.from(text).toString(), KEY, 'storage_error'),
+    'storage_error',
+  )
   if (format === FORMAT) return
   const message = `${store.name} has the format ${format}, this version of troupe knows ${FORMAT}: use a newer version of troupe`
   throw new TroupeError('storage_error', message, { param: store.name })

@@ -184,19 +184,19 @@ export class Journal {
   /** Whether the record is now the one with its number. A lost answer to a put that succeeded looks like a lost race: then it is there. */
   async #put(record: JournalRecord): Promise<boolean> {
     const key = recordKey(record.n)
-    let failure: unknown = null
-    const won = await this.#store.put(key, renderRecord(record)).catch((error: unknown) => {
-      failure = error
-      return false
-    })
-    if (won) return true
+    try {
+      if (await this.#store.put(key, renderRecord(record))) return true
+    } catch (error) {
+      const bytes = await this.#store.get(key)
+      if (bytes === null) throw error
+      return isRecord(bytes, record)
+    }
     const bytes = await this.#store.get(key)
-    if (bytes === null && failure !== null) throw failure
     return bytes !== null && isRecord(bytes, record)
   }
 
   async #readOn(): Promise<void> {
-    for (let isMore = true; isMore; ) {
+    for (let isMore = true; isMore;) {
       // One question where nothing is new; with more to come, many at once.
       const first = await this.#store.get(recordKey(this.#head + 1))
       if (first === null) return
@@ -224,7 +224,7 @@ export class Journal {
       this.#apply(record, known)
     } catch (error) {
       this.#head = n
-      this.#reportUnusable(n, error instanceof Error ? error.message : String(error), unread)
+      this.#reportUnusable(n, messageOf(error), unread)
     }
   }
 
@@ -268,7 +268,7 @@ export class Journal {
   }
 
   #note(error: unknown): void {
-    const trouble = error === null ? null : error instanceof Error ? error.message : String(error)
+    const trouble = error === null ? null : messageOf(error)
     if (trouble === this.#trouble) return
     if (trouble === null) this.#log.info({}, 'the store can be used again')
     else if (this.#trouble === null) this.#log.error({ err: error }, 'the store cannot be used')
@@ -287,7 +287,8 @@ export class Journal {
       (written) => {
         this.#snapshot = { n: head, bytes: written }
       },
-      (error: unknown) => this.#log.warn({ err: error }, 'a snapshot could not be written; the next start takes longer'),
+      (error: unknown) =>
+        this.#log.warn({ err: error }, 'a snapshot could not be written; the next start takes longer'),
     )
   }
 }
@@ -298,4 +299,8 @@ function isRecord(bytes: Uint8Array, { n, id }: JournalRecord): boolean {
   } catch {
     return false
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

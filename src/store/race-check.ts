@@ -19,7 +19,8 @@ export async function checkPutIfAbsent(store: Store): Promise<void> {
     const found = await store.get(key)
     // A client that repeats a request whose answer got lost is told that it lost: then nobody won, and one was stored.
     const stored = bodies.find((body) => found !== null && body.equals(found))
-    const isSound = !late && stored !== undefined && (winners.length === 0 || (winners.length === 1 && winners[0] === stored))
+    const isSound =
+      !late && stored !== undefined && (winners.length === 0 || (winners.length === 1 && winners[0] === stored))
     if (isSound) return
     const message =
       `${store.name} lets ${winners.length + (late ? 1 : 0)} writers of one key win, where exactly one may: it has no conditional writes ` +

@@ -9,7 +9,10 @@ import { Shape } from '../core/shape.ts'
 const HeadSchema = Type.Object({
   /** Number of the record: 1, 2 … */
   n: Type.Integer({ minimum: 1 }),
-  id: Type.String({ minLength: 1, description: 'Tells the writer of a record whose answer got lost that it is its own.' }),
+  id: Type.String({
+    minLength: 1,
+    description: 'Tells the writer of a record whose answer got lost that it is its own.',
+  }),
   at: Type.String({ description: 'ISO time.' }),
   by: Type.String({ description: 'Tenant or tool that asked for the change.' }),
   server: Type.String({ description: 'Server that wrote it.' }),
@@ -56,11 +59,8 @@ export interface Book {
 }
 
 /** Gives a record kind the type of its schema. */
-export function recordKind<S extends TSchema>(
-  schema: S,
-  kind: Omit<RecordKind<S>, 'schema'>,
-): RecordKind {
-  return { schema, ...kind } as unknown as RecordKind
+export function recordKind<S extends TSchema>(schema: S, kind: Omit<RecordKind<S>, 'schema'>): RecordKind {
+  return { schema, ...kind }
 }
 
 const DIGITS = 12

@@ -59,7 +59,10 @@ export async function readSnapshot(
       load(bytes, books)
       return { n: recordNumber(key), bytes: bytes.byteLength }
     } catch (error) {
-      log.warn({ err: error, snapshot: `${store.name}/${key}` }, 'a snapshot cannot be used; an older one or the whole journal is')
+      log.warn(
+        { err: error, snapshot: `${store.name}/${key}` },
+        'a snapshot cannot be used; an older one or the whole journal is',
+      )
     }
   }
   return { n: 0, bytes: 0 }

@@ -48,7 +48,9 @@ export const STORE_METRICS: readonly ReadMetric<StoreNumbers>[] = [
   counter('activations_total', 'Activations of a version for a task.', (r) => r.activations),
   counter('rollbacks_total', 'Rollbacks of a task.', (r) => r.rollbacks),
   counter('deletions_total', 'Deletions of adapters and versions.', (r) => r.deletions),
-  gauge('store_available', 'Whether the store could be used the last time: 1 or 0.', (r) => (r.storeError === null ? 1 : 0)),
+  gauge('store_available', 'Whether the store could be used the last time: 1 or 0.', (r) =>
+    r.storeError === null ? 1 : 0,
+  ),
   gauge('journal_head', 'Number of the last record of the journal known here.', (r) => r.journalHead),
   gauge('condemned_blobs', 'Deleted versions whose files are still there.', (r) => r.condemnedBlobs),
 ]

@@ -125,7 +125,10 @@ describe('a deleted version', () => {
     expect(seen(1, 'acme')).toMatchObject({ version: 1, state: 'draining' })
     held.release()
     expect(seen(1, 'acme')).toMatchObject({ version: 1, state: 'deleted' })
-    for (const [version, tenant] of [[1, 'zeta'], [2, 'acme']] as const)
+    for (const [version, tenant] of [
+      [1, 'zeta'],
+      [2, 'acme'],
+    ] as const)
       expect(await codeOf(() => seen(version, tenant))).toBe('adapter_not_found')
   })
 })

@@ -28,28 +28,28 @@ function task(name: string, routes: readonly Route[]): TaskRecord {
 }
 
 for (const record of [
-    task('reply', [{ adapter: 'plain', version: 1, weight: 1 }]),
-    task('acme/reply', [{ adapter: 'acme/own', version: 1, weight: 1 }]),
-    task('bare', []),
-    task('canary', [
-      { adapter: 'plain', version: 1, weight: 95 },
-      { adapter: 'plain', version: 2, weight: 5 },
-    ]),
-    {
-      ...task('shadowed', [{ adapter: 'plain', version: 1, weight: 1 }]),
-      shadow: { adapter: 'plain', version: 2, sample: 0.25 },
-    },
-    {
-      ...task('stale-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
-      shadow: { adapter: 'plain', version: 3, sample: 1 },
-    },
-    {
-      ...task('own-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
-      shadow: { adapter: 'copy', version: 1, sample: 1 },
-    },
-    task('stale', [{ adapter: 'plain', version: 3, weight: 1 }]),
-    task('dangling', [{ adapter: 'plain', version: 9, weight: 1 }]),
-    task('plain-task', [{ adapter: 'plain', version: 1, weight: 1 }]),
+  task('reply', [{ adapter: 'plain', version: 1, weight: 1 }]),
+  task('acme/reply', [{ adapter: 'acme/own', version: 1, weight: 1 }]),
+  task('bare', []),
+  task('canary', [
+    { adapter: 'plain', version: 1, weight: 95 },
+    { adapter: 'plain', version: 2, weight: 5 },
+  ]),
+  {
+    ...task('shadowed', [{ adapter: 'plain', version: 1, weight: 1 }]),
+    shadow: { adapter: 'plain', version: 2, sample: 0.25 },
+  },
+  {
+    ...task('stale-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
+    shadow: { adapter: 'plain', version: 3, sample: 1 },
+  },
+  {
+    ...task('own-shadow', [{ adapter: 'plain', version: 1, weight: 1 }]),
+    shadow: { adapter: 'copy', version: 1, sample: 1 },
+  },
+  task('stale', [{ adapter: 'plain', version: 3, weight: 1 }]),
+  task('dangling', [{ adapter: 'plain', version: 9, weight: 1 }]),
+  task('plain-task', [{ adapter: 'plain', version: 1, weight: 1 }]),
 ])
   bare.state.tasks.set(record.name, record)
 

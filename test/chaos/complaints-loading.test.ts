@@ -14,7 +14,8 @@ class SlowReader {
 
   readonly read: AdapterReader = async (dir) => {
     this.reads++
-    if (this.held !== null && join(dir, '/') === this.held) await new Promise<void>((resolve) => (this.release = resolve))
+    if (this.held !== null && join(dir, '/') === this.held)
+      await new Promise<void>((resolve) => (this.release = resolve))
     return readFakeAdapter(dir)
   }
 }

@@ -68,6 +68,11 @@ it.each(CHANGES)(
 
 /** What clients see. */
 function picture(rooms: Rooms): unknown {
-  const adapters = rooms.catalogue.listAdapters('*').map(({ name, versions }) => [name, versions.map(({ digest }) => digest)])
-  return { adapters, tasks: rooms.catalogue.listTasks('*').map(({ name, routes, revision }) => ({ name, routes, revision })) }
+  const adapters = rooms.catalogue
+    .listAdapters('*')
+    .map(({ name, versions }) => [name, versions.map(({ digest }) => digest)])
+  return {
+    adapters,
+    tasks: rooms.catalogue.listTasks('*').map(({ name, routes, revision }) => ({ name, routes, revision })),
+  }
 }

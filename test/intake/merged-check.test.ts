@@ -75,7 +75,7 @@ describe.each(MODELS)('%s in %s', (folder, precision) => {
       }
       compared++
       // Far from being refused.
-      expect(deviation, weights.method).toBeLessThan(0.6 * tolerance!)
+      expect(deviation, weights.method).toBeLessThan(0.6 * tolerance)
       if (precision === 'f32') expect(deviation, weights.method).toBeLessThan(1e-4)
     }
     expect(compared).toBeGreaterThan(0)

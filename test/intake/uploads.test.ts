@@ -3,7 +3,7 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FakeHost } from '../support/fake-host.ts'
-import { fakeDigest, fakeFile, readFakeAdapter, stageFake } from '../support/fake-adapter.ts'
+import { dropFake, fakeDigest, fakeFile, readFakeAdapter, stageFake } from '../support/fake-adapter.ts'
 import type { ReadAdapter } from '../../src/adapters/read.ts'
 import { blobFolders, codeOf, filesOf, messageOf, openRooms, upload, ME } from '../support/rooms.ts'
 
@@ -104,10 +104,7 @@ describe('uploads', () => {
   ])('leaves nothing behind of a refused upload: %s', async (_case, weights, code) => {
     const { rooms, storeDir, host } = await openRooms()
     const staging = await rooms.intake.stage()
-    const content = async function* (): AsyncGenerator<Uint8Array> {
-      yield Buffer.from(weights)
-    }
-    await staging.write('adapter_model.safetensors', content())
+    await dropFake(staging.dir, weights)
     const add = (): Promise<unknown> => rooms.intake.add('a', staging, { source: 'upload', by: 'x' })
     expect(await codeOf(add)).toBe(code)
     expect(rooms.catalogue.listAdapters('*')).toEqual([])

@@ -64,12 +64,16 @@ describe('deletion', () => {
     await upload(rooms, 'a', { effect: 1 })
     await upload(rooms, 'a', { effect: 2 })
     await rooms.changes.putTask('t1', { routes: [{ adapter: 'a', version: 1 }] }, ME)
-    await rooms.changes.putTask('t2', {
+    await rooms.changes.putTask(
+      't2',
+      {
         routes: [
           { adapter: 'a', version: 1 },
           { adapter: 'a', version: 2, weight: 0 },
         ],
-      }, ME)
+      },
+      ME,
+    )
     expect(await codeOf(() => rooms.residency.deleteVersion('a', 1, ME))).toBe('adapter_in_use')
     expect(await messageOf(() => rooms.residency.deleteAdapter('a', ME))).toMatch(/"t1", "t2"/)
     await rooms.changes.deleteTask('t1', ME)
@@ -175,7 +179,9 @@ describe('deletion', () => {
     await rooms.residency.deleteVersion('a', 1, ME)
     expect((await upload(rooms, 'a', { effect: 1 })).version).toBe(2)
     held.release()
-    expect(rooms.catalogue.getAdapter('a', 'x').versions.map(({ version, state }) => [version, state])).toEqual([[2, 'ready']])
+    expect(rooms.catalogue.getAdapter('a', 'x').versions.map(({ version, state }) => [version, state])).toEqual([
+      [2, 'ready'],
+    ])
     expect(host.held.has(digest)).toBe(true)
     ;(await lease(rooms, 'a@v2')).release()
     rooms.checkIntegrity()

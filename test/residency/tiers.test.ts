@@ -32,7 +32,8 @@ describe('pins', () => {
     const { rooms, host, storeDir } = await cold(['a', 'b', 'c', 'd'], 250)
     await rooms.changes.putTask('t', { routes: [{ adapter: 'a' }], pinned: true }, ME)
     await vi.waitFor(() => expect(rooms.stats().kept).toBe(1))
-    for (const model of ['b', 'c', 'd', 'b']) (await rooms.residency.acquire(rooms.catalogue.resolve({ model }, 'x'))).release()
+    for (const model of ['b', 'c', 'd', 'b'])
+      (await rooms.residency.acquire(rooms.catalogue.resolve({ model }, 'x'))).release()
     expect(host.held.has(digestOf('a'))).toBe(true)
     await rooms.close()
     const again = await openRooms({ storeDir, memoryBytes: 250 })
@@ -142,7 +143,9 @@ describe('loads that fail', () => {
     await writeFile(file, 'garbage')
     for (let n = 0; n < MAX_TRIES; n++) {
       vi.spyOn(performance, 'now').mockReturnValue(1e9 * (n + 1))
-      expect(await codeOf(() => rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a' }, 'x')))).toBe('digest_mismatch')
+      expect(await codeOf(() => rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a' }, 'x')))).toBe(
+        'digest_mismatch',
+      )
     }
     vi.restoreAllMocks()
     expect(rooms.catalogue.getAdapter('a', 'x').versions).toMatchObject([
@@ -150,7 +153,9 @@ describe('loads that fail', () => {
     ])
     expect(rooms.stats().failed).toBe(1)
     await writeFile(file, good)
-    expect(await codeOf(() => rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a' }, 'x')))).toBe('digest_mismatch')
+    expect(await codeOf(() => rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a' }, 'x')))).toBe(
+      'digest_mismatch',
+    )
     expect(await rooms.residency.retryVersion('a', 1)).toMatchObject({ state: 'ready' })
     ;(await rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a' }, 'x'))).release()
     expect(await codeOf(() => rooms.residency.retryVersion('a', 2))).toBe('version_not_found')

@@ -3,8 +3,10 @@ import http from 'node:http'
 import { dirname, join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { FolderReport } from '../../src/intake/folder-report.ts'
 import { storedWeights, testApp, weightsFile } from '../support/test-app.ts'
 import type { TestApp } from '../support/test-app.ts'
+import { zipOf } from '../support/zip-writer.ts'
 
 let served: TestApp
 let base: string
@@ -26,9 +28,11 @@ async function staged(): Promise<string[]> {
   return readdir(join(served.storeDir, '.staging'))
 }
 
-async function upload(name: string, files: Record<string, string>, key = 'k'): Promise<Response> {
+async function upload(name: string, files: Record<string, string | Uint8Array>, key = 'k'): Promise<Response> {
   const form = new FormData()
-  for (const [file, content] of Object.entries(files)) form.append('files', new Blob([content]), file)
+  for (const [file, content] of Object.entries(files)) {
+    form.append('files', new Blob([typeof content === 'string' ? content : new Uint8Array(content)]), file)
+  }
   return fetch(`${base}/${name}/versions`, { method: 'POST', body: form, headers: { 'x-api-key': key } })
 }
 
@@ -91,6 +95,24 @@ describe('uploads', () => {
     expect(text).toContain('troupe_adapter_uploads_total{result="known"} 1')
   })
 
+  it('take a trainer’s whole folder, or an archive of it, and say what became of every file', async () => {
+    const folder = { ...FILES, 'training_args.bin': 'p', 'out/checkpoint-500/optimizer.pt': 'q' }
+    const loose = await upload('acme%2Fnew', folder)
+    expect(loose.status).toBe(201)
+    const { report } = (await loose.json()) as { report: FolderReport }
+    expect(report.took.map(({ file }) => file)).toEqual(Object.keys(FILES))
+    expect(report.ignored.map(({ file }) => file)).toEqual(['out/', 'training_args.bin'])
+    const zip = zipOf(Object.entries(folder).map(([name, text]) => ({ name: `a/${name}`, content: Buffer.from(text) })))
+    const packed = await upload('acme%2Fpacked', { 'adapter.zip': zip })
+    expect([packed.status, ((await packed.json()) as { report: FolderReport }).report]).toEqual([201, report])
+    const headers = { 'x-api-key': 'k', 'content-type': 'application/zip' }
+    const url = `${base}/acme%2Fbare/versions`
+    const bare = await fetch(url, { method: 'POST', body: new Uint8Array(zip), headers })
+    expect([bare.status, ((await bare.json()) as { report: FolderReport }).report]).toEqual([201, report])
+    const broken = await fetch(url, { method: 'POST', body: 'no archive', headers })
+    expect(await broken.json()).toMatchObject({ error: { code: 'invalid_request' } })
+  })
+
   it('counts all files together against the limit, and keeps nothing', async () => {
     const large = await upload('acme%2Fnew', { 'a.json': 'x'.repeat(3000), 'b.json': 'x'.repeat(3000) })
     expect(large.status).toBe(413)
@@ -116,15 +138,15 @@ describe('uploads', () => {
     expect(none.status).toBe(415)
   })
 
-  it('forgets what came when the rooms refuses it or the client leaves', async () => {
-    const refused = await upload('acme%2Fnew', { 'adapter_model.safetensors': '?' })
+  it('forgets what came when the registry refuses it or the client leaves', async () => {
+    const refused = await upload('acme%2Fnew', { ...FILES, 'adapter_model.safetensors': '?' })
     expect(refused.status).toBe(400)
     expect(await refused.json()).toMatchObject({ error: { code: 'invalid_adapter' } })
     expect(await staged()).toEqual([])
     const headers = { 'x-api-key': 'k', 'content-type': 'multipart/form-data; boundary=b' }
     const request = http.request(`${base}/acme%2Fnew/versions`, { method: 'POST', headers })
     request.on('error', () => {})
-    request.write('--b\r\ncontent-disposition: form-data; name="f"; filename="a.json"\r\n\r\nhalf')
+    request.write('--b\r\ncontent-disposition: form-data; name="f"; filename="adapter_config.json"\r\n\r\nhalf')
     await expect.poll(staged).toHaveLength(1)
     request.destroy()
     await expect.poll(staged).toEqual([])

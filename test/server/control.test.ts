@@ -61,7 +61,12 @@ describe('vLLM’s calls', () => {
       error: { code: 'invalid_request', param: 'lora_path' },
     })
     expect((await load('admin', absolute)).statusCode).toBe(200)
-    expect(served.rooms.catalogue.listAdapters('*').map(({ name }) => name)).toEqual(['acme/a', 'acme/new', 'json', 'other'])
+    expect(served.rooms.catalogue.listAdapters('*').map(({ name }) => name)).toEqual([
+      'acme/a',
+      'acme/new',
+      'json',
+      'other',
+    ])
     const again = { lora_name: 'acme/new', lora_path: 'import/acme/x' }
     expect((await load('k', again)).json()).toMatchObject({ error: { code: 'invalid_request', param: 'lora_name' } })
     expect((await load('k', { ...again, load_inplace: true })).statusCode).toBe(200)

@@ -14,7 +14,10 @@ let served: TestApp
 let port: number
 
 beforeAll(async () => {
-  served = await testApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ({ reasons: ['the engine is warming up'], degraded: [] }) })
+  served = await testApp({
+    settings: { bodyLimitBytes: 2000 },
+    readiness: async () => ({ reasons: ['the engine is warming up'], degraded: [] }),
+  })
   await served.app.listen({ port: 0, host: '127.0.0.1' })
   port = (served.app.server.address() as AddressInfo).port
 })

@@ -76,7 +76,11 @@ describe('POST /v1/tasks/{task}/generate', () => {
   )
 
   it('uses the request over the task’s defaults over greedy', async () => {
-    await served.rooms.changes.putTask('extract', { defaults: { temperature: 0.5, top_k: 7, stop: [')'], max_tokens: 9 } }, ME)
+    await served.rooms.changes.putTask(
+      'extract',
+      { defaults: { temperature: 0.5, top_k: 7, stop: [')'], max_tokens: 9 } },
+      ME,
+    )
     await generate({ input: 'x', top_k: 3 })
     await generate({ input: 'x', temperature: 0, stop: null, max_tokens: 4, seed: 5, ignore_eos: true })
     const [first, second] = served.engine.requests

@@ -45,11 +45,16 @@ describe('two processes on one store', () => {
     expect(await other.ask({ do: 'upload', name: 'a', effect: 2 })).toMatchObject({ version: 2 })
     await other.ask({ do: 'activate', task: 't', adapter: 'a' })
     await vi.waitFor(() => {
-      expect(rooms.catalogue.resolve({ task: 't' }, 'x').adapters).toMatchObject([{ digest: fakeDigest({ effect: 2 }) }])
+      expect(rooms.catalogue.resolve({ task: 't' }, 'x').adapters).toMatchObject([
+        { digest: fakeDigest({ effect: 2 }) },
+      ])
     }, SEEN)
     const held = await rooms.residency.acquire(rooms.catalogue.resolve({ model: 'a@v1' }, 'x'))
     expect(await other.ask({ do: 'delete', name: 'a', version: 1 })).toEqual({ status: 'deleted' })
-    await vi.waitFor(() => expect(rooms.catalogue.getAdapter('a', 'x').versions[0]).toMatchObject({ state: 'draining' }), SEEN)
+    await vi.waitFor(
+      () => expect(rooms.catalogue.getAdapter('a', 'x').versions[0]).toMatchObject({ state: 'draining' }),
+      SEEN,
+    )
     held.release()
     rooms.checkIntegrity()
   })

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { AdapterWeights } from '../../src/core/branch.ts'
 import { TroupeError } from '../../src/core/errors.ts'
 import type { AdapterReader } from '../../src/residency/loader-messages.ts'
@@ -73,8 +72,7 @@ export const readFakeAdapter: AdapterReader = async (dir) => {
 
 /** Puts the files of an adapter into a staging folder. */
 export async function stageFake(staging: Staging, adapter: FakeAdapter): Promise<Staging> {
-  await staging.write('adapter_config.json', Readable.from([Buffer.from(FAKE_CONFIG)]))
-  await staging.write('adapter_model.safetensors', Readable.from([Buffer.from(fakeFile(adapter))]))
+  await dropFake(staging.dir, fakeFile(adapter))
   return staging
 }
 

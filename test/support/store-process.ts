@@ -31,7 +31,8 @@ async function run(command: StoreCommand): Promise<unknown> {
       return { version: record.version, digest: record.digest }
     }
     case 'put':
-      return (await rooms.changes.putTask(command.task, { routes: [{ adapter: command.adapter }] }, { by: 'other' })).task
+      return (await rooms.changes.putTask(command.task, { routes: [{ adapter: command.adapter }] }, { by: 'other' }))
+        .task
     case 'activate':
       return (await rooms.changes.activate(command.task, { adapter: command.adapter }, { by: 'other' })).task
     case 'delete':

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { TroupeError } from '../../src/core/errors.ts'
 import type { AdapterReader } from '../../src/residency/loader-messages.ts'
@@ -17,7 +16,7 @@ import { Keyring } from '../../src/tenancy/keys.ts'
 import type { TenantKeys } from '../../src/tenancy/keys.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
-import { FAKE_CONFIG, fakeWeights } from './fake-adapter.ts'
+import { dropFake, fakeWeights } from './fake-adapter.ts'
 import { FakeEngine } from './fake-engine.ts'
 import type { FakeHost } from './fake-host.ts'
 import { fakeText } from './fake-text.ts'
@@ -102,8 +101,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     const records: VersionRecord[] = []
     for (const label of labels) {
       const staging = await rooms.intake.stage()
-      await staging.write('adapter_config.json', Readable.from([Buffer.from(FAKE_CONFIG)]))
-      await staging.write('adapter_model.safetensors', Readable.from([Buffer.from(weightsFile(label))]))
+      await dropFake(staging.dir, weightsFile(label))
       records.push((await rooms.intake.add(name, staging, { source: 'upload', ...ME })).record)
     }
     return records

@@ -21,7 +21,10 @@ export const Name = Type.String({ pattern: NAME_PATTERN, maxLength: 128, descrip
 
 /** A version as clients write it. */
 export const VersionRef = Type.Union(
-  [Type.Integer({ minimum: 1 }), Type.String({ pattern: REFERENCE_PATTERN, maxLength: 80, description: REFERENCE_RULE })],
+  [
+    Type.Integer({ minimum: 1 }),
+    Type.String({ pattern: REFERENCE_PATTERN, maxLength: 80, description: REFERENCE_RULE }),
+  ],
   { description: `Version: ${REFERENCE_RULE}.` },
 )
 

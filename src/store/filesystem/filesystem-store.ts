@@ -87,7 +87,8 @@ export class FilesystemStore implements Store {
     try {
       await rm(path, { force: true })
       // Folders that keys made go with the last key below them; the top ones stay.
-      for (let folder = dirname(key); folder.includes('/'); folder = dirname(folder)) await rmdir(join(this.name, folder))
+      for (let folder = dirname(key); folder.includes('/'); folder = dirname(folder))
+        await rmdir(join(this.name, folder))
     } catch (error) {
       const code = errnoOf(error)
       if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw storageError('delete', path, error)

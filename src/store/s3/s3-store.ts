@@ -97,7 +97,9 @@ export class S3Store implements Store {
       const page = {
         Bucket: this.#bucket,
         Prefix: this.#prefix + prefix,
-        ...(next === undefined ? after !== undefined && { StartAfter: this.#prefix + after } : { ContinuationToken: next }),
+        ...(next === undefined
+          ? after !== undefined && { StartAfter: this.#prefix + after }
+          : { ContinuationToken: next }),
       }
       try {
         const { Contents: found = [], NextContinuationToken } = await this.#client.send(new ListObjectsV2Command(page))
@@ -139,7 +141,10 @@ export class S3Store implements Store {
   #failed(action: string, key: string, cause: unknown): TroupeError {
     const { name, message } = cause instanceof Error ? cause : { name: '', message: String(cause) }
     const detail = EXPLAINED[name] ?? ((message === '' || message === name ? connectionCode(cause) : message) || name)
-    return new TroupeError('storage_error', `cannot ${action} ${this.name}/${key}: ${detail}`, { param: this.name, cause })
+    return new TroupeError('storage_error', `cannot ${action} ${this.name}/${key}: ${detail}`, {
+      param: this.name,
+      cause,
+    })
   }
 }
 

@@ -237,7 +237,9 @@ async function expectAtRest(rooms: Rooms, host: FakeHost, storeDir: string): Pro
       `at rest: ${leases} leases, ${draining} draining, ${memory.pinned} pinned, ${memory.waiting} waiting`,
     )
   }
-  const known = new Set(rooms.catalogue.listAdapters('*').flatMap(({ versions }) => versions.map(({ digest }) => digest)))
+  const known = new Set(
+    rooms.catalogue.listAdapters('*').flatMap(({ versions }) => versions.map(({ digest }) => digest)),
+  )
   for (const digest of host.held.keys()) if (!known.has(digest)) throw new Error(`${digest} is held though deleted`)
   const again = await Rooms.open({
     open: await openLocation(storeDir),

@@ -171,10 +171,7 @@ export function adapterRoutes(app: App, { catalogue, changes, residency, intake 
   app.delete('/v1/adapters/:name', { schema: schemas.delete }, async (request, reply) => {
     const { caller, params, query } = request
     assertMayAlter(caller, params.name)
-    return answerDeleted(
-      reply,
-      await residency.deleteAdapter(params.name, originOf(request), query.drain_seconds),
-    )
+    return answerDeleted(reply, await residency.deleteAdapter(params.name, originOf(request), query.drain_seconds))
   })
 
   app.delete('/v1/adapters/:name/versions/:version', { schema: schemas.deleteVersion }, async (request, reply) => {

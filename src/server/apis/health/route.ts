@@ -23,7 +23,9 @@ const readySchema = {
     200: Strict(
       {
         status: Type.Literal('ready'),
-        degraded: Type.Array(Type.String(), { description: 'What does not work meanwhile, such as a store that is lost.' }),
+        degraded: Type.Array(Type.String(), {
+          description: 'What does not work meanwhile, such as a store that is lost.',
+        }),
       },
       { title: 'Ready', description: 'Requests are served.' },
     ),
