@@ -83,7 +83,7 @@ describe('errors', () => {
     [{ messages: [{ role: 'user' }] }, 'messages[0].content', /`messages\[0\].content` is missing/],
     [{ messages: [{ role: 'user', content: 'a', tone: 'b' }] }, 'messages[0].tone', /unknown field/],
     [{ input: 'a', adapters: [{ version: 'v1' }] }, 'adapters[0].name', /is missing/],
-    [{ input: 'a', adapters: [{ name: 'json', version: 'latest' }] }, 'adapters[0].version', /must be/],
+    [{ input: 'a', adapters: [{ name: 'json', version: 'newest' }] }, 'adapters[0].version', /must be/],
     [{ input: 'a', adapters: [{ name: '../x' }] }, 'adapters[0].name', /malformed: lower-case letters/],
   ])('%j: the message names the field and what it has to be', async (payload, param, message) => {
     const response = await served.app.inject({ method: 'POST', url, payload })

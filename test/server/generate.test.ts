@@ -134,7 +134,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
 
   it('runs a mix with scales, versions written in any form', async () => {
     const digest = `sha256:${'bbbb'.padEnd(64, '0')}`
-    for (const version of ['v2', '2', 2, digest, 'sha256:bbbb0000']) {
+    for (const version of ['v2', '2', 2, 'latest', digest, 'sha256:bbbb00000000']) {
       const adapters = [
         { name: 'json', version: 'v1', scale: 0.5 },
         { name: 'json', version },
