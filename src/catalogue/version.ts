@@ -58,6 +58,8 @@ export const VersionSchema = Type.Object({
   deviceBytes: Count,
   /** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
   probe: Type.Union([Type.Object({ maxDifference: Type.Number(), kl: Type.Number() }), Type.Null()]),
+  /** What was noticed when it was taken. */
+  warnings: Type.Optional(Type.Array(Type.String())),
   /** The base model it was validated and probed with. */
   base: Type.Object({ name: Type.String(), fingerprint: Type.String() }),
   ...NotesSchema.properties,

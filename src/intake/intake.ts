@@ -142,13 +142,15 @@ export class Intake {
   async #examine(name: string, staging: Staging, arrival: Arrival): Promise<AddedVersion> {
     const { catalogue, readers, baseNames, prover } = this.#parts
     const found = await readers.read(staging.dir)
-    if (baseNames !== null) checkBaseName(found.description.baseModel, baseNames)
+    const { baseModel, warnings: noticed } = found.description
+    const ofBase = baseNames && checkBaseName(baseModel, baseNames, arrival.allowBaseMismatch ?? false)
+    const warnings = ofBase === null ? noticed : [...noticed, ofBase]
     const existing = catalogue.state.byDigest(name, found.weights.digest)
     const kept = existing && (await this.#keepExisting(existing, staging, found, arrival))
     if (kept) return { record: catalogue.record(kept), created: false }
     return prover.prove(found, async (result, proof) => {
       await writeProof(staging.dir, proof)
-      return this.#publish(name, staging, arrival, found, result)
+      return this.#publish(name, staging, arrival, { ...found, warnings }, result)
     })
   }
 
@@ -156,7 +158,7 @@ export class Intake {
     name: string,
     staging: Staging,
     { source, notes, ...origin }: Arrival,
-    { weights, description }: ReadAdapter,
+    { weights, description, warnings }: ReadAdapter & { readonly warnings: readonly string[] },
     probe: ProbeResult,
   ): Promise<AddedVersion> {
     const { catalogue, changes, host, log } = this.#parts
@@ -168,6 +170,7 @@ export class Intake {
       probe,
       base: { name: host.info.name, fingerprint: host.info.fingerprint },
       ...notes,
+      ...(warnings.length > 0 ? { warnings } : {}),
     }
     const { version, created } = await this.#named(weights.digest, staging, async ({ blob }) => {
       const added = await changes.addVersion({ ...facts, blob }, origin)

@@ -11,6 +11,8 @@ const MAX_UNRECORDED = 100
 export interface Arrival extends Origin {
   readonly source: VersionSource
   readonly notes?: Notes | undefined
+  /** Takes an adapter that names another base model, with a warning. */
+  readonly allowBaseMismatch?: boolean
 }
 
 /** An upload or merge on its way; it ends by `finish` or `reject`. */
@@ -33,7 +35,7 @@ export class PendingUploads {
     this.#log = log
   }
 
-  begin(adapter: string, { source, notes, ...origin }: Arrival): PendingUpload {
+  begin(adapter: string, { source, notes, by, requestId }: Arrival): PendingUpload {
     const refusal = { adapter, reason: '', createdAt: new Date().toISOString(), source, ...notes }
     const entry: { record: VersionRecord } = {
       record: { ...refusedVersion(refusal), reason: null, state: 'uploading' },
@@ -49,7 +51,10 @@ export class PendingUploads {
       reject: async (reason) => {
         if (!this.#open.delete(entry)) return
         try {
-          await this.#changes.refuseUpload({ ...refusal, reason }, origin)
+          await this.#changes.refuseUpload(
+            { ...refusal, reason },
+            { by, ...(requestId === undefined ? {} : { requestId }) },
+          )
         } catch (error) {
           // The answer to an upload does not depend on whether the store can remember it.
           this.#unrecorded = [...this.#unrecorded, { ...refusal, reason }].slice(-MAX_UNRECORDED)

@@ -1,5 +1,3 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { catalogueBook } from '../../src/catalogue/book.ts'
 import { CatalogueState } from '../../src/catalogue/state.ts'

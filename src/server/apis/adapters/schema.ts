@@ -4,6 +4,7 @@ import type { Static } from 'typebox'
 import type { AdapterRecord } from '../../../catalogue/records.ts'
 import { VERSION_SOURCES, VERSION_STATES } from '../../../catalogue/version.ts'
 import type { VersionRecord } from '../../../catalogue/version.ts'
+import type { FolderReport } from '../../../intake/folder-report.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Strict } from '../../wire/common.ts'
 
@@ -30,6 +31,7 @@ const VersionProperties = {
   created_at: Type.String(),
   description: Type.String(),
   labels: Labels,
+  warnings: Type.Array(Type.String(), { description: 'What was noticed when it was taken.' }),
 }
 
 /** One schema per description it is used under. */
@@ -56,6 +58,14 @@ export function UploadedSchema(description: string) {
     { ...VersionProperties, report: Type.Union([ReportSchema, Type.Null()]) },
     { title: 'UploadedVersion', description },
   )
+}
+
+/** A report as it is written on the wire, with what was noticed while the files were read. */
+export function reportBody(
+  { format, took, ignored }: FolderReport,
+  warnings: readonly string[],
+): Static<typeof ReportSchema> {
+  return { format, took: [...took], ignored: [...ignored], warnings: [...warnings] }
 }
 
 /** One version with everything that is known of it. */
@@ -158,6 +168,7 @@ export function versionBody(record: VersionRecord): VersionBody {
     created_at: record.createdAt,
     description: record.description ?? '',
     labels: { ...record.labels },
+    warnings: [...(record.warnings ?? [])],
   }
 }
 

@@ -14,7 +14,7 @@ import { originOf } from '../../wire/origin.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { UploadedSchema } from './schema.ts'
+import { UploadedSchema, reportBody } from './schema.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { addNewVersion } from './new-version.ts'
 
@@ -31,6 +31,11 @@ const schema = {
     'The names of the form’s fields do not matter, the files’ own names do. The same bytes again are the same version.',
   consumes: ['multipart/form-data', ...ARCHIVE_TYPES],
   params: Strict({ name: Name }),
+  querystring: Strict({
+    allow_base_mismatch: Type.Optional(
+      Type.Boolean({ description: 'Take it although it names another base model, with a warning.' }),
+    ),
+  }),
   body: Type.Object(
     {
       files: Type.Array(Type.String({ format: 'binary' })),
@@ -67,20 +72,17 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   }
 
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
-    const { caller, params } = request
+    const { caller, params, query } = request
     assertMayAlter(caller, params.name)
-    let report: FolderReport | null = null
-    const { status, body } = await addNewVersion(
-      deps,
-      params.name,
-      { source: 'upload', ...originOf(request) },
-      async (staging) => {
-        const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
-        report = received.report
-        return received.notes
-      },
-    )
-    return reply.code(status).send({ ...body, report })
+    let report = null as FolderReport | null
+    const allowBaseMismatch = query.allow_base_mismatch ?? false
+    const arrival = { source: 'upload', ...originOf(request), allowBaseMismatch } as const
+    const { status, body } = await addNewVersion(deps, params.name, arrival, async (staging) => {
+      const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
+      report = received.report
+      return received.notes
+    })
+    return reply.code(status).send({ ...body, report: report && reportBody(report, body.warnings) })
   })
 }
 
@@ -112,7 +114,7 @@ function noteField(name: string, value: unknown): Notes {
   if (name === 'labels') return readNotes({ labels: parseJsonObject(text, 'labels', 'invalid_request') })
   throw new TroupeError(
     'invalid_request',
-    `the form has a text field \`${name}\`: taken are files with their file names, \`description\` and \`labels\` (a JSON object)`,
+    `the form has a text field \`${name}\`: fields are \`description\` and \`labels\` (a JSON object); each file part needs a file name`,
     { param: name },
   )
 }
