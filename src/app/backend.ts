@@ -8,6 +8,8 @@ import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
 import { openStore } from '../store/open.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { GenerationDefaults } from '../text/generation-defaults.ts'
+import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
 import { fillDefaultStore } from './default-store.ts'
 import { Rooms } from './rooms.ts'
@@ -21,6 +23,7 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
   readonly rooms: Rooms
   /** The rooms first: their probes need the engine. */
@@ -44,6 +47,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const maxContext = contextLength(manifest.info, settings.maxContext)
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
+  const modelDefaults = await readGenerationDefaults(settings.model)
 
   const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
   const speculation = draftLength(manifest.info, settings.speculation)
@@ -71,7 +75,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       await rooms.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, engine, rooms, close }
+    return { info: engine.info, maxContext, text, modelDefaults, engine, rooms, close }
   } catch (error) {
     await engine.stop()
     throw error

@@ -82,7 +82,7 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, rooms, text, maxContext } = backend
+  const { engine, rooms, text, modelDefaults, maxContext } = backend
   const { catalogue, changes, residency, intake, server } = rooms
   const metrics = new Metrics()
   metrics.observe({
@@ -92,12 +92,13 @@ async function buildHttp(
     store: () => rooms.stats(),
   })
   return buildApp({
-    ...{ engine, catalogue, changes, residency, intake, server, text, keyring, admission, metrics, log },
+    ...{ engine, catalogue, changes, residency, intake, server, text, modelDefaults, keyring, admission, metrics, log },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
       uploadLimitBytes: settings.uploadLimit,
       logPrompts: settings.logPrompts,
+      strictRequests: settings.strictRequests,
     },
     readiness: () => readinessOf(engine, rooms.journal),
   })

@@ -48,6 +48,7 @@ export interface TestAppOptions {
   readonly memoryBytes?: number
   readonly host?: FakeHost
   readonly reader?: AdapterReader
+  readonly modelDefaults?: ServerDeps['modelDefaults']
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -86,12 +87,14 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const { catalogue, changes, residency, intake, server } = rooms
   const app = await buildApp({
     ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, admission, metrics, log },
+    modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,
       uploadLimitBytes: 4096,
       logPrompts: false,
+      strictRequests: false,
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => ({ reasons: [], degraded: [] })),
