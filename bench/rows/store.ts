@@ -38,7 +38,7 @@ async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
   const store = await registeredStore(context, POPULAR)
   const roomy = await context.server()
   const hot = await context.adapters(roomy, 'rank-16', ROWS)
-  const { bytes } = readStored(context.path('store'), hot[0]!).document
+  const { bytes } = (await readStored(context.path('store'), hot[0]!)).version
   const budgets = ['--memory-bytes', `${Math.ceil((IN_MEMORY + 0.5) * bytes)}`]
   const tight = await context.start(store, budgets)
 
@@ -92,7 +92,7 @@ async function storeSize(context: BenchContext, progress: Progress): Promise<Row
 
 async function registeredStore(context: BenchContext, count: number): Promise<string> {
   const names = await context.adapters(await context.server(), 'rank-16', FEW)
-  const templates = names.map((name) => readStored(context.path('store'), name))
+  const templates = await Promise.all(names.map((name) => readStored(context.path('store'), name)))
   return writeRegistered(context.path(`registered-${count}`), templates, count)
 }
 

@@ -11,7 +11,7 @@ import type { ReadWeights } from './held-versions.ts'
 import { HeldVersions } from './held-versions.ts'
 import { SequenceStream } from './sequence-stream.ts'
 
-/** What the registry needs of the engine: where versions become available for requests. */
+/** What the residency needs of the engine: where versions become available for requests. */
 export interface AdapterHost {
   readonly info: ModelInfo
   /** Tokens of one sequence that there is room for, virtual ones included. */

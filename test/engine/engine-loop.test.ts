@@ -275,8 +275,8 @@ describe('ending', () => {
     ['a token outside the vocabulary', { tokens: Int32Array.of(99) }, 'invalid_request', 'token 99 is outside'],
     ['a negative token', { tokens: Int32Array.of(-1) }, 'invalid_request', 'token -1 is outside'],
     ['an unknown version', { mix: [{ digest: 'x', scale: 1 }] }, 'internal', 'x is not held by the engine'],
-    ['too long', { maxTokens: 400 }, 'prompt_too_long', 'needs 403 tokens of context and maxContext is 400'],
-    ['too many pages', { maxTokens: 300 }, 'prompt_too_long', 'kvBytes holds 1280 (160 tokens)'],
+    ['too long', { maxTokens: 400 }, 'context_length_exceeded', 'needs 403 tokens of context and maxContext is 400'],
+    ['too many pages', { maxTokens: 300 }, 'context_length_exceeded', 'kvBytes holds 1280 (160 tokens)'],
   ])('refuses %s and goes on', async (_, changes, code, message) => {
     const shared = await driver({ kvPages: 10 })
     expect(shared.ask(changes).end).toMatchObject({

@@ -146,7 +146,7 @@ describe('Engine', () => {
   it('refuses what can never run, and goes on', async () => {
     const found = await ask({ maxTokens: 100 })
     const message = expect.stringContaining('needs 103 tokens of context and maxContext is 64') as string
-    expect(found).toEqual([{ type: 'finish', reason: 'error', code: 'prompt_too_long', message }])
+    expect(found).toEqual([{ type: 'finish', reason: 'error', code: 'context_length_exceeded', message }])
     expect(tokensOf(await ask())).toHaveLength(12)
   })
 

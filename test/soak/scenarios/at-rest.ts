@@ -23,7 +23,7 @@ const HELD = [
 ]
 /** What is left of adapters that were all deleted. */
 const KEPT = ['tier_bytes{tier="memory"}', 'tier_versions{tier="memory"}', 'engine_adapters', 'engine_adapter_bytes']
-const FOLDERS = ['adapters', '.staging', '.trash']
+const FOLDERS = ['blobs', '.staging']
 const PATIENCE_MS = 30_000
 
 /** Waits until no request holds anything, and takes note of what is held nevertheless. */
