@@ -8,12 +8,14 @@ import { Admission } from '../tenancy/admission.ts'
 import { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from './app.ts'
 import type { ServerDeps } from './deps.ts'
+import { openAiReference } from './openai-reference.ts'
 import { errorReference } from './error-reference.ts'
 import { openapiYaml } from './docs.ts'
 
 /** The files this writes, relative to the repository. */
 const OPENAPI_FILE = 'openapi.yaml'
 const ERRORS_FILE = 'docs/errors.md'
+const FIELDS_FILE = 'docs/openai.md'
 
 /** The API's description as YAML, made from the routes alone: nothing is served. */
 export async function describeApi(): Promise<string> {
@@ -34,18 +36,24 @@ function nothingToServe(): ServerDeps {
   })
   return {
     engine: absent as unknown as ServerDeps['engine'],
-    registry: absent as unknown as ServerDeps['registry'],
+    catalogue: absent as unknown as ServerDeps['catalogue'],
+    changes: absent as unknown as ServerDeps['changes'],
+    residency: absent as unknown as ServerDeps['residency'],
+    intake: absent as unknown as ServerDeps['intake'],
+    server: 'none',
     text: absent as unknown as ServerDeps['text'],
     keyring: new Keyring([]),
     admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
     metrics: new Metrics({ process: false }),
     log: createLogger('silent'),
-    settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false },
-    readiness: async () => [],
+    modelDefaults: {},
+    settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false, strictRequests: false },
+    readiness: async () => ({ reasons: [], degraded: [] }),
   }
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   writeFileSync(OPENAPI_FILE, await describeApi())
   writeFileSync(ERRORS_FILE, errorReference())
+  writeFileSync(FIELDS_FILE, openAiReference())
 }

@@ -1,11 +1,23 @@
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
 import { ERRORS } from '../../core/errors.ts'
-import { NAME_PATTERN } from '../../registry/names.ts'
+import { NAME_PATTERN } from '../../catalogue/names.ts'
+import { REFERENCE_PATTERN, REFERENCE_RULE } from '../../catalogue/reference.ts'
 
 /** An object that refuses every field it does not name. */
-export function Strict<T extends TProperties>(properties: T, options: { title?: string; description?: string } = {}) {
+export function Strict<T extends TProperties>(
+  properties: T,
+  options: { title?: string; description?: string; examples?: unknown[] } = {},
+) {
   return Type.Object(properties, { additionalProperties: false, ...options })
+}
+
+/** An object of an OpenAI-shaped body: fields it does not name are dealt with by `takeFields`. */
+export function Open<T extends TProperties>(
+  properties: T,
+  options: { title?: string; description?: string; examples?: unknown[] } = {},
+) {
+  return Type.Object(properties, { additionalProperties: true, ...options })
 }
 
 /** An optional field in which `null` means the same as leaving it out. */
@@ -20,8 +32,11 @@ export const Name = Type.String({ pattern: NAME_PATTERN, maxLength: 128, descrip
 
 /** A version as clients write it. */
 export const VersionRef = Type.Union(
-  [Type.Integer({ minimum: 1 }), Type.String({ pattern: '^(v?[1-9][0-9]*|sha256:[0-9a-f]{8,64})$', maxLength: 80 })],
-  { description: 'Version: `"v3"`, `"3"`, `3`, or (the beginning of) a digest `sha256:…`.' },
+  [
+    Type.Integer({ minimum: 1 }),
+    Type.String({ pattern: REFERENCE_PATTERN, maxLength: 80, description: REFERENCE_RULE }),
+  ],
+  { description: `Version: ${REFERENCE_RULE}.` },
 )
 
 export const ErrorBody = Strict(
