@@ -140,7 +140,7 @@ export class Catalogue {
 
   /** A stored version as people see it. */
   record(document: VersionDocument): VersionRecord {
-    const { base, description, labels } = document
+    const { base, description, labels, warnings } = document
     const fits = base.fingerprint === this.#fingerprint
     // Field by field: there are thousands of these, and objects made so are the smallest.
     const record: VersionRecord = {
@@ -161,11 +161,12 @@ export class Catalogue {
       deviceBytes: document.deviceBytes,
       probe: document.probe,
     }
-    if (description === undefined && labels === undefined) return record
+    if (description === undefined && labels === undefined && warnings === undefined) return record
     return {
       ...record,
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),
+      ...(warnings === undefined ? {} : { warnings }),
     }
   }
 

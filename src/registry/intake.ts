@@ -86,6 +86,7 @@ export class Intake {
     const { baseModel, warnings: noticed } = found.description
     const ofBase = baseNames && checkBaseName(baseModel, baseNames, origin.allowBaseMismatch ?? false)
     const warnings = ofBase === null ? noticed : [...noticed, ofBase]
+    refuseTokenRows(found.weights)
     const { digest } = found.weights
     const existing = catalogue.byDigest(name, digest)
     const kept = existing && (await this.#keepExisting(existing, staging, found))
@@ -200,4 +201,13 @@ export class Intake {
       })
     }
   }
+}
+
+/** The engine looks rows of embedding and head up in the base model only. */
+function refuseTokenRows({ tokenRows }: ReadAdapter['weights']): void {
+  if (tokenRows === null) return
+  const count = `${tokenRows.ids.length} rows of ${tokenRows.embed === null ? 'the head' : 'the embedding'}`
+  const shown = `${[...tokenRows.ids.subarray(0, 5)].join(', ')}${tokenRows.ids.length > 5 ? ' …' : ''}`
+  const text = `the adapter replaces ${count} (tokens ${shown}), which is not served yet; train a LoRA on embed_tokens and lm_head instead`
+  throw new TroupeError('unsupported_adapter', text, { param: 'trainable_token_indices' })
 }

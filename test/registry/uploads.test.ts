@@ -45,7 +45,16 @@ describe('uploads', () => {
     const strict = await openRegistry({ reader, baseNames: ['llama'] })
     expect(await codeOf(() => upload(strict.registry, 'a', { effect: 1 }))).toBe('base_mismatch')
     const fitting = await openRegistry({ reader, baseNames: ['llama', 'mistral-7b-awq'] })
-    expect((await upload(fitting.registry, 'a', { effect: 1 })).state).toBe('ready')
+    expect(await upload(fitting.registry, 'a', { effect: 1 })).not.toHaveProperty('warnings')
+    const variant = await openRegistry({ reader, baseNames: ['mistral-7b-instruct'] })
+    const { warnings } = await upload(variant.registry, 'a', { effect: 1 })
+    expect(warnings).toEqual([expect.stringContaining('another variant of the same model') as string])
+    const again = await openRegistry({ storeDir: variant.storeDir })
+    expect(again.registry.getAdapter('a', 'x').versions[0]).toMatchObject({ warnings })
+    const staging = await stageFake(await strict.registry.stageUpload(), { effect: 1 })
+    const asked = { source: 'upload', by: 'x', allowBaseMismatch: true } as const
+    const { record } = await strict.registry.addVersion('a', staging, asked)
+    expect(record.warnings).toEqual([expect.stringContaining('as was asked for') as string])
   })
 
   it('serves everything after a restart, reading ahead what tasks route to and nothing else', async () => {
