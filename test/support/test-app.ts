@@ -44,6 +44,7 @@ export interface TestAppOptions {
   readonly maxRequestsPerTenant?: number | null
   readonly settings?: Partial<ServerDeps['settings']>
   readonly readiness?: ServerDeps['readiness']
+  readonly modelDefaults?: ServerDeps['modelDefaults']
   readonly registry?: Partial<RegistryOptions>
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
@@ -83,12 +84,14 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   })
   const app = await buildApp({
     ...{ engine, registry, text: fakeText, admission, metrics, log },
+    modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,
       uploadLimitBytes: 4096,
       logPrompts: false,
+      strictRequests: false,
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => []),
