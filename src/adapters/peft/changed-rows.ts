@@ -63,5 +63,5 @@ function isCopy(
 /** How far a value may be moved by saving it in a type: a copy in f16 of an embedding in bf16 is still a copy. */
 function roundingOf(dtype: Dtype): (value: number) => number {
   if (dtype === 'F16') return (value) => Math.max(2 ** -11 * Math.abs(value), 2 ** -25)
-  return dtype === 'BF16' ? (value) => 2 ** -9 * Math.abs(value) : () => 0
+  return dtype === 'BF16' ? (value) => 2 ** -8 * Math.abs(value) : () => 0
 }
