@@ -1,0 +1,49 @@
+const YEAR = '\\d{4}'
+const LEAP = '(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)'
+const DATE = `(?:${YEAR}-(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|${YEAR}-(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|${YEAR}-02-(?:0[1-9]|1\\d|2[0-8])|${LEAP}-02-29)`
+const TIME = '(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?(?:[Zz]|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)'
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
+const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`
+const HEX = '[0-9A-Fa-f]'
+const H16 = `${HEX}{1,4}`
+const LS32 = `(?:${H16}:${H16}|${IPV4})`
+const IPV6 = [
+  `(?:${H16}:){6}${LS32}`,
+  `::(?:${H16}:){5}${LS32}`,
+  `(?:${H16})?::(?:${H16}:){4}${LS32}`,
+  `(?:${H16}(?::${H16}){0,1})?::(?:${H16}:){3}${LS32}`,
+  `(?:${H16}(?::${H16}){0,2})?::(?:${H16}:){2}${LS32}`,
+  `(?:${H16}(?::${H16}){0,3})?::${H16}:${LS32}`,
+  `(?:${H16}(?::${H16}){0,4})?::${LS32}`,
+  `(?:${H16}(?::${H16}){0,5})?::${H16}`,
+  `(?:${H16}(?::${H16}){0,6})?::`,
+].join('|')
+const ESCAPED = `%${HEX}{2}`
+const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=-"
+const PCHAR = `(?:[${UNRESERVED}:@]|${ESCAPED})`
+const AUTHORITY = `(?:(?:[${UNRESERVED}:]|${ESCAPED})*@)?(?:\\[(?:${IPV6})\\]|(?:[${UNRESERVED}]|${ESCAPED})*)(?::\\d{0,5})?`
+const TAIL = `(?:\\?(?:${PCHAR}|[/?])*)?(?:#(?:${PCHAR}|[/?])*)?`
+const ABSOLUTE = `(?://${AUTHORITY}(?:/${PCHAR}*)*|/(?:${PCHAR}+(?:/${PCHAR}*)*)?|${PCHAR}+(?:/${PCHAR}*)*)`
+const RELATIVE = `(?://${AUTHORITY}(?:/${PCHAR}*)*|/(?:${PCHAR}+(?:/${PCHAR}*)*)?|(?:[${UNRESERVED}@]|${ESCAPED})+(?:/${PCHAR}*)*|)`
+const SCHEME = '[A-Za-z][A-Za-z0-9+.-]*'
+const POINTER = '(?:/(?:[^~/]|~[01])*)*'
+const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+
+/** Formats as patterns. Each is the format of its RFC or a part of it. */
+export const FORMATS: Readonly<Record<string, string>> = {
+  date: `^${DATE}$`,
+  time: `^${TIME}$`,
+  'date-time': `^${DATE}[Tt]${TIME}$`,
+  duration:
+    '^P(?:\\d+W|(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)(?:T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))?|T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))$',
+  email: `^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`,
+  hostname: `^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`,
+  ipv4: `^${IPV4}$`,
+  ipv6: `^(?:${IPV6})$`,
+  uuid: `^${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}$`,
+  uri: `^${SCHEME}:(?:${ABSOLUTE})${TAIL}$`,
+  'uri-reference': `^(?:${SCHEME}:(?:${ABSOLUTE})|${RELATIVE})${TAIL}$`,
+  'json-pointer': `^${POINTER}$`,
+  'relative-json-pointer': `^(?:0|[1-9]\\d*)(?:#|${POINTER})$`,
+}
