@@ -15,7 +15,13 @@ export interface ObjectProgress {
 export interface ArrayProgress {
   readonly count: number
   readonly counts: readonly number[]
+  /** The items, kept only where they must differ. */
+  readonly seen: ReadonlySet<string>
 }
+
+const NONE: ReadonlySet<string> = new Set()
+
+export const EMPTY_ARRAY = (table: ArrayTable): ArrayProgress => ({ count: 0, counts: table.counters.map(() => 0), seen: NONE })
 
 export const EMPTY_OBJECT = (table: ObjectTable): ObjectProgress => ({
   seen: [],
@@ -137,7 +143,7 @@ function searchArray(
   const found = known.get(key)
   if (found !== undefined) return found
   known.set(key, false)
-  const next = { count: progress.count + 1 }
+  const next = { count: progress.count + 1, seen: progress.seen }
   const possible = itemOptions(table, progress.count).some((option) => {
     const counts = usable(option) ? added(table.counters, progress.counts, option) : null
     // After the prefix all items are alike: one that changes nothing leads nowhere.

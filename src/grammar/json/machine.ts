@@ -1,7 +1,7 @@
 import type { Automaton, State, Thread } from '../automaton.ts'
 import { States } from '../automaton.ts'
 import type { ArrayProgress, ObjectProgress } from './completion.ts'
-import { added, arrayCompletes, arrayEnds, EMPTY_OBJECT, itemOptions, objectCompletes, objectEnds } from './completion.ts'
+import { added, arrayCompletes, arrayEnds, EMPTY_ARRAY, EMPTY_OBJECT, itemOptions, objectCompletes, objectEnds } from './completion.ts'
 import { CharacterReader } from './character-reader.ts'
 import { KeyText } from './key-text.ts'
 import type { NumberState } from './number-state.ts'
@@ -9,6 +9,8 @@ import { numberStart } from './number-state.ts'
 import type { ArrayTable, NodeTable, ObjectTable, Option } from './tables.ts'
 import type { TextState } from './text-state.ts'
 import { textStart } from './text-state.ts'
+import { UniqueItem } from './unique-items.ts'
+import type { UniquePlace } from './unique-items.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -33,7 +35,12 @@ export class JsonMachine implements Automaton {
   }
 
   start(): State {
-    return this.#states.of([this.value(0, new EndThread(this))])
+    return this.#states.of([this.value(0, this.end)])
+  }
+
+  /** The end of a value that nothing follows. */
+  get end(): Thread {
+    return this.shared('end', () => new EndThread(this))
   }
 
   nextId(): number {
@@ -76,7 +83,9 @@ export class JsonMachine implements Automaton {
   }
 
   array(table: ArrayTable, progress: ArrayProgress, phase: Phase, up: Thread, blank = 0): Thread {
-    const key = `a${this.numberOf(table)} ${progress.count} ${progress.counts.join(',')} ${phase} ${up.id} ${blank}`
+    const { count, counts, seen } = progress
+    const own = `${count} ${counts.join(',')} ${table.unique ? JSON.stringify([...seen].sort()) : ''}`
+    const key = `a${this.numberOf(table)} ${own} ${phase} ${up.id} ${blank}`
     return this.shared(key, () => new ArrayThread(this, table, progress, phase, up, blank))
   }
 
@@ -161,8 +170,7 @@ class ValueThread extends JsonThread {
         return
       case 0x5b:
         for (const table of node.arrays) {
-          const progress = { count: 0, counts: table.counters.map(() => 0) }
-          out.push(machine.array(table, progress, 'open', up))
+          out.push(machine.array(table, EMPTY_ARRAY(table), 'open', up))
         }
         return
       case 0x6e:
@@ -279,21 +287,39 @@ class ArrayThread extends JsonThread {
     else if (byte === 0x5d) {
       if (phase !== 'comma' && arrayEnds(table, progress)) out.push(up)
     } else if (phase !== 'value') {
-      for (const [node, after] of this.#items()) machine.value(node, after).step(byte, out)
+      for (const item of this.#items()) item.step(byte, out)
     } else if (byte === COMMA && this.#items().length > 0) out.push(machine.array(table, progress, 'comma', up))
   }
 
-  /** What the next item may be, and what follows it. */
-  #items(): [number, Thread][] {
-    const [table, { count, counts }] = [this.#table, this.#progress]
+  /** The ways to begin the next item. */
+  #items(): Thread[] {
+    const [machine, table, { count, counts, seen }] = [this.machine, this.#table, this.#progress]
     return itemOptions(table, count).flatMap((option) => {
       const next = added(table.counters, counts, option)
       // From some place on the number of items does not matter.
       const last = table.max === Infinity ? Math.max(table.min, table.prefix.length) : Infinity
-      const progress = next && { count: Math.min(last, count + 1), counts: next }
+      const progress = next && { count: Math.min(last, count + 1), counts: next, seen }
       if (!progress || !arrayCompletes(table, progress)) return []
-      return [[option.node, this.machine.array(table, progress, 'value', this.#up)]]
+      if (!table.unique) return [machine.value(option.node, machine.array(table, progress, 'value', this.#up))]
+      const item = this.#unique(progress).shared(machine.value(option.node, machine.end), '')
+      return item.alive() ? [item] : []
     })
+  }
+
+  #unique(progress: ArrayProgress): UniquePlace {
+    const { machine } = this
+    const { id } = machine.array(this.#table, progress, 'value', this.#up)
+    const place: UniquePlace = {
+      end: machine.end,
+      seen: progress.seen,
+      after: (item) =>
+        progress.seen.has(item)
+          ? null
+          : machine.array(this.#table, { ...progress, seen: new Set([...progress.seen, item]) }, 'value', this.#up),
+      shared: (inner, text) =>
+        machine.shared(`u${id} ${inner.id} ${text}`, () => new UniqueItem(machine.nextId(), inner, text, place)) as UniqueItem,
+    }
+    return place
   }
 }
 

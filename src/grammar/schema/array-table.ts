@@ -9,7 +9,9 @@ import { optionsOf } from './options.ts'
 const MAX_PREFIX = 10_000
 
 export function arrayTable(items: Items, builder: NodeBuilder, at: string): ArrayTable[] {
-  if (items.unique !== null) checkUnique(items.unique, items)
+  const { unique } = items
+  if (unique?.startsWith('!'))
+    throw unsupported(unique.slice(1), '`uniqueItems` that must fail is not enforced', 'take it out of `not`, `oneOf` and `if`')
   const { counts } = items
   const length = Math.max(items.prefix.length, ...counts.map(({ from }) => from))
   if (length > MAX_PREFIX) throw unsupported(at, `tells more than ${MAX_PREFIX} items apart`, 'use `items`')
@@ -24,15 +26,7 @@ export function arrayTable(items: Items, builder: NodeBuilder, at: string): Arra
       counters: counts.map(({ min, max }) => ({ min, max })),
       min: items.min,
       max: items.max,
-      unique: false,
+      unique: unique !== null,
     },
   ]
 }
-
-function checkUnique(unique: string, items: Items): void {
-  const at = unique.replace('!', '')
-  if (unique.startsWith('!'))
-    throw unsupported(at, '`uniqueItems` that must fail is not enforced', 'take it out of `not`, `oneOf` and `if`')
-  if (items.max > 1) throw unsupported(at, '`uniqueItems` is not enforced', 'remove it')
-}
-

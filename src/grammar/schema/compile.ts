@@ -1,5 +1,5 @@
-import type { ArrayTable, NodeTable, ObjectTable, Option } from '../json/tables.ts'
-import { arrayCompletes, EMPTY_OBJECT, objectCompletes } from '../json/completion.ts'
+import type { NodeTable, ObjectTable, Option } from '../json/tables.ts'
+import { arrayCompletes, EMPTY_ARRAY, EMPTY_OBJECT, objectCompletes } from '../json/completion.ts'
 import type { Budget } from '../limits.ts'
 import { invalid } from '../limits.ts'
 import { SchemaDocument } from './document.ts'
@@ -31,7 +31,7 @@ function possibleOnly(nodes: readonly NodeTable[]): readonly NodeTable[] {
     for (const [i, node] of nodes.entries()) {
       if (possible[i]) continue
       possible[i] =
-        node.arrays.some((table) => arrayCompletes(table, emptyArray(table), usable)) ||
+        node.arrays.some((table) => arrayCompletes(table, EMPTY_ARRAY(table), usable)) ||
         node.objects.some((table) => objectCompletes(table, EMPTY_OBJECT(table), usable))
       changed ||= possible[i]
     }
@@ -41,14 +41,10 @@ function possibleOnly(nodes: readonly NodeTable[]): readonly NodeTable[] {
   return nodes.map((node) => ({
     ...node,
     arrays: node.arrays
-      .filter((table) => arrayCompletes(table, emptyArray(table), usable))
+      .filter((table) => arrayCompletes(table, EMPTY_ARRAY(table), usable))
       .map((table) => ({ ...table, prefix: table.prefix.map(kept), rest: kept(table.rest) })),
     objects: node.objects.filter((table) => objectCompletes(table, EMPTY_OBJECT(table), usable)).map((table) => pruned(table, kept)),
   }))
-}
-
-function emptyArray(table: ArrayTable): { count: number; counts: number[] } {
-  return { count: 0, counts: table.counters.map(() => 0) }
 }
 
 function pruned(table: ObjectTable, kept: (options: readonly Option[]) => readonly Option[]): ObjectTable {

@@ -20,15 +20,29 @@ const IPV6 = [
   `(?:${H16}(?::${H16}){0,6})?::`,
 ].join('|')
 const ESCAPED = `%${HEX}{2}`
-const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=-"
-const PCHAR = `(?:[${UNRESERVED}:@]|${ESCAPED})`
-const AUTHORITY = `(?:(?:[${UNRESERVED}:]|${ESCAPED})*@)?(?:\\[(?:${IPV6})\\]|(?:[${UNRESERVED}]|${ESCAPED})*)(?::\\d{0,5})?`
-const TAIL = `(?:\\?(?:${PCHAR}|[/?])*)?(?:#(?:${PCHAR}|[/?])*)?`
-const ABSOLUTE = `(?://${AUTHORITY}(?:/${PCHAR}*)*|/(?:${PCHAR}+(?:/${PCHAR}*)*)?|${PCHAR}+(?:/${PCHAR}*)*)`
-const RELATIVE = `(?://${AUTHORITY}(?:/${PCHAR}*)*|/(?:${PCHAR}+(?:/${PCHAR}*)*)?|(?:[${UNRESERVED}@]|${ESCAPED})+(?:/${PCHAR}*)*|)`
+const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=\\-"
 const SCHEME = '[A-Za-z][A-Za-z0-9+.-]*'
+/** What IRIs have beyond URIs. */
+const INTERNATIONAL = '\\u{a0}-\\u{d7ff}\\u{f900}-\\u{fdcf}\\u{fdf0}-\\u{ffef}\\u{10000}-\\u{1fffd}\\u{20000}-\\u{2fffd}'
+
+/** RFC 3986 and 3987: with a scheme, or without as well. */
+function identifier(more: string, absolute: boolean): string {
+  const letters = `${UNRESERVED}${more}`
+  const part = `(?:[${letters}:@]|${ESCAPED})`
+  const authority = `(?:(?:[${letters}:]|${ESCAPED})*@)?(?:\\[(?:${IPV6})\\]|(?:[${letters}]|${ESCAPED})*)(?::\\d{0,5})?`
+  const rooted = `//${authority}(?:/${part}*)*|/(?:${part}+(?:/${part}*)*)?`
+  const tail = `(?:\\?(?:${part}|[/?])*)?(?:#(?:${part}|[/?])*)?`
+  const full = `${SCHEME}:(?:${rooted}|${part}+(?:/${part}*)*)`
+  if (absolute) return `^${full}${tail}$`
+  return `^(?:${full}|${rooted}|(?:[${letters}@]|${ESCAPED})+(?:/${part}*)*|)${tail}$`
+}
+
+/** Patterns without groups: characters, escapes and classes, each perhaps repeated. */
+const REGEX_ATOM = '(?:[A-Za-z0-9 _,;:!#%&@~`"<>=-]|\\\\[dDwWsS.^$*+?()|/]|\\.|\\[\\^?[A-Za-z0-9_]+\\])'
+const REGEX_SEQUENCE = `(?:${REGEX_ATOM}(?:[*+?]|\\{\\d\\})?)*`
 const POINTER = '(?:/(?:[^~/]|~[01])*)*'
 const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+const VARIABLE = `(?:[A-Za-z0-9_]|${ESCAPED})(?:\\.?(?:[A-Za-z0-9_]|${ESCAPED}))*(?:\\*|:[1-9]\\d{0,3})?`
 
 /** Formats as patterns. Each is the format of its RFC or a part of it. */
 export const FORMATS: Readonly<Record<string, string>> = {
@@ -38,12 +52,19 @@ export const FORMATS: Readonly<Record<string, string>> = {
   duration:
     '^P(?:\\d+W|(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)(?:T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))?|T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))$',
   email: `^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`,
+  // The part without letters beyond ASCII.
+  'idn-email': `^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`,
+  'idn-hostname': `^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`,
   hostname: `^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`,
   ipv4: `^${IPV4}$`,
   ipv6: `^(?:${IPV6})$`,
   uuid: `^${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}$`,
-  uri: `^${SCHEME}:(?:${ABSOLUTE})${TAIL}$`,
-  'uri-reference': `^(?:${SCHEME}:(?:${ABSOLUTE})|${RELATIVE})${TAIL}$`,
+  uri: identifier('', true),
+  'uri-reference': identifier('', false),
+  iri: identifier(INTERNATIONAL, true),
+  'iri-reference': identifier(INTERNATIONAL, false),
+  'uri-template': `^(?:[A-Za-z0-9._~!$&()*+,;=:@/?#-]|${ESCAPED}|\\{[+#./;?&]?${VARIABLE}(?:,${VARIABLE})*\\})*$`,
+  regex: `^\\^?${REGEX_SEQUENCE}(?:\\|${REGEX_SEQUENCE})*\\$?$`,
   'json-pointer': `^${POINTER}$`,
   'relative-json-pointer': `^(?:0|[1-9]\\d*)(?:#|${POINTER})$`,
 }
