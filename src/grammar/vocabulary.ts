@@ -35,55 +35,71 @@ const MAX_TOKEN_BYTES = 250
  */
 export function vocabularyOf(tokens: readonly (Uint8Array | null)[], size: number): VocabularyData {
   const usable = tokens.map((bytes) => (bytes && bytes.length > 0 && bytes.length <= MAX_TOKEN_BYTES ? bytes : null))
-  // Latin-1 strings sort as their bytes do, and much faster.
   const keyed = usable.flatMap((bytes, id) => (bytes ? [{ id, key: Buffer.from(bytes).toString('latin1') }] : []))
+  // Latin-1 strings sort as their bytes do, and much faster.
   keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.id - b.id))
-  const lengths = usable.map((bytes) => (bytes ? plainLength(bytes) : 0))
-  const plain = keyed.map(({ id }) => id).filter((id) => lengths[id]! > 0)
-  plain.sort((a, b) => lengths[a]! - lengths[b]!)
-  const longest = plain.length === 0 ? 0 : lengths[plain.at(-1)!]!
-  const plainEnds = sharedInt32(longest + 1)
-  for (const id of plain) plainEnds[lengths[id]!]!++
-  for (let i = 1; i <= longest; i++) plainEnds[i]! += plainEnds[i - 1]!
-  const starts = sharedInt32(tokens.length + 1)
+  const lengths = Uint8Array.from(usable, (bytes) => (bytes ? plainLength(bytes) : 0))
+  const longest = lengths.reduce((most, length) => Math.max(most, length), 0)
+  const byLength: number[][] = Array.from({ length: longest + 1 }, () => [])
+  for (const [id, length] of lengths.entries()) byLength[length]!.push(id)
+  const plain = byLength.slice(1)
+  let end = 0
+  const plainEnds = [0, ...plain.map((ids) => (end += ids.length))]
+  const starts = new Int32Array(tokens.length + 1)
   for (const [id, bytes] of usable.entries()) starts[id + 1] = starts[id]! + (bytes?.length ?? 0)
-  const text = sharedBytes(starts[tokens.length]!)
+  const text = new Uint8Array(starts[tokens.length]!)
   for (const [id, bytes] of usable.entries()) if (bytes) text.set(bytes, starts[id])
-  const all = trieOf(keyed)
-  const special = trieOf(keyed.filter(({ id }) => lengths[id] === 0))
-  return { size, all, special, plain: sharedFrom(plain), plainEnds, text, starts }
+  return {
+    size,
+    all: trieOf(keyed),
+    special: trieOf(keyed.filter(({ id }) => lengths[id] === 0)),
+    plain: sharedInts(plain.flat()),
+    plainEnds: sharedInts(plainEnds),
+    text: sharedBytes(text),
+    starts: sharedInts(starts),
+  }
 }
 
-function trieOf(keyed: readonly { readonly id: number; readonly key: string }[]): Trie {
-  const bytes: number[] = []
-  const depths: number[] = []
-  const first: number[] = []
-  const tokens: number[] = []
-  const path: number[] = []
-  const ends: number[] = []
-  let previous = ''
-  const close = (depth: number): void => {
-    while (path.length > depth) ends[path.pop()!] = bytes.length
+/** A token, its bytes as a Latin-1 string. */
+interface Keyed {
+  readonly id: number
+  readonly key: string
+}
+
+function trieOf(keyed: readonly Keyed[]): Trie {
+  const most = keyed.reduce((sum, { key }) => sum + key.length, 0)
+  const bytes = new Uint8Array(most)
+  const depths = new Uint8Array(most)
+  const ends = new Int32Array(most)
+  const first = new Int32Array(most + 1)
+  const tokens = new Int32Array(keyed.length)
+  const path = new Int32Array(MAX_TOKEN_BYTES + 1)
+  let [nodes, count, depth, previous] = [0, 0, 0, '']
+  const close = (until: number): void => {
+    while (depth > until) ends[path[--depth]!] = nodes
   }
   for (const { id, key } of keyed) {
     let shared = 0
     while (shared < previous.length && previous.charCodeAt(shared) === key.charCodeAt(shared)) shared++
     close(shared)
-    for (let i = shared; i < key.length; i++) {
-      path.push(bytes.length)
-      bytes.push(key.charCodeAt(i))
-      depths.push(i)
-      first.push(tokens.length)
+    for (; depth < key.length; nodes++) {
+      path[depth] = nodes
+      bytes[nodes] = key.charCodeAt(depth)
+      depths[nodes] = depth++
+      first[nodes] = count
     }
-    tokens.push(id)
+    tokens[count++] = id
     previous = key
   }
   close(0)
-  first.push(tokens.length)
-  const shared = { bytes: sharedBytes(bytes.length), depths: sharedBytes(bytes.length) }
-  shared.bytes.set(bytes)
-  shared.depths.set(depths)
-  return { ...shared, ends: sharedFrom(ends), first: sharedFrom(first), tokens: sharedFrom(tokens) }
+  first[nodes] = count
+  return {
+    bytes: sharedBytes(bytes.subarray(0, nodes)),
+    depths: sharedBytes(depths.subarray(0, nodes)),
+    ends: sharedInts(ends.subarray(0, nodes)),
+    first: sharedInts(first.subarray(0, nodes + 1)),
+    tokens: sharedInts(tokens),
+  }
 }
 
 /** Characters of a token that is plain text: whole ones, no quote, backslash or control character. 0 for others. */
@@ -103,16 +119,14 @@ function plainLength(bytes: Uint8Array): number {
   return length
 }
 
-function sharedInt32(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(length * 4))
+function sharedInts(values: ArrayLike<number>): Int32Array {
+  const out = new Int32Array(new SharedArrayBuffer(values.length * 4))
+  out.set(values)
+  return out
 }
 
-function sharedBytes(length: number): Uint8Array {
-  return new Uint8Array(new SharedArrayBuffer(length))
-}
-
-function sharedFrom(values: readonly number[]): Int32Array {
-  const out = sharedInt32(values.length)
+function sharedBytes(values: ArrayLike<number>): Uint8Array {
+  const out = new Uint8Array(new SharedArrayBuffer(values.length))
   out.set(values)
   return out
 }

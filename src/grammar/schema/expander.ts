@@ -9,10 +9,10 @@ import { ARRAY_KIND } from './array-kind.ts'
 import type { Schema, SchemaDocument } from './document.ts'
 import type { Expression, Literal } from './expressions.ts'
 import { both, isNothing, Literals, opposite } from './expressions.ts'
+import { FORMATS } from './formats.ts'
 import { checkKeywords, kindOf, schemaOfValue, typeSays } from './keywords.ts'
 import type { Constraint, Evaluated, Kind, KindName, Tools } from './kinds.ts'
 import { UNEVALUATED } from './kinds.ts'
-import type { Numbers } from './number-kind.ts'
 import { INTEGER, NUMBER_KIND } from './number-kind.ts'
 import { absent, OBJECT_KIND, present } from './object-kind.ts'
 import { fits, STRING_KIND } from './string-kind.ts'
@@ -29,6 +29,10 @@ type Alternatives<C> = readonly Alternative<C>[]
 const MAX_ALTERNATIVES = 3_000
 /** Longest chain of schemas that are applied to the same value. */
 const MAX_CHAIN = 200
+
+/** The automata of formats are the same for every schema. */
+const FORMAT_LANGUAGES = new Map<string, readonly Language[]>()
+const IS_FORMAT: ReadonlySet<string> = new Set(Object.values(FORMATS))
 
 /** A kind without constraints of its own: `null`, `true` and `false`. */
 const single = (name: KindName, value: unknown): Kind<null | true> => ({
@@ -281,11 +285,12 @@ export class Expander {
   }
 
   #languagesOf(pattern: string, at: string): readonly Language[] {
-    const known = this.#languages.get(pattern)
+    const known = this.#languages.get(pattern) ?? FORMAT_LANGUAGES.get(pattern)
     if (known) return known
     try {
       const languages = patternLanguages(pattern, this.#budget, at)
-      this.#languages.set(pattern, languages)
+      const keep = IS_FORMAT.has(pattern) ? FORMAT_LANGUAGES : this.#languages
+      keep.set(pattern, languages)
       return languages
     } catch (error) {
       if (error instanceof PatternError) throw invalid(at, `the pattern \`${pattern}\` cannot be enforced: ${error.message}`)
@@ -364,5 +369,3 @@ function dependentSchemas(schema: JsonObject): readonly (readonly [string, unkno
   const newer = Object.entries(isJsonObject(schema.dependentSchemas) ? schema.dependentSchemas : {})
   return [...older.filter(([, value]) => !Array.isArray(value)), ...newer]
 }
-
-export type { Numbers }

@@ -3,6 +3,9 @@ const LEAP = '(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579]
 const DATE = `(?:${YEAR}-(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|${YEAR}-(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|${YEAR}-02-(?:0[1-9]|1\\d|2[0-8])|${LEAP}-02-29)`
 const TIME = '(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?(?:[Zz]|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)'
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+/** At most 253 characters: three long labels or some short ones. */
+const SHORT_LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,22}[A-Za-z0-9])?'
+const HOST = `(?:${LABEL}(?:\\.${LABEL}){0,2}|${SHORT_LABEL}(?:\\.${SHORT_LABEL}){3,9})`
 const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)'
 const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`
 const HEX = '[0-9A-Fa-f]'
@@ -54,8 +57,8 @@ export const FORMATS: Readonly<Record<string, string>> = {
   email: `^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`,
   // The part without letters beyond ASCII.
   'idn-email': `^${ATOM}(?:\\.${ATOM})*@${LABEL}(?:\\.${LABEL})+$`,
-  'idn-hostname': `^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`,
-  hostname: `^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*$`,
+  'idn-hostname': `^${HOST}$`,
+  hostname: `^${HOST}$`,
   ipv4: `^${IPV4}$`,
   ipv6: `^(?:${IPV6})$`,
   uuid: `^${HEX}{8}-${HEX}{4}-${HEX}{4}-${HEX}{4}-${HEX}{12}$`,
