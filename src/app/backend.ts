@@ -2,6 +2,7 @@ import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
+import { GrammarCompiler } from '../grammar/compiler.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
@@ -18,6 +19,7 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly grammars: GrammarCompiler
   readonly engine: Engine
   readonly registry: Registry
   /** The registry first: its probes need the engine. */
@@ -57,11 +59,14 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,
     })
+    const grammars = new GrammarCompiler(text.tokenBytesOf(manifest.info.vocab))
+    void grammars.start()
     const close = async (): Promise<void> => {
+      await grammars.close()
       await registry.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, engine, registry, close }
+    return { info: engine.info, maxContext, text, grammars, engine, registry, close }
   } catch (error) {
     await engine.stop()
     throw error

@@ -82,16 +82,17 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, maxContext } = backend
+  const { engine, registry, text, grammars, maxContext } = backend
   const metrics = new Metrics()
   metrics.observe({
     engine: () => engine.stats(),
     tiers: () => [{ tier: 'memory', ...registry.stats().memory }],
     queue: () => admission.stats(),
+    grammars: () => grammars.counters,
     registry: () => registry.stats(),
   })
   return buildApp({
-    ...{ engine, registry, text, keyring, admission, metrics, log },
+    ...{ engine, registry, text, grammars, keyring, admission, metrics, log },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,

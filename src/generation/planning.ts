@@ -1,3 +1,4 @@
+import type { Constraint } from '../core/constraint.ts'
 import type { Caller } from '../tenancy/keys.ts'
 import type { Resolution } from '../registry/records.ts'
 import { planLength } from './length.ts'
@@ -30,6 +31,8 @@ export interface PlanParts {
   readonly ignoreEos?: boolean
   readonly logprobs: number | null
   readonly promptLogprobs: boolean
+  /** What the answers are held to; default nothing. */
+  readonly constraint?: Constraint | null
   /** Special tokens to show in the answer; default none. */
   readonly shown?: readonly number[]
 }
@@ -64,6 +67,7 @@ export function completePlan(
     stop: firstWish(wishes, 'stop') ?? [],
     shown: parts.shown ?? [],
     stopTokens: parts.ignoreEos ? [] : text.eosIds,
+    constraint: parts.constraint ?? null,
     logprobs: parts.logprobs,
     promptLogprobs: parts.promptLogprobs,
   }

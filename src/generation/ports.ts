@@ -2,6 +2,7 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { GrammarCompiler } from '../grammar/compiler.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
@@ -80,6 +81,7 @@ export interface GenerationParts {
   readonly engine: GenerationEngine
   readonly registry: Pick<Registry, 'resolve' | 'getAdapter' | 'claim' | 'acquire' | 'prefetch'>
   readonly text: TextPort
+  readonly grammars: Pick<GrammarCompiler, 'compile'>
   readonly admission: Admission
   readonly metrics: Metrics
   readonly log: Logger

@@ -56,7 +56,8 @@ export class States {
   }
 
   of(threads: readonly Thread[]): State {
-    const ids = threads.length === 1 ? [threads[0]!.id] : [...new Set(threads.map(({ id }) => id))].sort((a, b) => a - b)
+    const ids =
+      threads.length === 1 ? [threads[0]!.id] : [...new Set(threads.map(({ id }) => id))].sort((a, b) => a - b)
     const key = ids.join(' ')
     const known = this.#known.get(key)
     if (known) return known

@@ -12,7 +12,12 @@ export interface GrammarLimits {
   readonly milliseconds: number
 }
 
-export const GRAMMAR_LIMITS: GrammarLimits = { textLength: 1_000_000, states: 200_000, nodes: 200_000, milliseconds: 5_000 }
+export const GRAMMAR_LIMITS: GrammarLimits = {
+  textLength: 1_000_000,
+  states: 200_000,
+  nodes: 200_000,
+  milliseconds: 2_000,
+}
 
 /** Counts what a compilation takes. */
 export class Budget {

@@ -1,6 +1,7 @@
 import type { Automaton, State, Thread } from './automaton.ts'
 import { States } from './automaton.ts'
-import { CharacterReader } from './json/character-reader.ts'
+import type { CharacterReader } from './json/character-reader.ts'
+import { IN_TEXT } from './json/character-reader.ts'
 import type { TextTable } from './json/tables.ts'
 import type { TextState } from './json/text-state.ts'
 import { textStart } from './json/text-state.ts'
@@ -19,7 +20,7 @@ export class RawMachine implements Automaton {
   }
 
   start(): State {
-    return this.#states.of([this.text(textStart(this.#table), CharacterReader.RAW)])
+    return this.#states.of([this.text(textStart(this.#table), IN_TEXT)])
   }
 
   text(state: TextState, reading: CharacterReader): Thread {
@@ -47,11 +48,11 @@ class RawThread implements Thread {
   }
 
   get canEnd(): boolean {
-    return this.#state.canEnd && this.#reading === CharacterReader.RAW
+    return this.#state.canEnd && this.#reading === IN_TEXT
   }
 
   get plain(): number {
-    return this.#reading === CharacterReader.RAW ? this.#state.plain : 0
+    return this.#reading === IN_TEXT ? this.#state.plain : 0
   }
 
   step(byte: number, out: Thread[]): void {
@@ -59,7 +60,8 @@ class RawThread implements Thread {
     if (read === null) return
     if (typeof read === 'number') {
       const next = this.#state.step(read)
-      if (next) out.push(this.#machine.text(next, CharacterReader.RAW))
-    } else if (read.ranges.some(([first, last]) => this.#state.goesOn(first, last))) out.push(this.#machine.text(this.#state, read))
+      if (next) out.push(this.#machine.text(next, IN_TEXT))
+    } else if (read.ranges.some(([first, last]) => this.#state.goesOn(first, last)))
+      out.push(this.#machine.text(this.#state, read))
   }
 }

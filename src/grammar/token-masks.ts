@@ -1,5 +1,5 @@
-import { State } from './automaton.ts'
-import type { VocabularyData } from './vocabulary.ts'
+import type { VocabularyData } from '../core/constraint.ts'
+import type { State } from './automaton.ts'
 
 /** Computes and keeps which tokens may come next. One for a vocabulary and the ending tokens. */
 export class TokenMasks {
@@ -74,7 +74,7 @@ export class TokenMasks {
 
 function walk({ bytes, depths, ends, first, tokens }: VocabularyData['all'], start: State, mask: Uint32Array): void {
   const path: State[] = [start]
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const depth = depths[i]!
     const next = path[depth]!.step(bytes[i]!)
     if (next === null) {

@@ -1,29 +1,4 @@
-/** A trie in the order of its bytes: a node's subtree follows it. Flat, so that threads can share it. */
-interface Trie {
-  readonly bytes: Uint8Array
-  readonly depths: Uint8Array
-  /** Where the subtree ends. */
-  readonly ends: Int32Array
-  /** Tokens that end at a node: `tokens[first[i]] … tokens[first[i + 1] - 1]`. */
-  readonly first: Int32Array
-  readonly tokens: Int32Array
-}
-
-/** Plain data: what of a vocabulary can be shared between threads. */
-export interface VocabularyData {
-  /** Bits of a mask: the width of the model's logits. */
-  readonly size: number
-  readonly all: Trie
-  /** Tokens that are not plain text. */
-  readonly special: Trie
-  /** Ids of plain tokens, by their number of characters. */
-  readonly plain: Int32Array
-  /** `plain[plainEnds[n - 1]] …`: the plain tokens of `n` characters. */
-  readonly plainEnds: Int32Array
-  /** Bytes of token `i`: `text[starts[i]] … text[starts[i + 1] - 1]`; none for tokens that are no text. */
-  readonly text: Uint8Array
-  readonly starts: Int32Array
-}
+import type { Trie, VocabularyData } from '../core/constraint.ts'
 
 /** Longest token that is walked; longer ones are never allowed. */
 const MAX_TOKEN_BYTES = 250

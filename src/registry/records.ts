@@ -1,5 +1,6 @@
 import type { Method } from '../core/branch.ts'
 import type { Tier } from '../core/generation.ts'
+import type { JsonObject } from '../core/json.ts'
 import type { Labels } from './adapter-notes.ts'
 
 /**
@@ -95,6 +96,8 @@ export interface TaskDefaults {
   readonly frequency_penalty?: number
   readonly seed?: number
   readonly stop?: readonly string[]
+  /** OpenAI's field: what answers are held to. */
+  readonly response_format?: JsonObject
 }
 
 export interface Activation {

@@ -137,8 +137,10 @@ function defaultsOf(value: unknown): TaskDefaults {
     if (key === 'stop') {
       if (!Array.isArray(item) || !item.every((stop) => typeof stop === 'string'))
         throw wrong(param, 'must be a list of texts')
+    } else if (key === 'response_format') {
+      if (!isJsonObject(item)) throw wrong(param, 'must be an object')
     } else if (!NUMERIC_DEFAULTS.includes(key)) {
-      throw wrong(param, `is unknown; known are ${NUMERIC_DEFAULTS.join(', ')} and stop`)
+      throw wrong(param, `is unknown; known are ${NUMERIC_DEFAULTS.join(', ')}, stop and response_format`)
     } else if (typeof item !== 'number' || !Number.isFinite(item)) throw wrong(param, 'must be a number')
   }
   return value

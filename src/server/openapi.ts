@@ -36,6 +36,7 @@ function nothingToServe(): ServerDeps {
     engine: absent as unknown as ServerDeps['engine'],
     registry: absent as unknown as ServerDeps['registry'],
     text: absent as unknown as ServerDeps['text'],
+    grammars: absent as unknown as ServerDeps['grammars'],
     keyring: new Keyring([]),
     admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
     metrics: new Metrics({ process: false }),

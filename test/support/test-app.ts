@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { TroupeError } from '../../src/core/errors.ts'
+import { GrammarCompiler } from '../../src/grammar/compiler.ts'
 import type { AdapterReader } from '../../src/registry/loader-messages.ts'
 import type { RegistryOptions } from '../../src/registry/assembly.ts'
 import type { VersionRecord } from '../../src/registry/records.ts'
@@ -20,7 +21,7 @@ import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { FAKE_CONFIG, fakeWeights } from './fake-adapter.ts'
 import { FakeEngine } from './fake-engine.ts'
-import { fakeText } from './fake-text.ts'
+import { fakeText, fakeTokens } from './fake-text.ts'
 
 /** The whole HTTP side on the real registry; engine, tokenizer and adapter files are stand-ins. */
 export interface TestApp {
@@ -81,8 +82,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ scanIntervalMs: 3_600_000, dropStableMs: 0, log: createLogger('silent') },
     ...options.registry,
   })
+  const grammars = new GrammarCompiler(fakeTokens)
   const app = await buildApp({
-    ...{ engine, registry, text: fakeText, admission, metrics, log },
+    ...{ engine, registry, text: fakeText, grammars, admission, metrics, log },
     keyring: new Keyring(options.tenants ?? []),
     settings: {
       maxContext: 120,
@@ -93,6 +95,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     },
     readiness: options.readiness ?? (async () => []),
   })
+  app.addHook('onClose', async () => grammars.close())
   app.addHook('onClose', async () => registry.close())
   const addAdapter: TestApp['addAdapter'] = async (name, ...labels) => {
     const records: VersionRecord[] = []

@@ -35,6 +35,7 @@ function sources(overrides: Partial<MetricSources> = {}): MetricSources {
     engine: () => new FakeEngine().stats(),
     tiers: () => [tier],
     registry: () => ({ ...figures, imports: 6, activations: 7, rollbacks: 8, deletions: 9 }),
+    grammars: () => ({ compiled: 10, hits: 11, refused: 12, seconds: 13.5 }),
     queue: () => ({ waiting: 2, running: 3, requests: 4 }),
     ...overrides,
   }

@@ -1,20 +1,39 @@
 /** Code points from the first to the last. */
 export type PointRange = readonly [number, number]
 
-const ESCAPES: Readonly<Record<number, number>> = { 0x22: 0x22, 0x5c: 0x5c, 0x2f: 0x2f, 0x62: 8, 0x66: 12, 0x6e: 10, 0x72: 13, 0x74: 9 }
+const ESCAPES: Readonly<Record<number, number>> = {
+  0x22: 0x22,
+  0x5c: 0x5c,
+  0x2f: 0x2f,
+  0x62: 8,
+  0x66: 12,
+  0x6e: 10,
+  0x72: 13,
+  0x74: 9,
+}
 const BACKSLASH = 0x5c
 const ALL: readonly PointRange[] = [
   [0, 0xd7ff],
   [0xe000, 0x10ffff],
 ]
+/** What `\\u` may stand for in the first plane: not the letters that every serialiser writes as they are. */
+const ESCAPED: readonly PointRange[] = [
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x26, 0x27],
+  [0x2f, 0x2f],
+  [0x3c, 0x3c],
+  [0x3e, 0x3e],
+  [0x5c, 0x5c],
+  [0x7f, 0xd7ff],
+  [0xe000, 0xffff],
+]
+const ESCAPABLE: readonly PointRange[] = [...ESCAPED, [0x10000, 0x10ffff]]
 
 type Mode = 'start' | 'utf8' | 'escape' | 'unicode' | 'low'
 
 /** What was read of one character of a JSON string: bytes of UTF-8 or an escape. Without escapes it reads plain text. */
 export class CharacterReader {
-  static readonly START = new CharacterReader('start', 0, 0, 0, true)
-  static readonly RAW = new CharacterReader('start', 0, 0, 0, false)
-
   readonly key: string
   readonly #mode: Mode
   /** Bits read so far. */
@@ -25,7 +44,7 @@ export class CharacterReader {
   readonly #high: number
   readonly #json: boolean
 
-  private constructor(mode: Mode, value: number, left: number, high: number, json: boolean) {
+  constructor(mode: Mode, value: number, left: number, high: number, json: boolean) {
     this.#mode = mode
     this.#value = value
     this.#left = left
@@ -56,8 +75,9 @@ export class CharacterReader {
   get ranges(): readonly PointRange[] {
     switch (this.#mode) {
       case 'start':
-      case 'escape':
         return ALL
+      case 'escape':
+        return ESCAPABLE
       case 'utf8': {
         const bits = 6 * this.#left
         const least = this.#left === 0 ? 0 : LEAST[this.#high]!
@@ -91,10 +111,16 @@ export class CharacterReader {
   }
 
   #hex(byte: number): number | CharacterReader | null {
-    const digit = byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66 ? (byte | 0x20) - 0x57 : -1
+    const digit =
+      byte >= 0x30 && byte <= 0x39
+        ? byte - 0x30
+        : (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66
+          ? (byte | 0x20) - 0x57
+          : -1
     if (digit < 0) return null
     const next = this.#to('unicode', this.#value * 16 + digit, this.#left - 1)
-    if (this.#left > 1) return next.ranges.length > 0 ? next : null
+    if (next.ranges.length === 0) return null
+    if (this.#left > 1) return next
     const unit = next.#value
     if (this.#high > 0) return unit >= 0xdc00 && unit <= 0xdfff ? pair(this.#high, unit, unit)[0] : null
     if (unit >= 0xdc00 && unit <= 0xdfff) return null
@@ -111,7 +137,10 @@ export class CharacterReader {
     }
     const out: PointRange[] = []
     const clip = (from: number, to: number): PointRange => [Math.max(first, from), Math.min(last, to)]
-    for (const [from, to] of [clip(0, 0xd7ff), clip(0xe000, 0xffff)]) if (from <= to) out.push([from, to])
+    for (const range of ESCAPED) {
+      const [from, to] = clip(...range)
+      if (from <= to) out.push([from, to])
+    }
     const [from, to] = clip(0xd800, 0xdbff)
     if (from <= to) out.push([pair(from, 0xdc00, 0xdc00)[0], pair(to, 0xdfff, 0xdfff)[0]])
     return out
@@ -121,6 +150,11 @@ export class CharacterReader {
     return new CharacterReader(mode, value, left, high, this.#json)
   }
 }
+
+/** Between two characters of a JSON string. */
+export const IN_STRING = new CharacterReader('start', 0, 0, 0, true)
+/** Between two characters of plain text. */
+export const IN_TEXT = new CharacterReader('start', 0, 0, 0, false)
 
 /** The least code point that UTF-8 writes with so many bytes. */
 const LEAST: readonly number[] = [0, 0, 0x80, 0x800, 0x10000]

@@ -21,7 +21,11 @@ export interface ArrayProgress {
 
 const NONE: ReadonlySet<string> = new Set()
 
-export const EMPTY_ARRAY = (table: ArrayTable): ArrayProgress => ({ count: 0, counts: table.counters.map(() => 0), seen: NONE })
+export const EMPTY_ARRAY = (table: ArrayTable): ArrayProgress => ({
+  count: 0,
+  counts: table.counters.map(() => 0),
+  seen: NONE,
+})
 
 export const EMPTY_OBJECT = (table: ObjectTable): ObjectProgress => ({
   seen: [],
@@ -39,7 +43,11 @@ type Usable = (option: Option) => boolean
 const every: Usable = () => true
 
 /** Counters after a child of this option; null when one is over its maximum. Values beyond what matters are not told apart. */
-export function added(counters: readonly Counter[], counts: readonly number[], option: Option): readonly number[] | null {
+export function added(
+  counters: readonly Counter[],
+  counts: readonly number[],
+  option: Option,
+): readonly number[] | null {
   if (option.adds.length === 0) return counts
   const next = [...counts]
   for (const i of option.adds) {
@@ -147,7 +155,10 @@ function searchArray(
   const possible = itemOptions(table, progress.count).some((option) => {
     const counts = usable(option) ? added(table.counters, progress.counts, option) : null
     // After the prefix all items are alike: one that changes nothing leads nowhere.
-    const idle = counts !== null && progress.count >= Math.max(table.prefix.length, table.min) && counts.join() === progress.counts.join()
+    const idle =
+      counts !== null &&
+      progress.count >= Math.max(table.prefix.length, table.min) &&
+      counts.join() === progress.counts.join()
     return counts !== null && !idle && searchArray(table, { ...next, counts }, usable, known, budget)
   })
   known.set(key, possible)

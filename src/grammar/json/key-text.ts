@@ -141,7 +141,9 @@ function otherNames({ table, possible }: KeyPlace): DfaText | 'free' | null {
   const known = RESTRICTED.get(others.dfa) ?? new Map<string, Dfa>()
   RESTRICTED.set(others.dfa, known)
   const key = labels.join()
-  const made = known.get(key) ?? trimmed({ ...others.dfa, labels: others.dfa.labels.map((label) => (label >= 0 && labels[label] ? label : -1)) })
+  const made =
+    known.get(key) ??
+    trimmed({ ...others.dfa, labels: others.dfa.labels.map((label) => (label >= 0 && labels[label] ? label : -1)) })
   known.set(key, made)
   return made.labels.length === 0 ? null : new DfaText(made, 0)
 }

@@ -1,8 +1,18 @@
 import type { Automaton, State, Thread } from '../automaton.ts'
 import { States } from '../automaton.ts'
 import type { ArrayProgress, ObjectProgress } from './completion.ts'
-import { added, arrayCompletes, arrayEnds, EMPTY_ARRAY, EMPTY_OBJECT, itemOptions, objectCompletes, objectEnds } from './completion.ts'
-import { CharacterReader } from './character-reader.ts'
+import {
+  added,
+  arrayCompletes,
+  arrayEnds,
+  EMPTY_ARRAY,
+  EMPTY_OBJECT,
+  itemOptions,
+  objectCompletes,
+  objectEnds,
+} from './completion.ts'
+import type { CharacterReader } from './character-reader.ts'
+import { IN_STRING } from './character-reader.ts'
 import { KeyText } from './key-text.ts'
 import type { NumberState } from './number-state.ts'
 import { numberStart } from './number-state.ts'
@@ -70,7 +80,7 @@ export class JsonMachine implements Automaton {
     return this.shared(`v${node} ${up.id} ${blank}`, () => new ValueThread(this, node, up, blank))
   }
 
-  text(state: TextState, tag: string, up: TextEnd, reading = CharacterReader.START): Thread {
+  text(state: TextState, tag: string, up: TextEnd, reading = IN_STRING): Thread {
     return this.shared(`s${tag} ${state.key} ${reading.key}`, () => new TextThread(this, state, tag, up, reading))
   }
 
@@ -246,11 +256,11 @@ class TextThread extends JsonThread {
   }
 
   override get plain(): number {
-    return this.#reading === CharacterReader.START ? this.#state.plain : 0
+    return this.#reading === IN_STRING ? this.#state.plain : 0
   }
 
   step(byte: number, out: Thread[]): void {
-    if (byte === QUOTE && this.#reading === CharacterReader.START) {
+    if (byte === QUOTE && this.#reading === IN_STRING) {
       if (this.#state.canEnd) this.#end(this.#state, out)
       return
     }
@@ -271,7 +281,14 @@ class ArrayThread extends JsonThread {
   readonly #up: Thread
   readonly #blank: number
 
-  constructor(machine: JsonMachine, table: ArrayTable, progress: ArrayProgress, phase: Phase, up: Thread, blank: number) {
+  constructor(
+    machine: JsonMachine,
+    table: ArrayTable,
+    progress: ArrayProgress,
+    phase: Phase,
+    up: Thread,
+    blank: number,
+  ) {
     super(machine)
     this.#table = table
     this.#progress = progress
@@ -317,7 +334,10 @@ class ArrayThread extends JsonThread {
           ? null
           : machine.array(this.#table, { ...progress, seen: new Set([...progress.seen, item]) }, 'value', this.#up),
       shared: (inner, text) =>
-        machine.shared(`u${id} ${inner.id} ${text}`, () => new UniqueItem(machine.nextId(), inner, text, place)) as UniqueItem,
+        machine.shared(
+          `u${id} ${inner.id} ${text}`,
+          () => new UniqueItem(machine.nextId(), inner, text, place),
+        ) as UniqueItem,
     }
     return place
   }
@@ -331,7 +351,14 @@ class ObjectThread extends JsonThread {
   readonly #blank: number
   #more: boolean | null = null
 
-  constructor(machine: JsonMachine, table: ObjectTable, progress: ObjectProgress, phase: Phase, up: Thread, blank: number) {
+  constructor(
+    machine: JsonMachine,
+    table: ObjectTable,
+    progress: ObjectProgress,
+    phase: Phase,
+    up: Thread,
+    blank: number,
+  ) {
     super(machine)
     this.#table = table
     this.#progress = progress
@@ -398,7 +425,13 @@ class ObjectThread extends JsonThread {
   }
 
   /** The options after which the object can still be completed. */
-  #follow({ options, index }: { readonly options: readonly Option[]; readonly index: number }): { option: Option; counts: readonly number[] }[] {
+  #follow({
+    options,
+    index,
+  }: {
+    readonly options: readonly Option[]
+    readonly index: number
+  }): { option: Option; counts: readonly number[] }[] {
     const [table, before] = [this.#table, this.#progress]
     return options.flatMap((option) => {
       const counts = added(table.counters, before.counts, option)

@@ -25,7 +25,8 @@ export function numberStart(table: NumberTable): NumberState {
 
 const MAX_DIGITS = 24
 
-type FreePart = 'start' | 'minus' | 'zero' | 'whole' | 'point' | 'fraction' | 'exponent' | 'plus' | 'small' | 'power' | 'root'
+type FreePart =
+  'start' | 'minus' | 'zero' | 'whole' | 'point' | 'fraction' | 'exponent' | 'plus' | 'small' | 'power' | 'root'
 
 const ENDS: ReadonlySet<FreePart> = new Set<FreePart>(['zero', 'whole', 'fraction', 'power', 'root'])
 
@@ -117,7 +118,8 @@ export function hasNumber(table: Range, from: bigint, to: bigint): boolean {
   let candidate = unit === 1n ? low : -floorDiv(-low, unit) * unit
   const plain = table.not.length === 0 && table.notMultipleOf.length === 0
   if (plain) return candidate <= high
-  for (let tries = 0; candidate <= high && tries < 1_000; tries++, candidate += unit) if (fits(table, candidate)) return true
+  for (let tries = 0; candidate <= high && tries < 1_000; tries++, candidate += unit)
+    if (fits(table, candidate)) return true
   return false
 }
 
@@ -155,15 +157,25 @@ class RangeNumber implements NumberState {
 
   step(byte: number): NumberState | null {
     const key = this.key + String.fromCharCode(byte)
-    const [table, negative, digits, whole, fraction] = [this.#table, this.#negative, this.#digits, this.#whole, this.#fraction]
+    const [table, negative, digits, whole, fraction] = [
+      this.#table,
+      this.#negative,
+      this.#digits,
+      this.#whole,
+      this.#fraction,
+    ]
     let next: RangeNumber
     if (byte === MINUS && key === '-') next = new RangeNumber(table, true, 0n, 0, -1, key)
     else if (byte === POINT && whole > 0 && fraction < 0 && table.decimals > 0)
       next = new RangeNumber(table, negative, digits, whole, 0, key)
-    else if (byte < ZERO || byte > 0x39 || (fraction < 0 && whole > 0 && digits === 0n) || fraction >= table.decimals) return null
+    else if (byte < ZERO || byte > 0x39 || (fraction < 0 && whole > 0 && digits === 0n) || fraction >= table.decimals)
+      return null
     else {
       const value = digits * 10n + BigInt(byte - ZERO)
-      next = fraction < 0 ? new RangeNumber(table, negative, value, whole + 1, -1, key) : new RangeNumber(table, negative, value, whole, fraction + 1, key)
+      next =
+        fraction < 0
+          ? new RangeNumber(table, negative, value, whole + 1, -1, key)
+          : new RangeNumber(table, negative, value, whole, fraction + 1, key)
     }
     return next.#lives ? next : null
   }

@@ -101,7 +101,7 @@ function freeStates(dfa: Dfa): Uint8Array {
     if (!only(0, 0x1f) && !only(0x22, 0x22) && !only(0x5c, 0x5c) && !only(0xd800, 0xdfff)) plain.add(dfa.classes[i]!)
   }
   const free = new Uint8Array(dfa.labels.length).fill(1)
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false
     // Backwards, since automata are numbered from their start on.
     for (let state = free.length - 1; state >= 0; state--) {

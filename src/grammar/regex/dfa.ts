@@ -47,7 +47,9 @@ export function isEmptyDfa(dfa: Dfa): boolean {
 }
 
 /** Ranges of code points on which all `sets` agree, numbered by what they say. */
-export function alphabetOf(sets: readonly CodePoints[]): Pick<Dfa, 'bounds' | 'classes' | 'classCount'> & { readonly samples: number[] } {
+export function alphabetOf(
+  sets: readonly CodePoints[],
+): Pick<Dfa, 'bounds' | 'classes' | 'classCount'> & { readonly samples: number[] } {
   const bounds = new Set([0])
   for (const set of sets)
     for (let i = 0; i < set.length; i += 2) {
@@ -126,7 +128,14 @@ export function dfaOf(nfa: Nfa, budget: Budget, at: string): Dfa {
       const targets = open
         ? [nfa.accept]
         : [...new Set(from.filter((s) => states[s]!.set && members.get(states[s]!.set)![c]).map((s) => states[s]!.to))]
-      next.push(targets.length === 0 ? -1 : idOf(targets.sort((a, b) => a - b), isWord[c] ? BEFORE.word : BEFORE.other))
+      next.push(
+        targets.length === 0
+          ? -1
+          : idOf(
+              targets.sort((a, b) => a - b),
+              isWord[c] ? BEFORE.word : BEFORE.other,
+            ),
+      )
     }
   }
   return trimmed({ ...alphabet, next: Int32Array.from(next), labels: Int32Array.from(labels) })

@@ -55,7 +55,7 @@ function flat(regex: Regex): readonly Regex[] {
 
 /** Exactly these texts. */
 export function wordsDfa(words: Iterable<string>, budget: Budget, at: string): Dfa {
-  const children: Map<number, number>[] = [new Map()]
+  const children = [new Map<number, number>()]
   const labels = [-1]
   const points = new Set<number>()
   for (const word of words) {
@@ -65,7 +65,7 @@ export function wordsDfa(words: Iterable<string>, budget: Budget, at: string): D
       points.add(point)
       let to = children[state]!.get(point)
       if (to === undefined) {
-        to = children.push(new Map()) - 1
+        to = children.push(new Map<number, number>()) - 1
         labels.push(-1)
         children[state]!.set(point, to)
       }
@@ -95,7 +95,12 @@ export function intersection(languages: readonly Language[], budget: Budget, at:
   if (languages.length === 1 && !languages[0]!.negated) return languages[0]!.dfa
   const agrees = (labels: readonly number[]): number =>
     labels.every((label, i) => label >= 0 !== languages[i]!.negated) ? 0 : -1
-  return product(languages.map(({ dfa }) => dfa), agrees, budget, at)
+  return product(
+    languages.map(({ dfa }) => dfa),
+    agrees,
+    budget,
+    at,
+  )
 }
 
 /** Runs all automata at once; `label` says what a text is from what each of them says of it (-1 = not accepted). */
@@ -131,7 +136,9 @@ export function product(
 }
 
 /** The common refinement of the alphabets; `samples` has, per class, each automaton's own class. */
-function mergedAlphabet(dfas: readonly Dfa[]): Pick<Dfa, 'bounds' | 'classes' | 'classCount'> & { readonly samples: number[][] } {
+function mergedAlphabet(
+  dfas: readonly Dfa[],
+): Pick<Dfa, 'bounds' | 'classes' | 'classCount'> & { readonly samples: number[][] } {
   const bounds = Int32Array.from(new Set(dfas.flatMap((dfa) => [...dfa.bounds]))).sort()
   const positions = dfas.map(() => 0)
   const numbers = new Map<string, number>()

@@ -21,11 +21,6 @@ export function parsePattern(source: string): Regex {
   return new PatternParser(source).parse()
 }
 
-/** The expression that matches exactly this text. */
-export function literal(text: string): Regex {
-  return { type: 'all', parts: Array.from(text, (character) => single(character.codePointAt(0)!)) }
-}
-
 function single(point: number): Regex {
   return { type: 'set', set: [point, point] }
 }
@@ -84,7 +79,8 @@ class PatternParser {
     if (this.#take('*')) return [0, Infinity]
     if (this.#take('+')) return [1, Infinity]
     if (this.#take('?')) return [0, 1]
-    const bounds = this.#next === '{' ? /^\{(\d+)(,(\d*))?\}/.exec(this.#points.slice(this.#at, this.#at + 24).join('')) : null
+    const bounds =
+      this.#next === '{' ? /^\{(\d+)(,(\d*))?\}/.exec(this.#points.slice(this.#at, this.#at + 24).join('')) : null
     if (!bounds) return [1, 1]
     this.#at += bounds[0].length
     const min = Number(bounds[1])
@@ -205,7 +201,8 @@ class PatternParser {
 
   #hex(digits: number): number {
     const text = this.#points.slice(this.#at, this.#at + digits).join('')
-    if (text.length !== digits || !/^[0-9a-f]+$/i.test(text)) throw new PatternError(`\`\\${text}\` needs ${digits} hex digits`)
+    if (text.length !== digits || !/^[0-9a-f]+$/i.test(text))
+      throw new PatternError(`\`\\${text}\` needs ${digits} hex digits`)
     this.#at += digits
     return Number.parseInt(text, 16)
   }
@@ -215,7 +212,8 @@ class PatternParser {
     const sets: CodePoints[] = []
     while (!this.#take(']')) {
       const first = this.#classMember()
-      const ranged = this.#next === '-' && this.#points[this.#at + 1] !== ']' && this.#points[this.#at + 1] !== undefined
+      const ranged =
+        this.#next === '-' && this.#points[this.#at + 1] !== ']' && this.#points[this.#at + 1] !== undefined
       if (!ranged || !isPoint(first)) {
         sets.push(first)
         continue

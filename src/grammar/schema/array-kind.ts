@@ -77,7 +77,11 @@ function constraints(schema: JsonObject, literal: Literal, tools: Tools): Constr
 function prefixed(items: readonly Expression[]): Constraint<Items> {
   return {
     holds: [{ ...TOP, prefix: items }],
-    fails: items.map((item, i) => ({ ...TOP, min: i + 1, prefix: [...items.slice(0, i).map(() => ANYTHING), opposite(item)] })),
+    fails: items.map((item, i) => ({
+      ...TOP,
+      min: i + 1,
+      prefix: [...items.slice(0, i).map(() => ANYTHING), opposite(item)],
+    })),
     evaluated: { ...UNEVALUATED, items: items.length },
   }
 }
@@ -97,7 +101,10 @@ function containing(schema: JsonObject, literal: Literal, tools: Tools): Constra
   const min = lengthOf(schema, 'minContains', at) ?? 1
   const max = lengthOf(schema, 'maxContains', at) ?? Infinity
   const value = tools.child(literal, schema.contains)
-  const count = (least: number, most: number): Items => ({ ...TOP, counts: [{ from: 0, value, min: least, max: most }] })
+  const count = (least: number, most: number): Items => ({
+    ...TOP,
+    counts: [{ from: 0, value, min: least, max: most }],
+  })
   const holds = min > max ? [] : min === 0 && max === Infinity ? [TOP] : [count(min, max)]
   const fails = [...(min > 0 ? [count(0, min - 1)] : []), ...(max < Infinity ? [count(max + 1, Infinity)] : [])]
   return { holds, fails, evaluated: { ...UNEVALUATED, contained: [value] } }
@@ -113,4 +120,3 @@ function unevaluated(item: Expression, { items, contained }: Evaluated): Constra
   const some = { ...TOP, prefix, counts: [{ from: items, value: wrong, min: 1, max: Infinity }] }
   return { holds: [none], fails: [some], evaluated: { ...UNEVALUATED, items: Infinity } }
 }
-

@@ -11,7 +11,11 @@ const MAX_PREFIX = 10_000
 export function arrayTable(items: Items, builder: NodeBuilder, at: string): ArrayTable[] {
   const { unique } = items
   if (unique?.startsWith('!'))
-    throw unsupported(unique.slice(1), '`uniqueItems` that must fail is not enforced', 'take it out of `not`, `oneOf` and `if`')
+    throw unsupported(
+      unique.slice(1),
+      '`uniqueItems` that must fail is not enforced',
+      'take it out of `not`, `oneOf` and `if`',
+    )
   const { counts } = items
   const length = Math.max(items.prefix.length, ...counts.map(({ from }) => from))
   if (length > MAX_PREFIX) throw unsupported(at, `tells more than ${MAX_PREFIX} items apart`, 'use `items`')

@@ -26,7 +26,7 @@ function possibleOnly(nodes: readonly NodeTable[]): readonly NodeTable[] {
   )
   const usable = ({ node }: Option): boolean => possible[node]!
   // From the leaves up: a container is possible once its parts are.
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false
     for (const [i, node] of nodes.entries()) {
       if (possible[i]) continue
@@ -43,7 +43,9 @@ function possibleOnly(nodes: readonly NodeTable[]): readonly NodeTable[] {
     arrays: node.arrays
       .filter((table) => arrayCompletes(table, EMPTY_ARRAY(table), usable))
       .map((table) => ({ ...table, prefix: table.prefix.map(kept), rest: kept(table.rest) })),
-    objects: node.objects.filter((table) => objectCompletes(table, EMPTY_OBJECT(table), usable)).map((table) => pruned(table, kept)),
+    objects: node.objects
+      .filter((table) => objectCompletes(table, EMPTY_OBJECT(table), usable))
+      .map((table) => pruned(table, kept)),
   }))
 }
 

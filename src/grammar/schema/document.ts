@@ -11,7 +11,20 @@ export interface Located {
 }
 
 /** Where schemas stand in a schema. */
-const ONE = ['additionalProperties', 'additionalItems', 'contains', 'contentSchema', 'else', 'if', 'items', 'not', 'propertyNames', 'then', 'unevaluatedItems', 'unevaluatedProperties']
+const ONE = [
+  'additionalProperties',
+  'additionalItems',
+  'contains',
+  'contentSchema',
+  'else',
+  'if',
+  'items',
+  'not',
+  'propertyNames',
+  'then',
+  'unevaluatedItems',
+  'unevaluatedProperties',
+]
 const LISTS = ['allOf', 'anyOf', 'oneOf', 'prefixItems', 'items']
 const MAPS = ['$defs', 'definitions', 'dependencies', 'dependentSchemas', 'patternProperties', 'properties']
 
@@ -55,8 +68,7 @@ export class SchemaDocument {
     const hash = url.indexOf('#')
     const [document, fragment] = hash < 0 ? [url, ''] : [url.slice(0, hash), url.slice(hash + 1)]
     const resource = this.#resources.get(document)
-    if (!resource)
-      throw unsupported(at, `\`$ref\` \`${ref}\` names another document`, 'put what it names into `$defs`')
+    if (!resource) throw unsupported(at, `\`$ref\` \`${ref}\` names another document`, 'put what it names into `$defs`')
     if (fragment !== '' && !fragment.startsWith('/')) {
       const anchor = this.#anchors.get(url)
       if (anchor) return anchor
@@ -87,7 +99,11 @@ export class SchemaDocument {
     const steps = pointer === '' ? [] : pointer.slice(1).split('/')
     for (const step of steps) {
       const key = decodePointer(step)
-      value = Array.isArray(value) ? (value as unknown[])[Number(key)] : isJsonObject(value) && Object.hasOwn(value, key) ? value[key] : undefined
+      value = Array.isArray(value)
+        ? (value as unknown[])[Number(key)]
+        : isJsonObject(value) && Object.hasOwn(value, key)
+          ? value[key]
+          : undefined
       if (isJsonObject(value)) base = this.#bases.get(value) ?? base
     }
     if (typeof value === 'boolean') return { schema: value, base }
@@ -104,10 +120,12 @@ export class SchemaDocument {
     this.#bases.set(value, located.base)
     this.#noteAnchors(value, located)
     for (const key of ONE)
-      if (value[key] !== undefined && !Array.isArray(value[key])) this.#read(value[key], located.base, `${place}/${key}`)
+      if (value[key] !== undefined && !Array.isArray(value[key]))
+        this.#read(value[key], located.base, `${place}/${key}`)
     for (const key of LISTS)
       if (Array.isArray(value[key]))
-        for (const [i, item] of (value[key] as unknown[]).entries()) this.#read(item, located.base, `${place}/${key}/${i}`)
+        for (const [i, item] of (value[key] as unknown[]).entries())
+          this.#read(item, located.base, `${place}/${key}/${i}`)
     for (const key of MAPS)
       if (isJsonObject(value[key]))
         for (const [name, item] of Object.entries(value[key]))

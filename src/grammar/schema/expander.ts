@@ -6,7 +6,7 @@ import type { Language } from '../regex/languages.ts'
 import { patternLanguages } from '../regex/languages.ts'
 import { PatternError } from '../regex/pattern.ts'
 import { ARRAY_KIND } from './array-kind.ts'
-import type { Schema, SchemaDocument } from './document.ts'
+import type { SchemaDocument } from './document.ts'
 import type { Expression, Literal } from './expressions.ts'
 import { both, isNothing, Literals, opposite } from './expressions.ts'
 import { FORMATS } from './formats.ts'
@@ -96,7 +96,8 @@ export class Expander {
       const at = this.tools.placeOf(literal)
       if (chain > MAX_CHAIN) throw invalid(at, 'refers to itself without end')
       checkKeywords(schema, at)
-      const next = number > 0 ? this.#holding(schema, literal, kind, chain + 1) : this.#failing(schema, literal, kind, chain + 1)
+      const next =
+        number > 0 ? this.#holding(schema, literal, kind, chain + 1) : this.#failing(schema, literal, kind, chain + 1)
       out = this.#product(out, next, kind, at)
     }
     this.#expanded.set(key, out)
@@ -124,8 +125,13 @@ export class Expander {
     if (one.length > 0) add(one.flatMap((_, i) => expand(this.#only(one, i))))
     if (schema.not !== undefined) add(forgotten(expand(opposite(child(schema.not)))))
     if (schema.if !== undefined) add(this.#conditional(schema, child, expand, kind, at))
-    if (kind.name === 'object') this.#dependent(schema, literal, expand as never, add as never)
-    const rest = kind.name === 'object' ? schema.unevaluatedProperties : kind.name === 'array' ? schema.unevaluatedItems : undefined
+    if (kind.name === 'object') this.#dependent(schema, literal, expand, add as never)
+    const rest =
+      kind.name === 'object'
+        ? schema.unevaluatedProperties
+        : kind.name === 'array'
+          ? schema.unevaluatedItems
+          : undefined
     if (rest === undefined) return out
     return this.#product(
       out.flatMap((alternative) => this.#closed(alternative, child(rest), kind, 'holds')),
@@ -144,7 +150,8 @@ export class Expander {
     const expand = (expression: Expression): Alternatives<C> => this.expand(expression, kind, chain)
     const out: Alternative<C>[] = []
     const fail = (expression: Expression): void => void out.push(...expand(opposite(expression)))
-    for (const { fails } of this.#own(schema, literal, kind, type)) out.push(...fails.map((all) => ({ all, evaluated: UNEVALUATED })))
+    for (const { fails } of this.#own(schema, literal, kind, type))
+      out.push(...fails.map((all) => ({ all, evaluated: UNEVALUATED })))
     for (const values of valuesOf(schema)) out.push(...this.#noneOfValues(values, literal, kind, chain))
     for (const target of this.#references(schema, literal)) fail(target)
     for (const part of listOf(schema, 'allOf', at)) fail(child(part))
@@ -163,7 +170,14 @@ export class Expander {
     }
     if (kind.name === 'object')
       for (const [name, part] of dependentSchemas(schema))
-        out.push(...this.#product([{ all: present(name) as C, evaluated: UNEVALUATED }], expand(opposite(child(part))), kind, at))
+        out.push(
+          ...this.#product(
+            [{ all: present(name) as C, evaluated: UNEVALUATED }],
+            expand(opposite(child(part))),
+            kind,
+            at,
+          ),
+        )
     const closing = kind.name === 'object' ? 'unevaluatedProperties' : kind.name === 'array' ? 'unevaluatedItems' : null
     if (closing !== null && schema[closing] !== undefined) {
       const { [closing]: rest, ...others } = schema
@@ -181,10 +195,14 @@ export class Expander {
 
   #references(schema: JsonObject, literal: Literal): readonly Expression[] {
     const out: Expression[] = []
-    if (schema.$ref !== undefined) out.push(this.literals.target(literal, this.#document.resolve(schema.$ref, literal.located)))
+    if (schema.$ref !== undefined)
+      out.push(this.literals.target(literal, this.#document.resolve(schema.$ref, literal.located)))
     if (schema.$dynamicRef !== undefined)
       out.push(
-        this.literals.target(literal, this.#document.resolveDynamic(schema.$dynamicRef, literal.located, literal.scope)),
+        this.literals.target(
+          literal,
+          this.#document.resolveDynamic(schema.$dynamicRef, literal.located, literal.scope),
+        ),
       )
     return out
   }
@@ -223,7 +241,12 @@ export class Expander {
   ): Alternatives<C> {
     const test = child(schema.if)
     const branch = (condition: Expression, then: unknown): Alternatives<C> =>
-      this.#product(expand(condition), then === undefined ? [{ all: kind.top, evaluated: UNEVALUATED }] : expand(child(then)), kind, at)
+      this.#product(
+        expand(condition),
+        then === undefined ? [{ all: kind.top, evaluated: UNEVALUATED }] : expand(child(then)),
+        kind,
+        at,
+      )
     return [...branch(test, schema.then), ...branch(opposite(test), schema.else)]
   }
 
@@ -281,7 +304,7 @@ export class Expander {
   #child(literal: Literal, schema: unknown): Expression {
     if (typeof schema !== 'boolean' && !isJsonObject(schema))
       throw invalid(this.tools.placeOf(literal), 'holds something that is neither a schema nor a boolean')
-    return this.literals.child(literal, schema as Schema)
+    return this.literals.child(literal, schema)
   }
 
   #languagesOf(pattern: string, at: string): readonly Language[] {
@@ -293,7 +316,8 @@ export class Expander {
       keep.set(pattern, languages)
       return languages
     } catch (error) {
-      if (error instanceof PatternError) throw invalid(at, `the pattern \`${pattern}\` cannot be enforced: ${error.message}`)
+      if (error instanceof PatternError)
+        throw invalid(at, `the pattern \`${pattern}\` cannot be enforced: ${error.message}`)
       throw error
     }
   }

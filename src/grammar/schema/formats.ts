@@ -26,7 +26,8 @@ const ESCAPED = `%${HEX}{2}`
 const UNRESERVED = "A-Za-z0-9._~!$&'()*+,;=\\-"
 const SCHEME = '[A-Za-z][A-Za-z0-9+.-]*'
 /** What IRIs have beyond URIs. */
-const INTERNATIONAL = '\\u{a0}-\\u{d7ff}\\u{f900}-\\u{fdcf}\\u{fdf0}-\\u{ffef}\\u{10000}-\\u{1fffd}\\u{20000}-\\u{2fffd}'
+const INTERNATIONAL =
+  '\\u{a0}-\\u{d7ff}\\u{f900}-\\u{fdcf}\\u{fdf0}-\\u{ffef}\\u{10000}-\\u{1fffd}\\u{20000}-\\u{2fffd}'
 
 /** RFC 3986 and 3987: with a scheme, or without as well. */
 function identifier(more: string, absolute: boolean): string {

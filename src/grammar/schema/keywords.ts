@@ -27,10 +27,18 @@ const DIALECTS = /^https?:\/\/json-schema\.org\/(draft\/20(19-09|20-12)|draft-0[
 export function checkKeywords(schema: JsonObject, at: string): void {
   for (const key of Object.keys(schema))
     if (!ENFORCED.has(key) && !NOTES.has(key) && !key.startsWith('x-'))
-      throw unsupported(at, `\`${key}\` is not a keyword that is enforced`, 'remove it, or begin its name with `x-` if it is a note')
+      throw unsupported(
+        at,
+        `\`${key}\` is not a keyword that is enforced`,
+        'remove it, or begin its name with `x-` if it is a note',
+      )
   const { $schema } = schema
   if ($schema !== undefined && !(typeof $schema === 'string' && DIALECTS.test($schema)))
-    throw unsupported(at, `\`$schema\` ${JSON.stringify($schema)} is a dialect that is not enforced`, 'use JSON Schema 2020-12')
+    throw unsupported(
+      at,
+      `\`$schema\` ${JSON.stringify($schema)} is a dialect that is not enforced`,
+      'use JSON Schema 2020-12',
+    )
   if (schema.enum !== undefined && !Array.isArray(schema.enum)) throw invalid(at, '`enum` must be an array')
 }
 

@@ -6,8 +6,6 @@ import type { JsonObject } from '../../core/json.ts'
 /** The kinds of JSON values. */
 export type KindName = 'null' | 'true' | 'false' | 'number' | 'string' | 'array' | 'object'
 
-export const KIND_NAMES: readonly KindName[] = ['null', 'true', 'false', 'number', 'string', 'array', 'object']
-
 /** One constraint of a schema on values of one kind: alternatives in which it holds, and in which it fails. */
 export interface Constraint<C> {
   readonly holds: readonly C[]

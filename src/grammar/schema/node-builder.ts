@@ -73,15 +73,20 @@ function numberTable(numbers: Numbers): NumberTable[] {
   if (bare && (multipleOf === null || integer)) return [{ type: 'free', integer }]
   const bounds = [low, high].flatMap((bound) => (bound ? [bound.at] : []))
   const excluded = not.map(decimalOf)
-  const whole = Math.max(1, ...[...bounds, ...excluded].map(({ digits, scale }) => String(digits < 0n ? -digits : digits).length - scale))
+  const whole = Math.max(
+    1,
+    ...[...bounds, ...excluded].map(({ digits, scale }) => String(digits < 0n ? -digits : digits).length - scale),
+  )
   const scales = [...bounds, ...notMultipleOf, ...excluded].map(({ scale }) => scale)
   // Past the digits of a double, numbers that differ are read as the same.
   const fine = Math.max(0, EXACT_DIGITS - whole)
   const decimals = multipleOf ? multipleOf.scale : Math.min(Math.max(DECIMALS, ...scales), fine)
   const unit = 10n ** BigInt(decimals)
-  const exact = multipleOf !== null || notMultipleOf.length > 0
+  // Whole numbers stay whole when they are rounded, other multiples do not stay multiples.
+  const exact = (multipleOf !== null && !integer) || notMultipleOf.length > 0
   const widest = 10n ** BigInt(exact ? Math.max(1, EXACT_DIGITS - decimals) : 18) * unit
-  const clip = (value: bigint): bigint => (exact && value > widest ? widest : exact && value < -widest ? -widest : value)
+  const clip = (value: bigint): bigint =>
+    exact && value > widest ? widest : exact && value < -widest ? -widest : value
   const inner = (value: bigint, exclusive: boolean, at: { digits: bigint; scale: number }, sign: 1n | -1n): bigint =>
     exclusive && scaled(at, decimals, 'down') === scaled(at, decimals, 'up') ? value + sign : value
   const table = {
@@ -91,11 +96,12 @@ function numberTable(numbers: Numbers): NumberTable[] {
     high: high ? clip(inner(scaled(high.at, decimals, 'down'), high.exclusive, high.at, -1n)) : widest - 1n,
     multipleOf: multipleOf ? scaled(multipleOf, decimals, 'up') : 1n,
     notMultipleOf: notMultipleOf.map((other) => scaled(other, decimals, 'up')),
-    not: excluded.filter((value) => scaled(value, decimals, 'up') === scaled(value, decimals, 'down')).map((value) => scaled(value, decimals, 'up')),
+    not: excluded
+      .filter((value) => scaled(value, decimals, 'up') === scaled(value, decimals, 'down'))
+      .map((value) => scaled(value, decimals, 'up')),
   }
   return hasNumber(table, table.low, table.high) ? [table] : []
 }
-
 
 function textTable(texts: Texts, budget: Budget, at: string): TextTable[] {
   const { min, max, only, not } = texts
@@ -107,4 +113,3 @@ function textTable(texts: Texts, budget: Budget, at: string): TextTable[] {
   const dfa = intersection(languages, budget, at)
   return textCount(dfa, 0) === 0 ? [] : [{ words: null, dfa, min: 0, max: Infinity }]
 }
-

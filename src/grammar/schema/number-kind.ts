@@ -39,7 +39,8 @@ function meet(a: Numbers, b: Numbers): Numbers | null {
   const both: Numbers = {
     low: tighter(a.low, b.low, 1),
     high: tighter(a.high, b.high, -1),
-    multipleOf: a.multipleOf && b.multipleOf ? commonMultiple(a.multipleOf, b.multipleOf) : (a.multipleOf ?? b.multipleOf),
+    multipleOf:
+      a.multipleOf && b.multipleOf ? commonMultiple(a.multipleOf, b.multipleOf) : (a.multipleOf ?? b.multipleOf),
     notMultipleOf: [...a.notMultipleOf, ...b.notMultipleOf],
     only: a.only && b.only ? a.only.filter((value) => b.only!.includes(value)) : (a.only ?? b.only),
     not: a.not.length === 0 ? b.not : [...new Set([...a.not, ...b.not])],
@@ -81,7 +82,8 @@ function constraints(schema: JsonObject, literal: Literal, tools: Tools): Constr
   const decimal = (key: string): Decimal | null => {
     const value = schema[key]
     if (value === undefined) return null
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw invalid(tools.placeOf(literal), `\`${key}\` must be a number`)
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw invalid(tools.placeOf(literal), `\`${key}\` must be a number`)
     return decimalOf(value)
   }
   const low = (at: Decimal, exclusive: boolean): Numbers => ({ ...TOP, low: { at, exclusive } })

@@ -14,7 +14,11 @@ export type Names =
   | { readonly type: 'every' }
   | { readonly type: 'pattern'; readonly languages: readonly Language[] }
   /** All but these names and those that match a pattern. */
-  | { readonly type: 'others'; readonly names: ReadonlySet<string>; readonly patterns: readonly (readonly Language[])[] }
+  | {
+      readonly type: 'others'
+      readonly names: ReadonlySet<string>
+      readonly patterns: readonly (readonly Language[])[]
+    }
   /** Names that do not fit a schema. */
   | { readonly type: 'failing'; readonly name: Expression }
 
@@ -45,7 +49,9 @@ export const OBJECT_KIND: Kind<Properties> = {
   constraints,
   values: () => ({ holds: [], fails: [TOP] }),
   unevaluated: (value, { names, patterns, everyName }) =>
-    everyName ? { holds: [TOP], fails: [] } : { ...others(names, patterns, value), evaluated: { ...UNEVALUATED, everyName: true } },
+    everyName
+      ? { holds: [TOP], fails: [] }
+      : { ...others(names, patterns, value), evaluated: { ...UNEVALUATED, everyName: true } },
 }
 
 /** What the value of a property must be. */
@@ -122,11 +128,18 @@ function constraints(schema: JsonObject, literal: Literal, tools: Tools): Constr
   if (schema.additionalProperties !== undefined) {
     const names = new Set(named.map(([name]) => name))
     const value = tools.child(literal, schema.additionalProperties)
-    const rest = others(names, patterns.map(([languages]) => languages), value)
+    const rest = others(
+      names,
+      patterns.map(([languages]) => languages),
+      value,
+    )
     out.push({ ...rest, evaluated: { ...UNEVALUATED, everyName: true } })
   }
   if (schema.propertyNames !== undefined) out.push(naming(tools.child(literal, schema.propertyNames)))
-  for (const [name, needs] of Object.entries({ ...listsOf(schema.dependencies), ...objectOf(schema.dependentRequired, at) }))
+  for (const [name, needs] of Object.entries({
+    ...listsOf(schema.dependencies),
+    ...objectOf(schema.dependentRequired, at),
+  }))
     out.push(depending(name, namesOf(needs, `${at}/dependentRequired/${name}`)))
   return out
 }
@@ -203,7 +216,9 @@ function objectOf(value: unknown, at: string): JsonObject {
 
 /** The lists of names in draft 7's `dependencies`. */
 function listsOf(value: unknown): JsonObject {
-  return Object.fromEntries(Object.entries(isJsonObject(value) ? value : {}).filter(([, needs]) => Array.isArray(needs)))
+  return Object.fromEntries(
+    Object.entries(isJsonObject(value) ? value : {}).filter(([, needs]) => Array.isArray(needs)),
+  )
 }
 
 function namesOf(value: unknown, at: string): readonly string[] {
@@ -211,4 +226,3 @@ function namesOf(value: unknown, at: string): readonly string[] {
   if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value
   throw invalid(at, 'must be an array of property names')
 }
-

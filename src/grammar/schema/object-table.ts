@@ -94,7 +94,12 @@ function otherNames(properties: Properties, names: ReadonlySet<string>, builder:
 }
 
 /** Whether something is said about a name, from what the automata say of it. */
-function testOf(names: Names, automata: Dfa[], builder: NodeBuilder, at: string): (labels: readonly number[]) => boolean {
+function testOf(
+  names: Names,
+  automata: Dfa[],
+  builder: NodeBuilder,
+  at: string,
+): (labels: readonly number[]) => boolean {
   const matching = (languages: readonly Language[]): ((labels: readonly number[]) => boolean) => {
     const indices = languages.map(({ dfa }) => indexIn(automata, dfa))
     return (labels) => languages.every(({ negated }, i) => labels[indices[i]!]! >= 0 !== negated)

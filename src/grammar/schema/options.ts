@@ -25,7 +25,9 @@ export function optionsOf(
       { value: both(option.value, what), adds: [...option.adds, counter] },
       ...outside(what).map((other) => ({ value: both(option.value, other), adds: option.adds })),
     ])
-  return open.filter((option) => !isNothing(option.value)).map((option) => ({ node: node(option.value), adds: option.adds }))
+  return open
+    .filter((option) => !isNothing(option.value))
+    .map((option) => ({ node: node(option.value), adds: option.adds }))
 }
 
 /** What an expression leaves: the ways to fail it. */
@@ -33,4 +35,3 @@ function outside(expression: Expression): readonly Expression[] {
   if (expression.length === 0) return []
   return isNothing(expression) ? [ANYTHING] : expression.map((number) => [-number])
 }
-

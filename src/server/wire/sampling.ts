@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import type { Static, TObject } from 'typebox'
 import type { SamplingWish } from '../../generation/sampling.ts'
 import type { MixWish } from '../../generation/target.ts'
+import { AnswerFormFields } from './answer-form.ts'
 import { Maybe, Name, Strict, VersionRef } from './common.ts'
 
 /** One member of a mix as clients write it. */
@@ -41,6 +42,7 @@ export const SamplingFields = {
       description: 'Added to the logits of single tokens, by token id.',
     }),
   ),
+  ...AnswerFormFields,
   ignore_eos: Maybe(Type.Boolean({ description: 'Go on after an ending token.' })),
   sticky_key: Maybe(
     Type.String({

@@ -15,6 +15,8 @@ import { ChatAnswer, ChatBody } from './schema.ts'
 import type { ChatRequest } from './schema.ts'
 import { errorResponses } from '../../wire/common.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
+import { answerForm } from '../../wire/answer-form.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import { mixWish, samplingWish } from '../../wire/sampling.ts'
 import { includeUsage } from '../../wire/stream-options.ts'
 
@@ -37,7 +39,7 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/chat/completions', { schema }, async (request, reply) => {
     const { body } = request
     const offer = offeredTools(body.tools ?? null, body.tool_choice ?? null, deps.text)
-    const plan = planChat(deps, request, body, offer)
+    const plan = await planChat(deps, request, body, offer)
     const shape = {
       model: body.model,
       tokenIds: body.return_token_ids ?? false,
@@ -48,15 +50,16 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
   })
 }
 
-function planChat(
+async function planChat(
   deps: RouteDeps,
   request: FastifyRequest,
   body: ChatRequest,
   offer: ToolOffer | null,
-): GenerationPlan {
+): Promise<GenerationPlan> {
   const { model } = body
   const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
   const rendered = renderMessages(deps.text, chatMessages(body.messages), resolution.task, offer?.tools)
+  const form = answerForm(body, resolution.task)
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution,
@@ -66,6 +69,7 @@ function planChat(
     n: body.n ?? 1,
     ignoreEos: body.ignore_eos ?? false,
     fallback: DEFAULTS,
+    constraint: await constrain(deps, form, request.caller.tenant),
     logprobs: logprobsOf(body),
     promptLogprobs: false,
     shown: offer ? deps.text.toolMarkers : [],

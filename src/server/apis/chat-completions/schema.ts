@@ -18,7 +18,6 @@ export const ChatBody = Strict(
     top_logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Only with `logprobs: true`.' })),
     tools: Maybe(Type.Array(ToolSchema, { minItems: 1, maxItems: 128, description: 'Functions the model may call.' })),
     tool_choice: Maybe(ToolChoice),
-    response_format: Maybe(Strict({ type: Type.Literal('text') })),
     ...SamplingFields,
   },
   { title: 'ChatRequest' },

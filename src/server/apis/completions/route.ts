@@ -13,6 +13,8 @@ import { AnswerContent } from '../../wire/answer.ts'
 import { errorResponses } from '../../wire/common.ts'
 import { CompletionAnswer, CompletionBody } from './schema.ts'
 import type { CompletionRequest } from './schema.ts'
+import { answerForm } from '../../wire/answer-form.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import { mixWish, samplingWish } from '../../wire/sampling.ts'
 import { includeUsage } from '../../wire/stream-options.ts'
 
@@ -34,7 +36,7 @@ const schema = {
 export function completionRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/completions', { schema }, async (request, reply) => {
     const { body } = request
-    const plan = planCompletion(deps, request, body)
+    const plan = await planCompletion(deps, request, body)
     const shape = {
       model: body.model,
       echo: body.echo ?? false,
@@ -45,7 +47,11 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
   })
 }
 
-function planCompletion(deps: RouteDeps, request: FastifyRequest, body: CompletionRequest): GenerationPlan {
+async function planCompletion(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  body: CompletionRequest,
+): Promise<GenerationPlan> {
   const { best_of: bestOf, model } = body
   if (typeof bestOf === 'number' && bestOf !== (body.n ?? 1))
     throw new TroupeError('invalid_request', '`best_of` must equal `n`: all answers are returned', { param: 'best_of' })
@@ -54,14 +60,16 @@ function planCompletion(deps: RouteDeps, request: FastifyRequest, body: Completi
       param: 'max_tokens',
     })
   const logprobs = body.logprobs ?? null
+  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
   return completePlan(deps, request, {
     label: { task: null, model },
-    resolution: resolveTarget(deps.registry, request.caller, { model }, mixWish(body)),
+    resolution,
     prompts: encodePrompts(deps, body),
     wish: samplingWish(body, body.max_tokens),
     n: body.n ?? 1,
     ignoreEos: body.ignore_eos ?? false,
     fallback: DEFAULTS,
+    constraint: await constrain(deps, answerForm(body, resolution.task), request.caller.tenant),
     logprobs,
     promptLogprobs: logprobs !== null && (body.echo ?? false),
   })

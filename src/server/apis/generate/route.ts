@@ -11,6 +11,8 @@ import type { EncodedPrompt } from '../../../generation/prompts.ts'
 import { resolveTarget } from '../../../generation/target.ts'
 import { respond } from '../../wire/respond.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
+import { answerForm } from '../../wire/answer-form.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import { mixWish, samplingWish } from '../../wire/sampling.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
@@ -36,14 +38,20 @@ const schema = {
 export function generateRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/tasks/:task/generate', { schema }, async (request, reply) => {
     const { body, params } = request
-    const plan = planGenerate(deps, request, params.task, body)
+    const plan = await planGenerate(deps, request, params.task, body)
     const format = generateFormat(plan, params.task, deps.engine.info.name, deps.text)
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
 
-function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
+async function planGenerate(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  task: string,
+  body: GenerateRequest,
+): Promise<GenerationPlan> {
   const resolution = resolveTarget(deps.registry, request.caller, { task }, mixWish(body))
+  const form = answerForm(body, resolution.task)
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
@@ -52,6 +60,7 @@ function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, bo
     n: body.n ?? 1,
     ignoreEos: body.ignore_eos ?? false,
     fallback: DEFAULTS,
+    constraint: await constrain(deps, form, request.caller.tenant),
     logprobs: body.logprobs ?? null,
     promptLogprobs: false,
   })

@@ -6,6 +6,7 @@ import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
 import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
 import type { RegistryPort, ServerDeps } from '../../deps.ts'
+import { constrain, responseForm } from '../../../generation/answer-form.ts'
 import { versionNumber } from '../../../generation/target.ts'
 import { NextSchema, numberKey, pageOf, pageQuery } from '../../wire/paging.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
@@ -102,9 +103,13 @@ const schemas = {
 }
 
 /** `/v1/tasks …` but for `generate`. */
-export function taskRoutes(app: App, { registry }: ServerDeps): void {
+export function taskRoutes(app: App, deps: ServerDeps): void {
+  const { registry } = deps
   app.put('/v1/tasks/:task', { schema: schemas.put }, async ({ body, caller, params }, reply) => {
     assertMayAlter(caller, params.task)
+    const preset = body.defaults?.response_format
+    // A form that cannot be enforced is refused now, not by the first request.
+    if (preset) await constrain(deps, responseForm(preset, 'defaults.response_format'), caller.tenant)
     const { task, created } = await registry.putTask(params.task, taskInput(registry, caller, body), caller.tenant)
     return reply.code(created ? 201 : 200).send(taskBody(task))
   })
