@@ -82,7 +82,7 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, grammars, maxContext } = backend
+  const { engine, registry, text, grammars, modelDefaults, maxContext } = backend
   const metrics = new Metrics()
   metrics.observe({
     engine: () => engine.stats(),
@@ -92,12 +92,13 @@ async function buildHttp(
     registry: () => registry.stats(),
   })
   return buildApp({
-    ...{ engine, registry, text, grammars, keyring, admission, metrics, log },
+    ...{ engine, registry, text, grammars, modelDefaults, keyring, admission, metrics, log },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
       uploadLimitBytes: settings.uploadLimit,
       logPrompts: settings.logPrompts,
+      strictRequests: settings.strictRequests,
     },
     readiness: () => readinessOf(engine, registry),
   })

@@ -38,7 +38,10 @@ export function responseForm(format: JsonObject, field: string): AnswerForm | nu
           param: field,
         })
       const strict = isJsonObject(named) ? named.strict === true : format.strict === true
-      return { field: `${field}.json_schema.schema`, spec: schemaSpec(schema, strict) }
+      return {
+        field: isJsonObject(named) ? `${field}.json_schema.schema` : `${field}.schema`,
+        spec: schemaSpec(schema, strict),
+      }
     }
     default:
       throw new TroupeError(

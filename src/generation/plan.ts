@@ -29,6 +29,10 @@ export interface GenerationPlan {
   readonly stopTokens: readonly number[]
   /** What the answers are held to; null = nothing. */
   readonly constraint: Constraint | null
+  /** Tokens that end a sequence and are reported with it. */
+  readonly endings: readonly number[]
+  /** The text that ended a sequence is a part of the answer. */
+  readonly stopShown: boolean
   /** Alternatives per token; null = no log-probabilities. */
   readonly logprobs: number | null
   readonly promptLogprobs: boolean

@@ -55,7 +55,7 @@ export class Admission {
 
   /**
    * Takes a request with `sequences` sequences in, whole or not at all.
-   * Throws `rate_limited` when the tenant has too many open requests, `overloaded` when the queue is full,
+   * Throws `rate_limit_exceeded` when the tenant has too many open requests, `overloaded` when the queue is full,
    * `invalid_request` when the request could never be taken in.
    */
   enter(tenant: string, sequences: number): Pass {
@@ -68,7 +68,7 @@ export class Admission {
     const open = this.#open.get(tenant) ?? 0
     const limit = this.#perTenantLimit(tenant) ?? this.#maxPerTenant
     if (limit !== null && open >= limit)
-      throw new TroupeError('rate_limited', `the tenant has ${open} requests open, its limit is ${limit}`, {
+      throw new TroupeError('rate_limit_exceeded', `the tenant has ${open} requests open, its limit is ${limit}`, {
         retryAfterSeconds: this.#retryAfter(1),
       })
     if (!this.#queue.hasRoom(sequences))

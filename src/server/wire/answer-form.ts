@@ -1,66 +1,28 @@
-import { Type } from 'typebox'
 import type { Static, TObject } from 'typebox'
 import { TroupeError } from '../../core/errors.ts'
+import type { JsonObject } from '../../core/json.ts'
 import type { AnswerForm } from '../../generation/answer-form.ts'
 import { JSON_OBJECT, responseForm, schemaSpec } from '../../generation/answer-form.ts'
 import type { TaskRecord } from '../../registry/records.ts'
-import { Maybe, Strict } from './common.ts'
+import type { StructuredOutputFields } from '../fields/structured-output.ts'
 
-const JsonSchema = Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Boolean()], {
-  description: 'JSON Schema 2020-12; docs/structured-output.md says what is enforced.',
-})
-/** vLLM takes a schema as text too. */
-const SchemaOrText = Type.Union([JsonSchema, Type.String()])
-const Choices = Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 10_000 })
-
-/** What the answer is to be. */
-export const ResponseFormat = Type.Union(
-  [
-    Strict({ type: Type.Literal('text') }),
-    Strict({ type: Type.Literal('json_object'), schema: Maybe(JsonSchema) }, { description: 'Any JSON object.' }),
-    Strict({
-      type: Type.Literal('json_schema'),
-      json_schema: Strict({
-        name: Maybe(Type.String()),
-        description: Maybe(Type.String()),
-        schema: JsonSchema,
-        strict: Maybe(Type.Boolean({ description: 'Properties keep the order of the schema.' })),
-      }),
-    }),
-  ],
-  { description: 'The answer is held to it, token by token. `text` lifts what a task presets.' },
-)
-
-/** The ways in which clients say what an answer is to be: OpenAI's, vLLM's and llama.cpp's. */
-export const AnswerFormFields = {
-  response_format: Maybe(ResponseFormat),
-  structured_outputs: Maybe(
-    Strict(
-      {
-        json: Maybe(SchemaOrText),
-        json_object: Maybe(Type.Boolean()),
-        regex: Maybe(Type.String()),
-        choice: Maybe(Choices),
-        disable_any_whitespace: Maybe(Type.Boolean()),
-      },
-      { description: 'vLLM’s form: exactly one of `json`, `json_object`, `regex` and `choice`.' },
-    ),
-  ),
-  guided_json: Maybe(SchemaOrText),
-  guided_regex: Maybe(Type.String({ description: 'ECMAScript; the whole answer matches it.' })),
-  guided_choice: Maybe(Choices),
-  json_schema: Maybe(JsonSchema),
+type FormBody = Omit<Static<TObject<typeof StructuredOutputFields>>, 'response_format'> & {
+  /** OpenAI's field, under its name of the API. */
+  readonly response_format?: JsonObject | null
 }
-
-export type AnswerFormBody = Static<TObject<typeof AnswerFormFields>>
 
 /**
  * What the answer of a request is held to: what the request says, else what its task presets; null = nothing.
  *
+ * @param formatField the name of `response_format` in the API
  * @throws TroupeError `invalid_request` when the request says it twice
  */
-export function answerForm(body: AnswerFormBody, task: TaskRecord | null): AnswerForm | null {
-  const forms = [...requestForms(body)]
+export function answerForm(
+  body: FormBody,
+  task: TaskRecord | null,
+  formatField = 'response_format',
+): AnswerForm | null {
+  const forms = [...requestForms(body, formatField)]
   const [first, second] = forms
   if (second)
     throw new TroupeError(
@@ -75,9 +37,9 @@ export function answerForm(body: AnswerFormBody, task: TaskRecord | null): Answe
   return body.response_format || !preset ? null : responseForm(preset, 'defaults.response_format')
 }
 
-function* requestForms(body: AnswerFormBody): Generator<AnswerForm> {
+function* requestForms(body: FormBody, formatField: string): Generator<AnswerForm> {
   const { response_format: format, structured_outputs: outputs } = body
-  const form = format ? responseForm(format, 'response_format') : null
+  const form = format ? responseForm(format, formatField) : null
   if (form) yield form
   const schema = (value: unknown, field: string, blanks = true): AnswerForm => ({
     field,

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import type { Activation, Route, TaskRecord } from '../../../registry/records.ts'
 import { versionName } from '../../../generation/target.ts'
-import { ResponseFormat } from '../../wire/answer-form.ts'
+import { ResponseFormat } from '../../fields/structured-output.ts'
 import { Name, Strict, VersionRef } from '../../wire/common.ts'
 
 const TaskDefaultsSchema = Strict(
