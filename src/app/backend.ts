@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -6,11 +7,13 @@ import { GrammarCompiler } from '../grammar/compiler.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
-import { Registry } from '../registry/registry.ts'
+import { openStore } from '../store/open.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
+import { fillDefaultStore } from './default-store.ts'
+import { Rooms } from './rooms.ts'
 import { checkKvFits, contextLength, draftLength } from './model-limits.ts'
 
 /** Bytes done of bytes in total, and what is at hand. */
@@ -24,13 +27,13 @@ export interface Backend {
   readonly grammars: GrammarCompiler
   readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
-  readonly registry: Registry
-  /** The registry first: its probes need the engine. */
+  readonly rooms: Rooms
+  /** The rooms first: their probes need the engine. */
   close(): Promise<void>
 }
 
 /**
- * Prepares the model where that was not done yet and starts engine and registry on it. When a step fails, what was started is stopped.
+ * Prepares the model where that was not done yet and starts engine and store on it. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
@@ -54,12 +57,19 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
-    const registry = await Registry.open({
-      storeDir: settings.store,
+    const cacheDir = settings.cacheDir ?? defaultCacheDir()
+    fillDefaultStore(settings.store)
+    const open = await openStore({
+      location: settings.store,
+      cacheDir: join(cacheDir, 'stores'),
+      cacheBytes: settings.storeCacheBytes,
+    })
+    const rooms = await Rooms.open({
+      open,
       host: engine,
       reader: { modelDir: settings.model },
       reference: chooseReference(settings.mergedProbe, prepared),
-      memoryBytes: settings.memoryBytes,
+      memory: { budgetBytes: settings.memoryBytes },
       ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,
     })
@@ -67,10 +77,10 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
     void grammars.start()
     const close = async (): Promise<void> => {
       await grammars.close()
-      await registry.close()
+      await rooms.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, registry, close }
+    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, rooms, close }
   } catch (error) {
     await engine.stop()
     throw error

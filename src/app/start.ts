@@ -2,7 +2,7 @@ import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Rooms } from './rooms.ts'
 import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -30,18 +30,18 @@ export interface Server {
   readonly settings: Settings
   readonly info: ModelInfo
   readonly maxContext: number
-  readonly registry: Registry
+  readonly rooms: Rooms
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
   readonly crashed: Promise<Error>
-  /** Throws when the books of queue, registry or engine contradict themselves. For tests: it takes time. */
+  /** Throws when the books of queue, rooms or engine contradict themselves. For tests: it takes time. */
   checkIntegrity(): Promise<void>
   /** Takes no more requests, lets running ones finish for `shutdownSeconds` or until `hurry` aborts, then ends everything. Idempotent. */
   close(hurry?: AbortSignal): Promise<void>
 }
 
 /**
- * Starts a whole server: prepared model, engine, registry, HTTP. Prints nothing. When a step fails, what was started is stopped.
+ * Starts a whole server: prepared model, engine, rooms, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
@@ -59,16 +59,16 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
     const app = await buildHttp(settings, backend, admission, keyring, log)
     const silent = new SilentConnections(app.server)
     const url = await listen(app, settings)
-    const { info, maxContext, registry, engine } = backend
+    const { info, maxContext, rooms, engine } = backend
     let closing: Promise<void> | null = null
     const close = (hurry?: AbortSignal): Promise<void> =>
       (closing ??= closeGracefully({ app, silent, backend, log, seconds: settings.shutdownSeconds, hurry }))
     const checkIntegrity = async (): Promise<void> => {
       admission.checkIntegrity()
-      registry.checkIntegrity()
+      rooms.checkIntegrity()
       await engine.checkIntegrity()
     }
-    return { url, settings, info, maxContext, registry, log, crashed: engine.crashed, checkIntegrity, close }
+    return { url, settings, info, maxContext, rooms, log, crashed: engine.crashed, checkIntegrity, close }
   } catch (error) {
     await backend.close()
     throw error
@@ -82,17 +82,32 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, grammars, modelDefaults, maxContext } = backend
+  const { engine, rooms, text, grammars, modelDefaults, maxContext } = backend
+  const { catalogue, changes, residency, intake, server } = rooms
   const metrics = new Metrics()
   metrics.observe({
     engine: () => engine.stats(),
-    tiers: () => [{ tier: 'memory', ...registry.stats().memory }],
+    tiers: () => [{ tier: 'memory', ...rooms.stats().memory }],
     queue: () => admission.stats(),
     grammars: () => grammars.counters,
-    registry: () => registry.stats(),
+    store: () => rooms.stats(),
   })
   return buildApp({
-    ...{ engine, registry, text, grammars, modelDefaults, keyring, admission, metrics, log },
+    ...{
+      engine,
+      catalogue,
+      changes,
+      residency,
+      intake,
+      server,
+      text,
+      grammars,
+      modelDefaults,
+      keyring,
+      admission,
+      metrics,
+      log,
+    },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
@@ -100,6 +115,6 @@ async function buildHttp(
       logPrompts: settings.logPrompts,
       strictRequests: settings.strictRequests,
     },
-    readiness: () => readinessOf(engine, registry),
+    readiness: () => readinessOf(engine, rooms.journal),
   })
 }

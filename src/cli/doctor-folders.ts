@@ -1,16 +1,23 @@
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
 import { packedWeights } from '../model/packed/packed-weights.ts'
 import { readArchitecture } from '../model/families/families.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import { ChatTemplate } from '../text/chat-template.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
 import type { Finding } from './doctor.ts'
 
-/** The store can be read and written or, if it is not there yet, be made. */
-export function checkStore(store: string): Finding {
+/** The store can be read and written or, if it is a folder and not there yet, be made. */
+export async function checkStore(store: string): Promise<Finding> {
   try {
+    if (isBucket(store)) {
+      const open = await openStore({ location: store, cacheDir: join(tmpdir(), 'troupe-doctor'), cacheBytes: 1 })
+      await open.store.close()
+      return { ok: true, what: 'store', detail: `${store}: conditional writes work` }
+    }
     const isThere = existsSync(store)
     accessSync(isThere ? store : nearestFolder(store), constants.R_OK | constants.W_OK)
     const detail = isThere ? `${store} (${readdirSync(store).length} entries)` : `${store} will be made`

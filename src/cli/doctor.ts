@@ -18,7 +18,7 @@ export async function doctor(settings: Settings): Promise<boolean> {
     await checkOnnxRuntime(),
     checkCpu(),
     checkMemory(),
-    checkStore(settings.store),
+    await checkStore(settings.store),
     checkModel(settings.model),
     await checkTokenizer(settings.model),
   ]

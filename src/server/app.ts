@@ -109,6 +109,7 @@ function installRequestHooks(app: App, deps: ServerDeps): void {
   app.addHook('onRequest', async (request, reply) => {
     request.arrivedAt = performance.now()
     reply.header('x-request-id', request.id)
+    reply.header('x-troupe-server', deps.server)
   })
   app.addHook('onResponse', async (request, reply) => {
     const seconds = (performance.now() - request.arrivedAt) / 1000

@@ -34,8 +34,17 @@ function sources(overrides: Partial<MetricSources> = {}): MetricSources {
   return {
     engine: () => new FakeEngine().stats(),
     tiers: () => [tier],
-    registry: () => ({ ...figures, imports: 6, activations: 7, rollbacks: 8, deletions: 9 }),
     grammars: () => ({ compiled: 10, hits: 11, refused: 12, seconds: 13.5 }),
+    store: () => ({
+      ...figures,
+      imports: 6,
+      activations: 7,
+      rollbacks: 8,
+      deletions: 9,
+      journalHead: 21,
+      condemnedBlobs: 1,
+      storeError: null,
+    }),
     queue: () => ({ waiting: 2, running: 3, requests: 4 }),
     ...overrides,
   }

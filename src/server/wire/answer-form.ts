@@ -3,7 +3,7 @@ import { TroupeError } from '../../core/errors.ts'
 import type { JsonObject } from '../../core/json.ts'
 import type { AnswerForm } from '../../generation/answer-form.ts'
 import { JSON_OBJECT, responseForm, schemaSpec } from '../../generation/answer-form.ts'
-import type { TaskRecord } from '../../registry/records.ts'
+import type { TaskRecord } from '../../catalogue/task.ts'
 import type { StructuredOutputFields } from '../fields/structured-output.ts'
 
 type FormBody = Omit<Static<TObject<typeof StructuredOutputFields>>, 'response_format'> & {

@@ -63,7 +63,7 @@ async function planChat(
   offer: ToolOffer | null,
 ): Promise<GenerationPlan> {
   const { model, prompt_logprobs: ofPrompt } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const prompt = encodeConversation(deps.text, {
     messages: chatMessages(body.messages),
     task: resolution.task,

@@ -77,7 +77,7 @@ async function planCompletion(
       },
     )
   const logprobs = logprobsOf(body)
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution,

@@ -20,7 +20,15 @@ const readySchema = {
   summary: 'The server can serve',
   security: [],
   response: {
-    200: Strict({ status: Type.Literal('ready') }, { title: 'Ready', description: 'Engine and store answer.' }),
+    200: Strict(
+      {
+        status: Type.Literal('ready'),
+        degraded: Type.Array(Type.String(), {
+          description: 'What does not work meanwhile, such as a store that is lost.',
+        }),
+      },
+      { title: 'Ready', description: 'Requests are served.' },
+    ),
     ...errorResponses(503),
   },
 }
@@ -30,8 +38,8 @@ export function healthRoutes(app: App, deps: ServerDeps): void {
   app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
 
   app.get('/health/ready', { schema: readySchema }, async () => {
-    const reasons = await deps.readiness()
+    const { reasons, degraded } = await deps.readiness()
     if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
-    return { status: 'ready' as const }
+    return { status: 'ready' as const, degraded: [...degraded] }
   })
 }

@@ -58,7 +58,7 @@ async function planResponse(
   offer: ToolOffer | null,
 ): Promise<GenerationPlan> {
   const { model } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const messages = inputMessages(body)
   if (messages.length === 0)
     throw new TroupeError('invalid_request', '`input` has no message to answer: add one', { param: 'input' })
