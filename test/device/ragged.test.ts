@@ -161,7 +161,14 @@ it('nothing grows while adapters come and go and devices open and close', async 
     // The model has 64 channels.
     const virtual = values.length / 64
     const weights = {
-      ...({ digest: 'sha256:0', method: 'prompt_tuning', branches: [], gains: [], bytes: values.byteLength } as const),
+      ...({
+        digest: 'sha256:0',
+        method: 'prompt_tuning',
+        branches: [],
+        gains: [],
+        tokenRows: null,
+        bytes: values.byteLength,
+      } as const),
       virtualTokens: {
         type: 'embeddings',
         count: virtual,
