@@ -133,9 +133,9 @@ interface Addon {
   }
   collectInputs(model: NativeModel, on: boolean): void
   inputSquares(model: NativeModel, layer: number, block: number): InputSquares | null
-  argmax(row: Float32Array, mask: Uint32Array | null): number
-  logSumExp(row: Float32Array): number
-  largest(row: Float32Array, ids: Int32Array, mask: Uint32Array | null): number
+  readonly argmax: (row: Float32Array, mask: Uint32Array | null) => number
+  readonly logSumExp: (row: Float32Array) => number
+  readonly largest: (row: Float32Array, ids: Int32Array, mask: Uint32Array | null) => number
   /** Packs rows of weights into tiles, on other threads; the arrays must be left alone until it is done. */
   packRows(
     format: number,
