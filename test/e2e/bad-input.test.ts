@@ -231,13 +231,6 @@ describe('bad requests', () => {
     },
     {
       path: '/v1/completions',
-      body: { model: 'model', prompt: 'x', tempature: 1 },
-      status: 400,
-      code: 'invalid_request',
-      says: /tempature/,
-    },
-    {
-      path: '/v1/completions',
       body: { model: 'model', prompt: 'x', temperature: '1' },
       status: 400,
       code: 'invalid_request',
