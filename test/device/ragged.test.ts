@@ -87,6 +87,8 @@ describe('a row has the same bits alone, in chunks and among others', () => {
     ]),
     ...KV_FORMATS.map((format): [Precision, KvFormat, number] => ['f32', format, 1]),
     ['int4', 'int8', 3] as [Precision, KvFormat, number],
+    // More threads than heads of keys: their rows are shared out.
+    ['f32', 'f32', 8] as [Precision, KvFormat, number],
   ]
 
   it.each(cases)('%s, keys and values in %s, %s threads', async (precision, kvFormat, threads) => {
