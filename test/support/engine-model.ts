@@ -28,5 +28,5 @@ export function loraFor({ linear, layers }: ModelInfo, digest: string, seed: num
     const [down, up] = [noise(rank * inDim, layer), noise(rank * outDim, layer + 1)]
     return { layer, kind, rank, scale, activation: 'identity', down, up, a: null, c: null }
   })
-  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, tokenRows: null, bytes: 0 }
 }

@@ -114,5 +114,5 @@ export function promptOf(length: number, seed: number): Int32Array {
 
 /** A version without weights: the simulated device looks at its digest only. */
 export function version(digest: string, virtualTokens: VirtualTokens | null = null): AdapterWeights {
-  return { digest, method: 'lora', branches: [], gains: [], virtualTokens, bytes: 100 }
+  return { digest, method: 'lora', branches: [], gains: [], virtualTokens, tokenRows: null, bytes: 100 }
 }
