@@ -1,5 +1,7 @@
+import { engineThreads } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
+import { ensureWritableFolder } from '../config/writable-folder.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
@@ -30,10 +32,13 @@ export interface Backend {
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
+  const cacheDir = settings.cacheDir ?? defaultCacheDir()
+  ensureWritableFolder('store', settings.store)
+  ensureWritableFolder('cacheDir', cacheDir)
   const prepared = await prepareModel({
     modelDir: settings.model,
     precision: settings.precision,
-    cacheDir: settings.cacheDir ?? defaultCacheDir(),
+    cacheDir,
     name: settings.name,
     onProgress,
   })
@@ -42,10 +47,13 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
 
-  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
+  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes } = settings
   const speculation = draftLength(manifest.info, settings.speculation)
   const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, speculation }
-  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
+  const engine = await Engine.start(
+    { preparedDir: dir, device, ...sizes, threads: engineThreads(settings.threads) },
+    manifest.info.name,
+  )
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
     const registry = await Registry.open({
