@@ -83,7 +83,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, registry, text, maxContext } = backend
-  const metrics = new Metrics()
+  const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
     tiers: () => [{ tier: 'memory', ...registry.stats().memory }],

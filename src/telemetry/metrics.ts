@@ -5,6 +5,8 @@ import { ENGINE_METRICS } from './engine-metrics.ts'
 import type { ReadMetric } from './read-metric.ts'
 import { REGISTRY_METRICS } from './registry-metrics.ts'
 import type { RegistryNumbers } from './registry-metrics.ts'
+import { VllmMetrics } from './vllm-metrics.ts'
+import type { AdapterUse } from './vllm-metrics.ts'
 
 /** Residency of one tier: levels now, and counters that grow from the start of the process. */
 export interface TierNumbers {
@@ -41,6 +43,8 @@ export interface GenerationReport {
 }
 
 const PREFIX = 'troupe_'
+/** Gauges of the library that end like counters: `promtool check metrics` objects. Each is the sum of another gauge. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 const SECONDS_LONG = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const SECONDS_SHORT = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5]
 
@@ -94,9 +98,15 @@ export class Metrics {
     'task',
   ])
 
-  /** `process: false` leaves the figures of the process itself out. */
-  constructor(options: { readonly process?: boolean } = {}) {
-    if (options.process ?? true) collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+  readonly #vllm: VllmMetrics | null
+
+  /** `process: false` leaves the figures of the process itself out, `vllm: false` those under vLLM's names. */
+  constructor(options: { readonly process?: boolean; readonly vllm?: boolean } = {}) {
+    if (options.process ?? true) {
+      collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+      for (const name of MISNAMED) this.#registry.removeSingleMetric(PREFIX + name)
+    }
+    this.#vllm = (options.vllm ?? true) ? new VllmMetrics(this.#registry) : null
   }
 
   /** Names the sources of the figures that are read at scrape time. To be called once. */
@@ -120,6 +130,7 @@ export class Metrics {
       up.set(stats ? 1 : 0)
       if (!stats) return
       setEngine(stats)
+      this.#vllm?.set(stats, queue.waiting)
       setTier({
         tier: 'device',
         bytes: stats.bankBytes,
@@ -145,6 +156,11 @@ export class Metrics {
   httpAnswered(method: string, route: string, status: number, seconds: number): void {
     this.#httpRequests.inc({ method, route, status: String(status) })
     this.#httpSeconds.observe({ method, route }, seconds)
+  }
+
+  /** Counts a request for adapters by the name it asked with; null when nobody reads that. */
+  adapterUse(name: string): AdapterUse | null {
+    return this.#vllm?.use(name) ?? null
   }
 
   firstToken(seconds: number): void {
