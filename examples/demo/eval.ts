@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Row } from '../../src/bench/report.ts'
 import { report } from '../../src/bench/report.ts'
+import { startServer } from '../../src/app/start.ts'
 import { ProgressLine } from '../../src/cli/progress-line.ts'
-import { startServer } from '../../src/server/start.ts'
 
 /**
  * Exact match of every demo adapter and of the bare base on the held-out files, through the HTTP API in mixed batches, beside what the

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { startServer } from '../../src/server/start.ts'
+import { startServer } from '../../src/app/start.ts'
 
 /**
  * Puts the freshly trained adapters into the bundled store, the way any client would: upload over HTTP, then a task that points at the version.

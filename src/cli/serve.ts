@@ -1,6 +1,6 @@
 import type { Settings } from '../config/schema.ts'
-import { startServer } from '../server/start.ts'
-import type { Server } from '../server/start.ts'
+import { startServer } from '../app/start.ts'
+import type { Server } from '../app/start.ts'
 import { renderBanner } from './banner.ts'
 import { ProgressLine } from './progress-line.ts'
 

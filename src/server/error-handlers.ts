@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TroupeError } from '../core/errors.ts'
 import type { App } from './app.ts'
-import { ClientGoneError } from './client-signal.ts'
+import { ReaderGoneError } from '../generation/reader-gone.ts'
 import { envelope, toTroupeError } from './error-envelope.ts'
 
 const DEFAULT_RETRY_AFTER_SECONDS = 1
@@ -31,7 +31,7 @@ export function installErrorHandlers(app: App): void {
 
 /** Answers with the envelope of whatever was thrown. */
 export function sendError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (thrown instanceof ClientGoneError) return reply.code(CLIENT_CLOSED_REQUEST).send()
+  if (thrown instanceof ReaderGoneError) return reply.code(CLIENT_CLOSED_REQUEST).send()
   const error = toTroupeError(thrown)
   if (error.status >= 500 && error.code !== 'overloaded' && error.code !== 'not_ready')
     request.log.error({ err: thrown }, 'request failed')

@@ -9,7 +9,7 @@ import { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from './app.ts'
 import type { ServerDeps } from './deps.ts'
 import { errorReference } from './error-reference.ts'
-import { openapiYaml } from './routes/docs.ts'
+import { openapiYaml } from './docs.ts'
 
 /** The files this writes, relative to the repository. */
 const OPENAPI_FILE = 'openapi.yaml'

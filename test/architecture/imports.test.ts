@@ -20,8 +20,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   engine: ['model', 'adapters', ...LEAVES],
   registry: ['reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
-  server: ['registry', 'reference', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
-  cli: ['bench', 'server', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  generation: ['registry', 'tenancy', 'engine', ...LEAVES],
+  server: ['generation', 'registry', 'tenancy', 'adapters', ...LEAVES],
+  app: ['server', 'generation', 'registry', 'reference', 'tenancy', 'engine', 'model', ...LEAVES],
+  cli: ['app', 'bench', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 
 interface Import {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { GenerationEvent, GenerationRequest, TokenLogprob } from '../../src/core/generation.ts'
 import type { EngineStats } from '../../src/core/messages.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
-import type { GenerationEngine } from '../../src/server/deps.ts'
+import type { GenerationEngine } from '../../src/generation/ports.ts'
 import { EOS, VOCAB, bytesOf, textOf } from './fake-text.ts'
 import { tinyInfo } from './tiny-model.ts'
 

@@ -162,10 +162,10 @@ export class FakeRegistry implements RegistryPort {
     return { adapters, memory: { ...tier, evicts }, device: { ...tier, fits: false, evicts: [] }, loadMs: 3 }
   }
 
-  async importFolder(name: string, path: string, within: string): Promise<{ created: boolean }> {
+  async importFolder(name: string, path: string, within: string): Promise<{ record: VersionRecord; created: boolean }> {
     this.imports.push([name, path, within])
     this.addAdapter(name, 'eeee')
-    return { created: true }
+    return { record: fakeVersion(name, 1, 'eeee'), created: true }
   }
 
   deletedVersion(): null {

@@ -2,7 +2,7 @@ import { TroupeError } from '../../src/core/errors.ts'
 import { StopStrings } from '../../src/text/stop-strings.ts'
 import { toolFormatOf } from '../../src/text/tool-calls/tool-format.ts'
 import { ToolScanner } from '../../src/text/tool-calls/tool-scanner.ts'
-import type { ChatMessage, TextPort, TokenText } from '../../src/server/deps.ts'
+import type { ChatMessage, TextPort, TokenText } from '../../src/generation/ports.ts'
 
 /** Tokens 0–255 are the bytes of UTF-8. */
 export const BOS = 256

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import type { Settings } from '../../src/config/schema.ts'
-import type { Server } from '../../src/server/start.ts'
-import { startServer } from '../../src/server/start.ts'
+import type { Server } from '../../src/app/start.ts'
+import { startServer } from '../../src/app/start.ts'
 import { scratchFolder } from './at-exit.ts'
 
 export interface RunningServer {

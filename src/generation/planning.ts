@@ -1,0 +1,70 @@
+import type { Caller } from '../tenancy/keys.ts'
+import type { Resolution } from '../registry/records.ts'
+import { planLength } from './length.ts'
+import type { GenerationPlan } from './plan.ts'
+import type { GenerationParts } from './ports.ts'
+import type { EncodedPrompt } from './prompts.ts'
+import type { SamplingWish } from './sampling.ts'
+import { firstWish, planSampling, taskWish } from './sampling.ts'
+
+/** Who asks, under which id and since when. */
+export interface Asker {
+  readonly id: string
+  readonly caller: Caller
+  /** `performance.now()` when the request arrived. */
+  readonly arrivedAt: number
+}
+
+/** What the APIs have worked out themselves before the common part of planning. */
+export interface PlanParts {
+  readonly label: GenerationPlan['label']
+  readonly resolution: Resolution
+  readonly prompts: readonly EncodedPrompt[]
+  /** What the request says; `maxTokens` is kept as it is and refused where it does not fit. */
+  readonly wish: SamplingWish
+  /** What holds where neither request nor task say anything; `maxTokens` null = all that fits. */
+  readonly fallback: SamplingWish
+  /** Sequences per prompt; default 1. */
+  readonly n?: number
+  /** Go on after an ending token. */
+  readonly ignoreEos?: boolean
+  readonly logprobs: number | null
+  readonly promptLogprobs: boolean
+  /** Special tokens to show in the answer; default none. */
+  readonly shown?: readonly number[]
+}
+
+/** Completes a plan: task defaults, lengths, sampling, stops. Throws `prompt_too_long` or `invalid_request`. */
+export function completePlan(
+  { engine, text, settings }: Pick<GenerationParts, 'engine' | 'text' | 'settings'>,
+  asker: Asker,
+  parts: PlanParts,
+): GenerationPlan {
+  const { resolution } = parts
+  const preset = [taskWish(resolution.task?.defaults ?? {}), parts.fallback]
+  const wishes = [parts.wish, ...preset]
+  return {
+    requestId: asker.id,
+    caller: asker.caller,
+    arrivedAt: asker.arrivedAt,
+    label: parts.label,
+    resolution,
+    prompts: parts.prompts.map((prompt) => ({
+      ...prompt,
+      maxTokens: planLength(
+        prompt.tokens.length,
+        parts.wish.maxTokens ?? null,
+        firstWish(preset, 'maxTokens'),
+        settings.maxContext,
+        resolution.adapters.reduce((sum, { virtualTokens }) => sum + virtualTokens, 0),
+      ),
+    })),
+    n: parts.n ?? 1,
+    sampling: planSampling(wishes, engine.info.vocab),
+    stop: firstWish(wishes, 'stop') ?? [],
+    shown: parts.shown ?? [],
+    stopTokens: parts.ignoreEos ? [] : text.eosIds,
+    logprobs: parts.logprobs,
+    promptLogprobs: parts.promptLogprobs,
+  }
+}

@@ -1,0 +1,136 @@
+import { TroupeError } from '../core/errors.ts'
+import type { TokenLogprob } from '../core/generation.ts'
+import type { Lease } from '../registry/records.ts'
+import type { Pass } from '../tenancy/admission.ts'
+import { merge } from './merge.ts'
+import type { Source } from './merge.ts'
+import type { GenerationPlan } from './plan.ts'
+import type { GenerationParts } from './ports.ts'
+import { ReaderGoneError } from './reader-gone.ts'
+import type { ShadowRuns } from './shadow/shadow-runs.ts'
+import { sequenceCount } from './plan.ts'
+import { provenanceOf } from './provenance.ts'
+import type { Provenance, Usage } from './provenance.ts'
+import { runSequence } from './sequence.ts'
+import type { SequenceEvent, TextToken } from './sequence.ts'
+import { AnswerRecorder } from './shadow/answer-recorder.ts'
+import { Tally } from './tally.ts'
+
+/** What is known once the last sequence has ended. */
+export interface RunEnd {
+  readonly usage: Usage
+  readonly provenance: Provenance
+}
+
+/** What happens to choice `index` (= prompt × n + repetition) of a request. */
+export type RunEvent =
+  | { readonly type: 'prompt'; readonly index: number; readonly logprobs: readonly (TokenLogprob | null)[] }
+  | { readonly type: 'text'; readonly index: number; readonly text: string; readonly tokens: readonly TextToken[] }
+  /** `end` is set on the last event of a request. */
+  | { readonly type: 'finish'; readonly index: number; readonly reason: 'stop' | 'length'; readonly end: RunEnd | null }
+
+/** What a run needs. */
+export interface RunParts extends GenerationParts {
+  readonly shadows: ShadowRuns
+}
+
+/**
+ * Runs a plan: quota and place in the queue, lease, engine, text. Everything taken is given back when the generator ends,
+ * however it ends: read to the end, left early, aborted or failed.
+ */
+export async function* runGeneration(
+  deps: RunParts,
+  plan: GenerationPlan,
+  signal: AbortSignal,
+): AsyncGenerator<RunEvent, void, void> {
+  const pass = enter(deps, plan)
+  const claim = deps.registry.claim(plan.resolution)
+  const tally = new Tally(plan, deps.metrics)
+  const recorder = plan.resolution.shadow ? new AnswerRecorder() : null
+  let lease: Lease | null = null
+  let status: 'ok' | 'cancelled' | 'error' = 'cancelled'
+  let failure: unknown = null
+  try {
+    if (pass.waits) deps.registry.prefetch(plan.resolution)
+    const either = AbortSignal.any([signal, claim.signal])
+    await pass.turn(0, either)
+    lease = await claim.acquire()
+    let open = sequenceCount(plan)
+    for await (const { index, event } of merge(sources(deps, plan, pass, tally), either)) {
+      if (event.type === 'started') tally.started(event.queueMs, event.loadMs, event.hot)
+      else if (event.type === 'reused') tally.reused(event.tokens)
+      else if (event.type === 'finish') {
+        open -= 1
+        if (open === 0) status = 'ok'
+        yield { ...event, index, end: open === 0 ? endOf(deps, tally, pass, lease) : null }
+      } else {
+        if (event.type === 'text' && index === 0) recorder?.add(event)
+        yield { ...event, index }
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof ReaderGoneError)) {
+      status = 'error'
+      failure = error
+    }
+    throw error
+  } finally {
+    claim.release()
+    const queueMs = pass.queueMs + tally.engineQueueMs
+    pass.leave()
+    tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)
+    if (recorder && status === 'ok') deps.shadows.offer(plan, recorder.answer)
+  }
+}
+
+function enter(deps: RunParts, plan: GenerationPlan): Pass {
+  try {
+    return deps.admission.enter(plan.caller.tenant, sequenceCount(plan))
+  } catch (error) {
+    if (error instanceof TroupeError) deps.metrics.refused(error.code)
+    throw error
+  }
+}
+
+/** One source per sequence: waits for its turn, runs, gives its place back. */
+function sources(
+  deps: RunParts,
+  plan: GenerationPlan,
+  pass: Pass,
+  tally: Tally,
+): Source<{ index: number; event: SequenceEvent }>[] {
+  const mix = plan.resolution.adapters.map(({ digest, scale }) => ({ digest, scale }))
+  return plan.prompts.flatMap((prompt, p) =>
+    Array.from({ length: plan.n }, (_, repetition) => {
+      const index = p * plan.n + repetition
+      const request = {
+        tokens: prompt.tokens,
+        mix,
+        stack: plan.resolution.stack,
+        sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
+        maxTokens: prompt.maxTokens,
+        stopTokens: plan.stopTokens,
+        logprobs: plan.logprobs,
+        promptLogprobs: plan.promptLogprobs,
+        tenant: plan.caller.tenant,
+      }
+      return async function* (signal: AbortSignal) {
+        try {
+          await pass.turn(index, signal)
+          const events = runSequence(deps.engine, deps.text, request, plan, signal, tally.tokenCounter())
+          for await (const event of events) yield { index, event }
+        } finally {
+          pass.done(index)
+        }
+      }
+    }),
+  )
+}
+
+function endOf(deps: RunParts, tally: Tally, pass: Pass, lease: Lease): RunEnd {
+  const queueMs = pass.queueMs + tally.engineQueueMs
+  return {
+    usage: tally.usage,
+    provenance: provenanceOf(deps.engine.info, lease, tally.hot, queueMs, lease.loadMs + tally.engineLoadMs),
+  }
+}

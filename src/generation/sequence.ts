@@ -1,0 +1,81 @@
+import { TroupeError } from '../core/errors.ts'
+import type { FinishReason, GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { GenerationEngine, TextPort } from './ports.ts'
+
+/** A generated token and where its text begins in the completion, in UTF-16 units. */
+export interface TextToken {
+  readonly token: number
+  readonly offset: number
+  readonly logprob: TokenLogprob | null
+}
+
+export type SequenceEvent =
+  | { readonly type: 'started'; readonly queueMs: number; readonly loadMs: number; readonly hot: readonly string[] }
+  | { readonly type: 'reused'; readonly tokens: number }
+  | { readonly type: 'prompt'; readonly logprobs: readonly (TokenLogprob | null)[] }
+  /** Text that is final, with the tokens it completes. */
+  | { readonly type: 'text'; readonly text: string; readonly tokens: readonly TextToken[] }
+  | { readonly type: 'finish'; readonly reason: 'stop' | 'length' }
+
+/** What an answer's tokens mean: texts that end it, and special tokens that are a part of it. */
+export interface AnswerReading {
+  readonly stop: readonly string[]
+  readonly shown: readonly number[]
+}
+
+/** The result of an ended sequence's last words. */
+type Ended = Extract<FinishReason, 'stop' | 'length'>
+
+/**
+ * Runs one sequence and turns its tokens into text. A stop string ends it and cancels it in the engine.
+ * `onToken` is told every generated token as it arrives. Throws the signal's reason when that aborted, `internal` when the engine failed.
+ */
+export async function* runSequence(
+  engine: GenerationEngine,
+  text: TextPort,
+  request: GenerationRequest,
+  reading: AnswerReading,
+  signal: AbortSignal,
+  onToken: () => void,
+): AsyncGenerator<SequenceEvent, void, void> {
+  const detokenizer = text.detokenizer(reading.shown)
+  const stops = text.stopStrings(reading.stop)
+  let pending: TextToken[] = []
+  let decoded = 0
+  let sent = 0
+
+  /** Final text and the tokens that begin in it; at the `end` also those without text. */
+  const take = (piece: string, end: boolean): SequenceEvent => {
+    sent += piece.length
+    const tokens = pending.filter((token) => end || token.offset < sent)
+    pending = pending.slice(tokens.length)
+    return { type: 'text', text: piece, tokens }
+  }
+
+  for await (const event of engine.generate(request, signal)) {
+    if (event.type === 'token') {
+      onToken()
+      pending.push({ token: event.token, offset: decoded, logprob: event.logprob })
+      const piece = detokenizer.push(event.token)
+      decoded += piece.length
+      const { text: final, stopped } = stops.push(piece)
+      if (final !== '') yield take(final, false)
+      if (stopped) return yield { type: 'finish', reason: 'stop' }
+    } else if (event.type === 'finish') {
+      const reason = endReason(event.reason, event.message, signal)
+      const { text: final, stopped } = stops.push(detokenizer.flush())
+      const rest = stopped ? final : final + stops.flush()
+      if (rest !== '' || pending.length > 0) yield take(rest, !stopped)
+      return yield { type: 'finish', reason: stopped ? 'stop' : reason }
+    } else yield event
+  }
+}
+
+function endReason(reason: FinishReason, message: string | undefined, signal: AbortSignal): Ended {
+  if (reason === 'stop' || reason === 'length') return reason
+  if (signal.aborted) throw signal.reason
+  if (reason === 'cancelled') throw new TroupeError('not_ready', 'the server is stopping')
+  throw new TroupeError('internal', 'the engine failed: the log has the details under the request id', {
+    cause: new Error(message ?? 'the engine gave no reason'),
+  })
+}

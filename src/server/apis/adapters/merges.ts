@@ -1,0 +1,66 @@
+import { Type } from 'typebox'
+import { COMBINATIONS } from '../../../adapters/peft/merge.ts'
+import { readNotes } from '../../../registry/adapter-notes.ts'
+import { MAX_MERGED } from '../../../registry/merges.ts'
+import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
+import type { App } from '../../app.ts'
+import type { ServerDeps } from '../../deps.ts'
+import { versionNumber } from '../../../generation/target.ts'
+import { NotesFields, VersionSchema } from './schema.ts'
+import { Name, Strict, VersionRef, errorResponses } from '../../wire/common.ts'
+import { addNewVersion } from './new-version.ts'
+
+const schema = {
+  operationId: 'mergeAdapters',
+  tags: ['adapters'],
+  summary: 'Merge stored LoRAs into a new version',
+  description:
+    'As PEFT’s `add_weighted_adapter`, of plain LoRAs saved by PEFT. The result is a version like an uploaded one; without a description ' +
+    'it says what it was made of. The same merge again is the same version.',
+  params: Strict({ name: Name }),
+  body: Strict(
+    {
+      combination: Type.Enum([...COMBINATIONS], {
+        description: '`cat`: the exact sum, ranks add up. `linear`: sums of the factors, which must have equal ranks.',
+      }),
+      adapters: Type.Array(
+        Strict(
+          {
+            name: Name,
+            version: Type.Optional(VersionRef),
+            weight: Type.Number({ description: 'Factor on the adapter’s own scale; may be negative.' }),
+          },
+          { title: 'MergedAdapter', description: 'Without a version: the newest ready one.' },
+        ),
+        { minItems: 1, maxItems: MAX_MERGED },
+      ),
+      ...NotesFields,
+    },
+    { title: 'MergeRequest' },
+  ),
+  response: {
+    200: VersionSchema('The merge already was this version.'),
+    201: VersionSchema('A new version, validated and ready.'),
+    ...errorResponses(400, 401, 403, 404, 409, 413, 415, 500),
+  },
+}
+
+/** `POST /v1/adapters/{name}/merges` */
+export function adapterMergeRoutes(app: App, deps: ServerDeps): void {
+  const { registry, settings } = deps
+  app.post('/v1/adapters/:name/merges', { schema }, async ({ body, caller, params }, reply) => {
+    assertMayAlter(caller, params.name)
+    const view = viewOf(caller)
+    const adapters = body.adapters.map(({ name, version, weight }) => ({
+      name,
+      weight,
+      ...(version === undefined ? {} : { version: versionNumber(registry.getAdapter(name, view), version) }),
+    }))
+    const input = { combination: body.combination, adapters, limitBytes: settings.uploadLimitBytes }
+    const added = await addNewVersion(deps, params.name, { source: 'merge', caller }, async (staging) => {
+      const notes = readNotes(body)
+      return { description: await registry.mergeInto(staging, input, view), ...notes }
+    })
+    return reply.code(added.status).send(added.body)
+  })
+}

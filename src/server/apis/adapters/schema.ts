@@ -1,0 +1,152 @@
+import { METHODS } from '../../../core/branch.ts'
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { VERSION_SOURCES, VERSION_STATES } from '../../../registry/records.ts'
+import type { AdapterRecord, VersionRecord } from '../../../registry/records.ts'
+import { versionName } from '../../../generation/target.ts'
+import { Strict } from '../../wire/common.ts'
+
+const Labels = Type.Record(Type.String(), Type.String(), { description: 'Short texts of your own.' })
+
+const VersionProperties = {
+  adapter: Type.String(),
+  version: Type.String({ description: '`v1`, `v2` …' }),
+  digest: Type.String({ description: 'Identity: SHA-256 over normalised config and weights.' }),
+  state: Type.Enum([...VERSION_STATES], { description: 'Only `ready` is served.' }),
+  reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
+  method: Type.Enum([...METHODS]),
+  format: Type.Enum(['peft', 'adapterhub']),
+  rank: Type.Integer({ description: 'Largest rank of any site; 0 where there are none.' }),
+  sites: Type.Array(Type.String()),
+  virtual_tokens: Type.Integer({ description: 'Tokens of the context that it takes before every prompt.' }),
+  bytes: Type.Integer({ description: 'In memory.' }),
+  device_bytes: Type.Integer({ description: 'On the device.' }),
+  parameters: Type.Integer(),
+  probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
+    description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
+  }),
+  source: Type.Enum([...VERSION_SOURCES], { description: 'Sent, put into the store, or merged from versions.' }),
+  created_at: Type.String(),
+  description: Type.String(),
+  labels: Labels,
+}
+
+/** One schema per description it is used under. */
+export function VersionSchema(description = 'One version.') {
+  return Strict(VersionProperties, { title: 'AdapterVersion', description })
+}
+
+/** One version with everything that is known of it. */
+export const VersionDetailSchema = Strict(
+  {
+    ...VersionProperties,
+    proof: Type.Union(
+      [
+        Strict({
+          parameters: Type.Integer({ description: 'Values in the files; all of them act.' }),
+          sites: Type.Array(
+            Strict({
+              site: Type.String(),
+              norm: Type.Number({ description: 'Frobenius norm of what is added to the linear map there.' }),
+            }),
+          ),
+          merged: Type.Union(
+            [
+              Strict({
+                deviation: Type.Union([Type.Number(), Type.Null()], {
+                  description: 'How far its effect is from that of merged weights, as a share of it.',
+                }),
+                tolerance: Type.Union([Type.Number(), Type.Null()], { description: 'How far rounding may take it.' }),
+                reason: Type.Union([Type.String(), Type.Null()], { description: 'Why nothing was compared.' }),
+              }),
+              Type.Null(),
+            ],
+            {
+              description:
+                'The comparison with weights it was merged into; null for versions from before there was one.',
+            },
+          ),
+        }),
+        Type.Null(),
+      ],
+      { description: 'What was found when it was checked; null for what never was ready.' },
+    ),
+  },
+  { title: 'AdapterVersionDetail', description: 'One version with the proof that it acts.' },
+)
+
+export const AdapterSchema = Strict(
+  {
+    name: Type.String(),
+    created_at: Type.String(),
+    description: Type.String(),
+    labels: Labels,
+    pinned: Type.Boolean({ description: 'The newest ready version is kept in memory.' }),
+    versions: Type.Array(VersionSchema()),
+  },
+  { title: 'Adapter', description: 'An adapter with all its versions, oldest first.' },
+)
+
+export const NotesFields = {
+  description: Type.Optional(Type.String({ maxLength: 4096 })),
+  labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Replaces all labels there are.' })),
+}
+
+export const AdapterPatch = Strict(
+  { ...NotesFields, pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })) },
+  { title: 'AdapterPatch', description: 'Fields left out stay as they are.' },
+)
+
+export const VersionPatch = Strict(NotesFields, {
+  title: 'VersionPatch',
+  description: 'Fields left out stay as they are. What a version does never changes.',
+})
+
+export const DrainingSchema = Strict(
+  {
+    status: Type.Literal('draining'),
+    deadline: Type.String({ description: 'Requests still running then end with `version_deleted`.' }),
+    holders: Type.Integer({ description: 'Requests that use it now.' }),
+  },
+  { title: 'Draining', description: 'Requests in flight still use it; it goes when the last one has ended.' },
+)
+
+export type VersionBody = Static<ReturnType<typeof VersionSchema>>
+export type AdapterBody = Static<typeof AdapterSchema>
+
+/** A version as it is written on the wire. */
+export function versionBody(record: VersionRecord): VersionBody {
+  const { adapter, version, digest, state, reason, method, format, rank, sites, bytes, parameters, probe } = record
+  return {
+    adapter,
+    version: versionName(version),
+    digest,
+    state,
+    reason,
+    method,
+    format,
+    rank,
+    sites: [...sites],
+    virtual_tokens: record.virtualTokens,
+    bytes,
+    device_bytes: record.deviceBytes,
+    parameters,
+    probe: probe && { max_difference: probe.maxDifference, kl: probe.kl },
+    source: record.source,
+    created_at: record.createdAt,
+    description: record.description ?? '',
+    labels: { ...record.labels },
+  }
+}
+
+/** An adapter as it is written on the wire. */
+export function adapterBody(record: AdapterRecord): AdapterBody {
+  return {
+    name: record.name,
+    created_at: record.createdAt,
+    description: record.description ?? '',
+    labels: { ...record.labels },
+    pinned: record.pinned ?? false,
+    versions: record.versions.map(versionBody),
+  }
+}

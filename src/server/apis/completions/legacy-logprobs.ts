@@ -1,0 +1,42 @@
+import type { TokenLogprob } from '../../../core/generation.ts'
+import type { TextPort } from '../../../generation/ports.ts'
+import type { TextToken } from '../../../generation/sequence.ts'
+import type { LegacyLogprobsBody } from './schema.ts'
+import { finiteLogprob } from '../../wire/logprob.ts'
+
+/**
+ * Log-probabilities in the form of OpenAI's completions: four parallel arrays.
+ * `shift` = where the tokens' own text begins, for answers behind an echoed prompt.
+ */
+export function legacyLogprobs(tokens: readonly TextToken[], text: TextPort, shift = 0): LegacyLogprobsBody {
+  return {
+    tokens: tokens.map(({ token }) => text.tokenText(token)),
+    token_logprobs: tokens.map(({ logprob }) => (logprob ? finiteLogprob(logprob.logprob) : null)),
+    top_logprobs: tokens.map(({ logprob }) => (logprob ? alternatives(logprob, text) : null)),
+    text_offset: tokens.map(({ offset }) => offset + shift),
+  }
+}
+
+/** The prompt's arrays followed by the answer's. */
+export function joinLegacy(
+  prompt: LegacyLogprobsBody | null,
+  answer: LegacyLogprobsBody | null,
+): LegacyLogprobsBody | null {
+  if (!prompt || !answer) return answer
+  return {
+    tokens: [...prompt.tokens, ...answer.tokens],
+    token_logprobs: [...prompt.token_logprobs, ...answer.token_logprobs],
+    top_logprobs: [...prompt.top_logprobs, ...answer.top_logprobs],
+    text_offset: [...prompt.text_offset, ...answer.text_offset],
+  }
+}
+
+/** The best alternatives by their text, and the token itself even when it is not among them. The better of two with the same text stays. */
+function alternatives(logprob: TokenLogprob, text: TextPort): Record<string, number> {
+  const byText = new Map<string, number>()
+  for (const { token, logprob: value } of [...logprob.top, logprob]) {
+    const key = text.tokenText(token)
+    byText.set(key, Math.max(byText.get(key) ?? -Infinity, finiteLogprob(value)))
+  }
+  return Object.fromEntries(byText)
+}

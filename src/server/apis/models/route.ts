@@ -1,0 +1,108 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import { TroupeError } from '../../../core/errors.ts'
+import { viewOf } from '../../../tenancy/access.ts'
+import type { Caller } from '../../../tenancy/keys.ts'
+import type { App } from '../../app.ts'
+import type { ServerDeps } from '../../deps.ts'
+import { versionName } from '../../../generation/target.ts'
+import { Strict, errorResponses } from '../../wire/common.ts'
+
+const Model = Strict(
+  {
+    id: Type.String({ description: 'What to send as `model`.' }),
+    object: Type.Literal('model'),
+    created: Type.Integer(),
+    owned_by: Type.String(),
+    troupe: Strict({
+      kind: Type.Enum(['base', 'task', 'adapter', 'version']),
+      description: Type.Optional(Type.String()),
+      /** Of an adapter: its newest ready version. */
+      version: Type.Optional(Type.String()),
+      digest: Type.Optional(Type.String()),
+      method: Type.Optional(Type.String()),
+      fingerprint: Type.Optional(Type.String()),
+      max_context: Type.Optional(Type.Integer()),
+    }),
+  },
+  { title: 'Model' },
+)
+type ModelBody = Static<typeof Model>
+
+const listSchema = {
+  operationId: 'listModels',
+  tags: ['openai'],
+  summary: 'Everything `model` can name: the base model, tasks, adapters and their versions',
+  response: {
+    200: Strict(
+      { object: Type.Literal('list'), data: Type.Array(Model) },
+      { title: 'ModelList', description: 'All this key can see.' },
+    ),
+    ...errorResponses(401),
+  },
+}
+
+const getSchema = {
+  operationId: 'getModel',
+  tags: ['openai'],
+  summary: 'One model',
+  params: Strict({ model: Type.String({ maxLength: 256 }) }),
+  response: { 200: Model, ...errorResponses(401, 404) },
+}
+
+/** `GET /v1/models`, `GET /v1/models/{model}` */
+export function modelRoutes(app: App, deps: ServerDeps): void {
+  const startedAt = new Date().toISOString()
+
+  app.get('/v1/models', { schema: listSchema }, async ({ caller }) => ({
+    object: 'list' as const,
+    data: models(deps, caller, startedAt),
+  }))
+
+  app.get('/v1/models/:model', { schema: getSchema }, async ({ caller, params }) => {
+    const found = models(deps, caller, startedAt).find(({ id }) => id === params.model)
+    if (found) return found
+    throw new TroupeError('model_not_found', `no model \`${params.model}\`; \`GET /v1/models\` lists them`, {
+      param: 'model',
+    })
+  })
+}
+
+/** The same name means a task before an adapter before the base model, as in requests. */
+function models({ engine, registry, settings }: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
+  const view = viewOf(caller)
+  const { name, fingerprint } = engine.info
+  const base = model(name, startedAt, { kind: 'base', fingerprint, max_context: settings.maxContext })
+  const tasks = registry
+    .listTasks(view)
+    .map((task) => model(task.name, task.createdAt, { kind: 'task', description: task.description }))
+  const adapters = registry.listAdapters(view).flatMap((adapter) => {
+    const ready = adapter.versions.filter(({ state }) => state === 'ready')
+    const newest = ready.at(-1)
+    if (!newest) return []
+    const facts = ({ version, digest, method }: typeof newest) => ({ version: versionName(version), digest, method })
+    return [
+      model(adapter.name, adapter.createdAt, { kind: 'adapter', ...facts(newest) }),
+      ...ready.map((version) =>
+        model(`${adapter.name}@${versionName(version.version)}`, version.createdAt, {
+          kind: 'version',
+          ...facts(version),
+        }),
+      ),
+    ]
+  })
+  const taken = new Set(tasks.map(({ id }) => id))
+  const named = [...tasks, ...adapters.filter(({ id }) => !taken.has(id))]
+  return named.some(({ id }) => id === name) ? named : [base, ...named]
+}
+
+function model(id: string, createdAt: string, troupe: ModelBody['troupe']): ModelBody {
+  const slash = id.indexOf('/')
+  return {
+    id,
+    object: 'model',
+    created: Math.floor(Date.parse(createdAt) / 1000),
+    owned_by: slash < 0 ? 'troupe' : id.slice(0, slash),
+    troupe,
+  }
+}

@@ -1,0 +1,175 @@
+import { Type } from 'typebox'
+import { TroupeError } from '../../../core/errors.ts'
+import type { Activation } from '../../../registry/records.ts'
+import type { TaskInput } from '../../../registry/task-changes.ts'
+import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
+import type { Caller } from '../../../tenancy/keys.ts'
+import type { App } from '../../app.ts'
+import type { RegistryPort, ServerDeps } from '../../deps.ts'
+import { versionNumber } from '../../../generation/target.ts'
+import { NextSchema, numberKey, pageOf, pageQuery } from '../../wire/paging.ts'
+import { Name, Strict, errorResponses } from '../../wire/common.ts'
+import {
+  ActivateBodySchema,
+  ActivationSchema,
+  SwitchedSchema,
+  TaskBodySchema,
+  TaskSchema,
+  activationBody,
+  routesBody,
+  taskBody,
+} from './schema.ts'
+import type { TaskRequest } from './schema.ts'
+
+const byTask = Strict({ task: Name })
+const tags = ['tasks']
+
+const schemas = {
+  put: {
+    operationId: 'putTask',
+    tags,
+    summary: 'Create or change a task',
+    params: byTask,
+    body: TaskBodySchema,
+    response: {
+      200: TaskSchema('The changed task.'),
+      201: TaskSchema('The new task.'),
+      ...errorResponses(400, 401, 403, 404, 409, 415, 500),
+    },
+  },
+  list: {
+    operationId: 'listTasks',
+    tags,
+    summary: 'List tasks by name',
+    querystring: Strict({
+      prefix: Type.Optional(Type.String({ description: 'Only names that begin with this.' })),
+      ...pageQuery,
+    }),
+    response: {
+      200: Strict(
+        { data: Type.Array(TaskSchema()), next: NextSchema },
+        { title: 'TaskList', description: 'One page; `next` is null on the last one.' },
+      ),
+      ...errorResponses(400, 401),
+    },
+  },
+  get: {
+    operationId: 'getTask',
+    tags,
+    summary: 'One task',
+    params: byTask,
+    response: { 200: TaskSchema(), ...errorResponses(400, 401, 404) },
+  },
+  history: {
+    operationId: 'listTaskHistory',
+    tags,
+    summary: 'Where a task’s requests went before, the last first',
+    params: byTask,
+    querystring: Strict(pageQuery),
+    response: {
+      200: Strict(
+        { data: Type.Array(ActivationSchema), next: NextSchema },
+        { title: 'TaskHistory', description: 'One page; `next` is null on the last one.' },
+      ),
+      ...errorResponses(400, 401, 404),
+    },
+  },
+  delete: {
+    operationId: 'deleteTask',
+    tags,
+    summary: 'Delete a task; its adapters stay',
+    params: byTask,
+    response: {
+      204: { ...Type.Null(), description: 'It is gone.' },
+      ...errorResponses(400, 401, 403, 404, 409, 500),
+    },
+  },
+  activate: {
+    operationId: 'activateVersion',
+    tags,
+    summary: 'Send a task’s requests to an adapter version, from now on',
+    params: byTask,
+    body: ActivateBodySchema,
+    response: { 200: SwitchedSchema, ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
+  },
+  rollback: {
+    operationId: 'rollbackTask',
+    tags,
+    summary: 'Send a task’s requests back to where they went before',
+    params: byTask,
+    response: { 200: SwitchedSchema, ...errorResponses(400, 401, 403, 404, 409, 500) },
+  },
+}
+
+/** `/v1/tasks …` but for `generate`. */
+export function taskRoutes(app: App, { registry }: ServerDeps): void {
+  app.put('/v1/tasks/:task', { schema: schemas.put }, async ({ body, caller, params }, reply) => {
+    assertMayAlter(caller, params.task)
+    const { task, created } = await registry.putTask(params.task, taskInput(registry, caller, body), caller.tenant)
+    return reply.code(created ? 201 : 200).send(taskBody(task))
+  })
+
+  app.get('/v1/tasks', { schema: schemas.list }, async ({ caller, query }) => {
+    const named = registry.listTasks(viewOf(caller)).filter(({ name }) => name.startsWith(query.prefix ?? ''))
+    const { data, next } = pageOf(named, ({ name }) => name, query)
+    return { data: data.map(taskBody), next }
+  })
+
+  app.get('/v1/tasks/:task', { schema: schemas.get }, async ({ caller, params }) =>
+    taskBody(registry.getTask(params.task, viewOf(caller))),
+  )
+
+  app.get('/v1/tasks/:task/history', { schema: schemas.history }, async ({ caller, params, query }) => {
+    const { history } = registry.getTask(params.task, viewOf(caller))
+    const keyOf = ({ revision }: Activation): string => numberKey(Number.MAX_SAFE_INTEGER - revision)
+    const { data, next } = pageOf([...history].reverse(), keyOf, query)
+    return { data: data.map(activationBody), next }
+  })
+
+  app.delete('/v1/tasks/:task', { schema: schemas.delete }, async ({ caller, params }, reply) => {
+    assertMayAlter(caller, params.task)
+    await registry.deleteTask(params.task)
+    return reply.code(204).send(null)
+  })
+
+  app.post('/v1/tasks/:task/activate', { schema: schemas.activate }, async ({ body, caller, params }) => {
+    assertMayAlter(caller, params.task)
+    const { task, previous } = await registry.activate(params.task, pinned(registry, caller, body), caller.tenant)
+    return { task: taskBody(task), previous: routesBody(previous) }
+  })
+
+  app.post('/v1/tasks/:task/rollback', { schema: schemas.rollback }, async ({ caller, params }) => {
+    assertMayAlter(caller, params.task)
+    const { task, previous } = await registry.rollback(params.task, caller.tenant)
+    return { task: taskBody(task), previous: routesBody(previous) }
+  })
+}
+
+function taskInput(registry: RegistryPort, caller: Caller, body: TaskRequest): TaskInput {
+  const { adapter, version, routes, shadow, ...rest } = body
+  if (adapter !== undefined && routes !== undefined)
+    throw new TroupeError('invalid_request', 'send either `adapter` or `routes`', { param: 'routes' })
+  if (version !== undefined && adapter === undefined)
+    throw new TroupeError('invalid_request', '`version` needs `adapter`', { param: 'version' })
+  const wanted = adapter === undefined ? routes : [{ adapter, ...(version === undefined ? {} : { version }) }]
+  return {
+    ...rest,
+    ...(wanted ? { routes: wanted.map((route) => pinned(registry, caller, route)) } : {}),
+    ...(shadow === undefined ? {} : { shadow: shadow && pinned(registry, caller, shadow) }),
+  }
+}
+
+interface NamedVersion {
+  readonly adapter: string
+  readonly version?: string | number
+}
+
+/** The same with the version as a number; left out it stays out. The caller sees what it names, or it is refused. */
+function pinned<R extends NamedVersion>(
+  registry: RegistryPort,
+  caller: Caller,
+  { version, ...rest }: R,
+): Omit<R, 'version'> & { readonly version?: number } {
+  const record = registry.getAdapter(rest.adapter, viewOf(caller))
+  return { ...rest, ...(version === undefined ? {} : { version: versionNumber(record, version) }) }
+}

@@ -1,0 +1,151 @@
+import { Type } from 'typebox'
+import type { Static } from 'typebox'
+import type { Activation, Route, TaskRecord } from '../../../registry/records.ts'
+import { versionName } from '../../../generation/target.ts'
+import { Name, Strict, VersionRef } from '../../wire/common.ts'
+
+const TaskDefaultsSchema = Strict(
+  {
+    max_tokens: Type.Optional(Type.Integer({ minimum: 1 })),
+    temperature: Type.Optional(Type.Number({ minimum: 0, maximum: 2 })),
+    top_k: Type.Optional(Type.Integer({ minimum: 0 })),
+    top_p: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
+    min_p: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    repetition_penalty: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 })),
+    presence_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+    frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
+    seed: Type.Optional(Type.Integer({ minimum: -(2 ** 52), maximum: 2 ** 52 })),
+    stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 16 })),
+  },
+  { title: 'TaskDefaults', description: 'Fields of the generation routes, used where a request does not set them.' },
+)
+
+const RouteRef = Strict({
+  adapter: Name,
+  version: Type.Optional(VersionRef),
+  weight: Type.Optional(Type.Number({ minimum: 0, description: 'Share of the requests; default 1.' })),
+})
+
+export const TaskBodySchema = Strict(
+  {
+    description: Type.Optional(Type.String({ maxLength: 4096 })),
+    adapter: Type.Optional(Name),
+    version: Type.Optional(VersionRef),
+    routes: Type.Optional(
+      Type.Array(RouteRef, { maxItems: 16, description: 'Instead of `adapter`; empty = the base.' }),
+    ),
+    shadow: Type.Optional(
+      Type.Union(
+        [
+          Strict({
+            adapter: Name,
+            version: Type.Optional(VersionRef),
+            sample: Type.Optional(
+              Type.Number({ exclusiveMinimum: 0, maximum: 1, description: 'Share of the requests; default 1.' }),
+            ),
+          }),
+          Type.Null(),
+        ],
+        { description: 'A version that runs a sample again after the answer, to be compared. Null = none any more.' },
+      ),
+    ),
+    pinned: Type.Optional(Type.Boolean({ description: 'Keep the routes’ versions in memory.' })),
+    prompt: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], { description: 'Text around the input, with `{input}` where it goes.' }),
+    ),
+    system: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], { description: 'System message put before `messages`.' }),
+    ),
+    defaults: Type.Optional(TaskDefaultsSchema),
+  },
+  {
+    title: 'TaskRequest',
+    description: 'Fields left out keep their value; versions left out are the newest ready ones.',
+  },
+)
+export type TaskRequest = Static<typeof TaskBodySchema>
+
+export const ActivateBodySchema = Strict(
+  { adapter: Name, version: Type.Optional(VersionRef) },
+  { title: 'ActivateRequest', description: 'Without a version: the newest ready one.' },
+)
+
+const RouteSchema = Strict(
+  { adapter: Type.String(), version: Type.String(), weight: Type.Number() },
+  { title: 'Route', description: 'Always pinned to one version.' },
+)
+
+export const ActivationSchema = Strict(
+  {
+    revision: Type.Integer({ description: 'Revision of the task that ended these routes.' }),
+    at: Type.String(),
+    by: Type.String(),
+    routes: Type.Array(RouteSchema),
+  },
+  { title: 'Activation', description: 'Former routes: who ended them, and when.' },
+)
+
+/** One schema per description it is used under. */
+export function TaskSchema(description = 'The task.') {
+  return Strict(
+    {
+      task: Type.String(),
+      description: Type.String(),
+      routes: Type.Array(RouteSchema),
+      shadow: Type.Union([
+        Strict({ adapter: Type.String(), version: Type.String(), sample: Type.Number() }),
+        Type.Null(),
+      ]),
+      pinned: Type.Boolean(),
+      prompt: Type.Union([Type.String(), Type.Null()]),
+      system: Type.Union([Type.String(), Type.Null()]),
+      defaults: TaskDefaultsSchema,
+      history: Type.Array(ActivationSchema, {
+        description: 'Former routes, oldest first; `rollback` returns to the last.',
+      }),
+      revision: Type.Integer(),
+      created_at: Type.String(),
+      updated_at: Type.String(),
+    },
+    { title: 'Task', description },
+  )
+}
+
+export const SwitchedSchema = Strict(
+  { task: TaskSchema(), previous: Type.Array(RouteSchema) },
+  {
+    title: 'Switched',
+    description: 'The task now, and where it went before. Requests in flight finish where they began.',
+  },
+)
+
+type TaskBody = Static<ReturnType<typeof TaskSchema>>
+
+/** A task as it is written on the wire. */
+export function taskBody(record: TaskRecord): TaskBody {
+  const { stop, ...numbers } = record.defaults
+  return {
+    task: record.name,
+    description: record.description,
+    routes: routesBody(record.routes),
+    shadow: record.shadow && { ...record.shadow, version: versionName(record.shadow.version) },
+    pinned: record.pinned,
+    prompt: record.prompt,
+    system: record.system,
+    defaults: { ...numbers, ...(stop ? { stop: [...stop] } : {}) },
+    history: record.history.map(activationBody),
+    revision: record.revision,
+    created_at: record.createdAt,
+    updated_at: record.updatedAt,
+  }
+}
+
+/** An entry of the history as it is written on the wire. */
+export function activationBody({ revision, at, by, routes }: Activation): Static<typeof ActivationSchema> {
+  return { revision, at, by, routes: routesBody(routes) }
+}
+
+/** Routes as they are written on the wire. */
+export function routesBody(routes: readonly Route[]): TaskBody['routes'] {
+  return routes.map(({ adapter, version, weight }) => ({ adapter, version: versionName(version), weight }))
+}

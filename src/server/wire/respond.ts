@@ -1,0 +1,41 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { clientSignal } from './client-signal.ts'
+import type { RouteDeps } from '../deps.ts'
+import { collect } from '../../generation/collect.ts'
+import type { Outcome } from '../../generation/collect.ts'
+import type { GenerationPlan } from '../../generation/plan.ts'
+import { adaptersHeader } from '../../generation/provenance.ts'
+import { runGeneration } from '../../generation/run.ts'
+import type { RunEvent } from '../../generation/run.ts'
+import { sendEvents } from './sse.ts'
+
+/** How one API writes a run on the wire. One object per request. */
+export interface AnswerFormat<Answer extends object> {
+  /** The whole answer as one JSON body. */
+  answer(outcome: Outcome): Answer
+  /** The chunks of a stream that one event becomes; none is fine. */
+  chunks(event: RunEvent): readonly object[]
+}
+
+/** Runs a plan and answers in the given format: one JSON body, or server-sent events. */
+export async function respond<Answer extends object>(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  plan: GenerationPlan,
+  format: AnswerFormat<Answer>,
+  stream: boolean,
+): Promise<Answer | FastifyReply> {
+  const { adapters } = plan.resolution
+  if (adapters.length > 0) reply.header('x-troupe-adapters', adaptersHeader(adapters))
+  const events = runGeneration(deps, plan, clientSignal(reply))
+  if (!stream) return format.answer(await collect(events))
+  return sendEvents(request, reply, chunksOf(events, format))
+}
+
+async function* chunksOf(
+  events: AsyncIterable<RunEvent>,
+  format: AnswerFormat<object>,
+): AsyncGenerator<object, void, void> {
+  for await (const event of events) yield* format.chunks(event)
+}
