@@ -2,10 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { Caller } from '../tenancy/keys.ts'
 import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers.ts'
 import type { ServerDeps } from './deps.ts'
+import { edgeOf } from './edge/edge.ts'
+import type { Edge } from './edge/edge.ts'
+import { installEdge, listenerOptions } from './edge/install.ts'
 import { joinOwnedNames } from './named-urls.ts'
 import { adapterRoutes } from './apis/adapters/route.ts'
 import { adapterMergeRoutes } from './apis/adapters/merges.ts'
@@ -49,9 +52,10 @@ const CLIENT_REQUEST_ID = /^[\w.:-]{1,128}$/
 const MAX_PARAM_LENGTH = 300
 
 /** Builds the HTTP side on what it serves. Does not listen yet. */
-export async function buildApp(deps: ServerDeps): Promise<App> {
+export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise<App> {
   const logger: FastifyBaseLogger = deps.log
   const app: App = fastify({
+    ...listenerOptions(edge),
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.settings.bodyLimitBytes,
@@ -60,7 +64,6 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
-    forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   app.removeContentTypeParser('text/plain')
@@ -69,15 +72,17 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   installErrorHandlers(app)
   installRequestHooks(app, deps)
-  await installDocs(app)
+  await installEdge(app, edge, deps)
+  await installDocs(app, edge.tls !== null)
   const shadows = new ShadowRuns(deps)
   const routeDeps = { ...deps, shadows }
+  const readiness = async (): Promise<readonly string[]> => [...edge.lifecycle.reasons, ...(await deps.readiness())]
   app.addHook('preClose', async () => shadows.stop())
 
-  await app.register(async (open: App) => healthRoutes(open, deps))
+  await app.register(async (open: App) => healthRoutes(open, { readiness }))
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
-      request.caller = deps.keyring.authenticate(request.headers)
+      request.caller = authenticate(request, deps)
     })
     generateRoutes(api, routeDeps)
     completionRoutes(api, routeDeps)
@@ -94,6 +99,17 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))
   })
   return app
+}
+
+/** Failed logins are counted and logged, never with what was sent as a key. */
+function authenticate(request: FastifyRequest, { keyring, metrics }: ServerDeps): Caller {
+  try {
+    return keyring.authenticate(request.headers)
+  } catch (error) {
+    metrics.loginFailed()
+    request.log.warn({ requestId: request.id, address: request.ip, route: request.routeOptions.url }, 'login failed')
+    throw error
+  }
 }
 
 function requestId(request: { readonly headers: IncomingMessage['headers'] }): string {

@@ -54,6 +54,7 @@ export class Metrics {
   readonly #tasks = new BoundedLabels()
   readonly #tenants = new BoundedLabels()
   readonly #versions = new BoundedLabels()
+  readonly #beforeRender: (() => void)[] = []
   #refresh: () => Promise<void> = async () => {}
 
   readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', [
@@ -88,6 +89,18 @@ export class Metrics {
     'version',
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
+
+  readonly #failedLogins = this.#counter('failed_logins_total', 'Requests whose key was missing or unknown.')
+  readonly #refusedConnections = this.#counter(
+    'connections_refused_total',
+    'Connections refused because too many were open, in all or from one address.',
+    ['reason'],
+  )
+  readonly #cutConnections = this.#counter(
+    'connections_cut_total',
+    'Connections ended because the body did not arrive, the answer was not read or too many requests were pipelined.',
+    ['reason'],
+  )
 
   readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
     'task',
@@ -149,6 +162,7 @@ export class Metrics {
 
   /** All metrics in Prometheus' text format. */
   async render(): Promise<string> {
+    for (const read of this.#beforeRender) read()
     await this.#refresh()
     return this.#registry.metrics()
   }
@@ -194,6 +208,24 @@ export class Metrics {
 
   refused(code: string): void {
     this.#refused.inc({ code })
+  }
+
+  loginFailed(): void {
+    this.#failedLogins.inc()
+  }
+
+  connectionRefused(reason: string): void {
+    this.#refusedConnections.inc({ reason })
+  }
+
+  connectionCut(reason: string): void {
+    this.#cutConnections.inc({ reason })
+  }
+
+  /** Names the source of the number of open connections. To be called once. */
+  observeConnections(open: () => number): void {
+    const gauge = this.#gauge('connections', 'Connections open now.')
+    this.#beforeRender.push(() => gauge.set(open()))
   }
 
   /** `result`: `created`, `known`, or the code of the error. */

@@ -31,9 +31,14 @@ const BEARER = /^Bearer +(\S+)$/i
 
 /** The keys of all tenants, kept only as SHA-256 hashes. */
 export class Keyring {
-  readonly #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[]
+  #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[] = []
 
   constructor(tenants: readonly TenantKeys[]) {
+    this.replace(tenants)
+  }
+
+  /** Puts these keys in the place of all there are. From none to some, or back, takes a restart: other rules hold there. */
+  replace(tenants: readonly TenantKeys[]): void {
     this.#entries = tenants.flatMap(({ name, keys, admin = false }) =>
       keys.map((key) => ({ hash: storedHash(key), caller: { tenant: name, admin } })),
     )

@@ -5,7 +5,7 @@ import fastify from 'fastify'
 import { expect, it } from 'vitest'
 import type { App } from '../../src/server/app.ts'
 import { closeGracefully } from '../../src/server/shutdown.ts'
-import { SilentConnections } from '../../src/server/silent-connections.ts'
+
 
 /** A server whose only answer takes until `answer` is called. */
 async function slowServer(): Promise<{

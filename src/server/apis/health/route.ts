@@ -32,7 +32,7 @@ const healthSchema = {
 }
 
 /** `GET /health/live`, `GET /health/ready`, `GET /health` */
-export function healthRoutes(app: App, deps: ServerDeps): void {
+export function healthRoutes(app: App, deps: Pick<ServerDeps, 'readiness'>): void {
   app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
 
   const ready = async (): Promise<{ status: 'ready' }> => {
