@@ -43,6 +43,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
   if (error.status === 413) reply.header('connection', 'close')
   // What fails before routing has passed no hook.
   reply.header('x-request-id', request.id)
+  reply.header('x-content-type-options', 'nosniff')
   return reply.code(error.status).type('application/json; charset=utf-8').send(envelope(error, request.id))
 }
 

@@ -2,6 +2,8 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { buildApp } from '../../src/server/app.ts'
 import type { App } from '../../src/server/app.ts'
 import type { ServerDeps } from '../../src/server/deps.ts'
+import { edgeOf } from '../../src/server/edge/edge.ts'
+import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
@@ -30,6 +32,8 @@ export interface FakeAppOptions {
   readonly maxRequestsPerTenant?: number | null
   readonly settings?: Partial<ServerDeps['settings']>
   readonly readiness?: ServerDeps['readiness']
+  readonly edge?: Partial<EdgeSettings>
+  readonly tls?: Edge['tls']
 }
 
 /** The whole HTTP side on fakes. */
@@ -42,7 +46,7 @@ export async function fakeApp(options: FakeAppOptions = {}): Promise<FakeApp> {
   const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant })
   const metrics = new Metrics({ process: false })
   const log: string[] = []
-  const app = await buildApp({
+  const deps = {
     engine,
     registry,
     text: fakeText,
@@ -58,7 +62,8 @@ export async function fakeApp(options: FakeAppOptions = {}): Promise<FakeApp> {
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => []),
-  })
+  }
+  const app = await buildApp(deps, { ...edgeOf(options.edge), tls: options.tls ?? null })
   await app.ready()
   return { app, call: contractCheck(app), engine, registry, admission, metrics, log }
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TroupeError } from '../../core/errors.ts'
 import type { App } from '../app.ts'
@@ -23,6 +24,8 @@ export function installBodyDeadlines(app: App, seconds: number, onCut: () => voi
 
   app.addHook('onRequest', async (request, reply) => {
     const { raw } = request
+    // Requests that were injected come whole.
+    if (!(raw.socket instanceof Socket)) return
     if (raw.headers['transfer-encoding'] === undefined && Number(raw.headers['content-length'] ?? 0) === 0) return
     arriving.set(raw, { request, reply, since: performance.now(), before: raw.socket.bytesRead })
     const done = (): void => void arriving.delete(raw)

@@ -33,7 +33,7 @@ export function installPipelining(app: App, onCut: () => void): void {
     const line = lineOf(socket)
     if (line.busy) {
       if (line.waiting.length >= MAX_WAITING) {
-        onCut()
+        if (!socket.destroyed) onCut()
         socket.destroy()
         throw new ReaderGoneError()
       }
