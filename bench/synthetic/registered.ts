@@ -1,7 +1,8 @@
 import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { digestAdapter, sha256File } from '../../src/adapters/digest.ts'
-import { CONFIG_FILE, recogniseFiles } from '../../src/adapters/files.ts'
+import { CONFIG_FILE } from '../../src/adapters/files.ts'
+import { recogniseFiles } from '../../src/adapters/recognise.ts'
 import {
   digestFolder,
   isDigestFolder,

@@ -5,9 +5,11 @@ import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { safetensorsFrom } from '../safetensors/file.ts'
+import { JSON_TEXT, foreignKind } from '../safetensors/foreign.ts'
 import type { AdapterFormat } from './files.ts'
-import { CONFIG_FILE, checkFormat, recogniseFiles } from './files.ts'
+import { CONFIG_FILE, checkFormat } from './files.ts'
 import { looksPickled, pickleRefusal } from './pickle.ts'
+import { recogniseFiles } from './recognise.ts'
 
 /** The files of an adapter while they are open. */
 export interface OpenAdapter {
@@ -35,19 +37,28 @@ export function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T
  */
 export function openAdapter(dir: string): OpenAdapter {
   const { format, weights } = recogniseFiles(attempt(dir, () => readdirSync(dir)))
-  const text = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE), 'utf8'))
-  const config = parseJsonObject(text, CONFIG_FILE, 'invalid_adapter')
+  const config = readConfig(dir)
   checkFormat(format, config)
   const fd = attempt(weights, () => openSync(join(dir, weights), 'r'))
   const head = new Uint8Array(9)
   try {
     attempt(weights, () => readSync(fd, head, 0, head.length, 0))
-    if (looksPickled(head)) throw pickleRefusal(weights, `converted/${weights}`)
+    if (looksPickled(head)) throw pickleRefusal(weights, weights)
   } catch (error) {
     closeSync(fd)
     throw error
   }
   return { format, config, file: safetensorsFrom(fd, 'invalid_adapter', weights), fd }
+}
+
+function readConfig(dir: string): JsonObject {
+  const bytes = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE)))
+  const foreign = foreignKind(bytes)
+  if (foreign !== null && foreign !== JSON_TEXT) {
+    const message = `${CONFIG_FILE} is ${foreign.what}, and not JSON: ${foreign.instead}`
+    throw new TroupeError('invalid_adapter', message, { param: CONFIG_FILE })
+  }
+  return parseJsonObject(bytes.toString('utf8'), CONFIG_FILE, 'invalid_adapter')
 }
 
 function attempt<T>(file: string, read: () => T): T {

@@ -1,12 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
 
-const PICKLE_NAME = /\.(bin|pt|pth|pkl|pickle|ckpt)$/i
-
-/** Whether a file's name says that it holds pickled weights. */
-export function isPickleName(name: string): boolean {
-  return PICKLE_NAME.test(name)
-}
-
 /**
  * Whether a file begins like a pickle or like the zip archive `torch.save` writes. A safetensors header of some lengths begins with the
  * same bytes, but has its `{` right after them.
@@ -19,11 +12,16 @@ export function looksPickled(head: Uint8Array): boolean {
   return (zip || pickle) && head[8] !== 0x7b
 }
 
-/** The refusal of a pickled file, with the line of Python that converts it. */
+/**
+ * The refusal of a pickled file, with the line of Python that converts it. Tensors that share memory are written as copies, which safetensors
+ * asks for.
+ *
+ * @param target name of the file to write, beside the pickle
+ */
 export function pickleRefusal(file: string, target: string): TroupeError {
   const convert =
     `import torch; from safetensors.torch import save_file; ` +
-    `save_file({k: v.contiguous() for k, v in torch.load('${file}', weights_only=True).items()}, '${target}')`
+    `save_file({k: v.clone().contiguous() for k, v in torch.load('${file}', map_location='cpu', weights_only=True).items()}, '${target}', {'format': 'pt'})`
   const message = `${file} is a pickle, and reading one can run code. Convert it where you trust it: python -c "${convert}"`
   return new TroupeError('pickle_refused', message, { param: file })
 }

@@ -1,10 +1,8 @@
-import { createReadStream, readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { CONFIG_FILE, recogniseFiles } from '../adapters/files.ts'
-import type { Settings } from '../config/schema.ts'
 import { openBackend } from '../app/backend.ts'
+import type { Settings } from '../config/schema.ts'
+import { openSource, takeFiles } from '../intake/take-files.ts'
 import { createLogger } from '../telemetry/log.ts'
-import { adapterFolder } from './inspect.ts'
+import { renderReport } from './render-report.ts'
 import { ProgressLine } from './progress-line.ts'
 
 export interface ImportOptions {
@@ -25,8 +23,7 @@ export async function importAdapter(
   options: ImportOptions,
   settings: Settings,
 ): Promise<void> {
-  const dir = adapterFolder(path)
-  const { weights } = recogniseFiles(readdirSync(dir))
+  const source = await openSource(path, settings.uploadLimit)
   const progress = new ProgressLine('preparing the model')
   const backend = await openBackend({ ...settings, maxBatch: 1 }, createLogger('warn'), (...step) =>
     progress.update(...step),
@@ -34,7 +31,8 @@ export async function importAdapter(
   try {
     const { registry } = backend
     const staging = await registry.stageUpload()
-    for (const file of [CONFIG_FILE, weights]) await staging.write(file, createReadStream(join(dir, file)))
+    const report = await takeFiles(source, staging.dir)
+    console.log(renderReport(report).join('\n'))
     const { record, created } = await registry.addVersion(name, staging, { source: 'folder', by: IMPORTER })
     console.log(`${name}@v${record.version} ${created ? 'stored' : 'was there already'}: ${record.digest}`)
     if (options.task === undefined) return

@@ -1,29 +1,43 @@
-import { statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspectAdapter } from '../adapters/read.ts'
 import type { AdapterInspection } from '../adapters/read.ts'
 import { formatByteSize } from '../config/byte-size.ts'
-import { TroupeError } from '../core/errors.ts'
+import type { FolderReport } from '../intake/folder-report.ts'
+import { reportFolder } from '../intake/folder-report.ts'
+import type { FolderSource } from '../intake/folder-source.ts'
+import { openSource, takeFiles } from '../intake/take-files.ts'
 import type { Proof } from '../registry/proof.ts'
 import { readProof } from '../registry/proof.ts'
 import type { MergedResult } from '../registry/records.ts'
+import { renderReport } from './render-report.ts'
+
+/** Unpacked; inspecting needs no server whose limit would count. */
+const MAX_ARCHIVE_BYTES = 2 ** 34
 
 /** Prints what is in an adapter's files, for people or as JSON; of a version in a store also the proof that it acts. Throws what is wrong with them. */
 export async function inspect(path: string, options: { readonly json?: boolean }): Promise<void> {
-  const dir = adapterFolder(path)
-  const inspection = inspectAdapter(dir)
-  const proof = await readProof(dir)
+  const source = await openSource(path, MAX_ARCHIVE_BYTES)
+  const { dir } = source
+  const { report, inspection } =
+    dir === null
+      ? await inspectUnpacked(source)
+      : { report: reportFolder(source.entries), inspection: inspectAdapter(dir) }
+  const proof = dir === null ? null : await readProof(dir)
   if (options.json) {
     const { description, ...rest } = inspection
-    console.log(JSON.stringify({ ...description, ...rest, proof }, null, 2))
-  } else console.log([renderInspection(inspection), ...renderProof(proof)].join('\n'))
+    console.log(JSON.stringify({ ...description, ...rest, report, proof }, null, 2))
+  } else console.log([renderInspection(inspection), ...renderReport(report), ...renderProof(proof)].join('\n'))
 }
 
-/** The folder of an adapter that was named by its folder or by a file in it. */
-export function adapterFolder(path: string): string {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  if (!stats) throw new TroupeError('invalid_adapter', `${path} does not exist: give an adapter’s folder or file`)
-  return stats.isDirectory() ? path : dirname(path)
+async function inspectUnpacked(source: FolderSource): Promise<{ report: FolderReport; inspection: AdapterInspection }> {
+  const dir = await mkdtemp(join(tmpdir(), 'troupe-inspect-'))
+  try {
+    return { report: await takeFiles(source, dir), inspection: inspectAdapter(dir) }
+  } finally {
+    await rm(dir, { recursive: true, force: true })
+  }
 }
 
 function renderInspection({ description, digest, tensors }: AdapterInspection): string {

@@ -5,6 +5,8 @@ export type JsonObject = Readonly<Record<string, unknown>>
 
 /** Deepest nesting accepted from a file. */
 const MAX_DEPTH = 64
+/** Some editors put it before UTF-8 text, where it means nothing. */
+const BYTE_ORDER_MARK = '\uFEFF'
 
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -20,9 +22,10 @@ export function isJsonObject(value: unknown): value is JsonObject {
 export function parseJsonObject(text: string, what: string, code: ErrorCode, param = what): JsonObject {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text)
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    const detail = text.includes('\0') ? 'it looks like UTF-16 text: save it as UTF-8' : reason
     throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param, cause })
   }
   if (!isJsonObject(value)) throw new TroupeError(code, `${what} must be a JSON object`, { param })

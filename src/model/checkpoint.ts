@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
@@ -10,6 +10,7 @@ import { openSafetensors } from '../safetensors/file.ts'
 const CONFIG = 'config.json'
 const SINGLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
+const SHARD = /^(.+)-(\d+)-of-(\d{1,6})\.safetensors$/
 
 /** The file that has a tensor, and the tensor's name in it. */
 interface Home {
@@ -105,7 +106,7 @@ export class Checkpoint {
  * @throws TroupeError `invalid_model` naming the file or tensor at fault
  */
 export function openCheckpoint(dir: string): Checkpoint {
-  if (!existsSync(dir) || !statSync(dir).isDirectory()) throw refusal(dir, `the model folder ${dir} does not exist`)
+  checkFolder(dir)
   const config = readJson(dir, CONFIG)
   const { names, index } = weightFiles(dir)
   const files = new Map<string, SafetensorsFile>()
@@ -124,11 +125,24 @@ export function openCheckpoint(dir: string): Checkpoint {
   }
 }
 
+/** @throws TroupeError `invalid_model` saying what is at the path instead of a model's folder */
+function checkFolder(dir: string): void {
+  const found = statSync(dir, { throwIfNoEntry: false })
+  if (found?.isDirectory()) {
+    if (!existsSync(join(dir, CONFIG)) && existsSync(join(dir, 'adapter_config.json')))
+      throw refusal(dir, `${dir} is an adapter, not a base model: import it (troupe adapters import)`)
+    return
+  }
+  if (!found) throw refusal(dir, `the model folder ${dir} does not exist`)
+  const kind = dir.endsWith('.gguf') ? 'a GGUF file' : 'a file'
+  throw refusal(dir, `${dir} is ${kind}: give the folder of a checkpoint with ${CONFIG} and ${SINGLE}`)
+}
+
 /** The weight files to read and, for a sharded checkpoint, the tensors its index promises. */
 function weightFiles(dir: string): { names: string[]; index: string[] } {
   if (existsSync(join(dir, SINGLE))) return { names: [SINGLE], index: [] }
   if (!existsSync(join(dir, INDEX))) {
-    throw refusal(SINGLE, `${dir} has neither ${SINGLE} nor ${INDEX}: save the model as safetensors`)
+    return { names: shardsWithoutIndex(dir), index: [] }
   }
   const weightMap = readJson(dir, INDEX)['weight_map']
   if (!isJsonObject(weightMap)) throw refusal(INDEX, `${dir}/${INDEX} has no object "weight_map"`)
@@ -141,6 +155,24 @@ function weightFiles(dir: string): { names: string[]; index: string[] } {
     names.add(name)
   }
   return { names: [...names].sort(), index: Object.keys(weightMap) }
+}
+
+/** All shards of a checkpoint whose index was not downloaded: their names say how many there are. */
+function shardsWithoutIndex(dir: string): string[] {
+  const names = readdirSync(dir)
+  const shard = names.map((name) => SHARD.exec(name)).find((match) => match !== null)
+  if (!shard) {
+    const other = names.find((name) => /\.(gguf|bin|pth|safetensors)$/.test(name))
+    const found = other === undefined ? '' : `, only ${other}`
+    throw refusal(SINGLE, `${dir} has neither ${SINGLE} nor ${INDEX}${found}: save the model as safetensors`)
+  }
+  const [, stem, , count] = shard as unknown as [string, string, string, string]
+  const expected = Array.from({ length: Number(count) }, (_, i) => {
+    return `${stem}-${String(i + 1).padStart(count.length, '0')}-of-${count}.safetensors`
+  })
+  const missing = expected.find((name) => !names.includes(name))
+  if (missing !== undefined) throw refusal(missing, `${dir}: the shard ${missing} is missing (download it again)`)
+  return expected
 }
 
 function readJson(dir: string, name: string): JsonObject {

@@ -1,5 +1,7 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { TroupeError } from '../core/errors.ts'
+import { folderSource } from '../intake/folder-source.ts'
+import { takeFiles } from '../intake/take-files.ts'
 import type { AddedVersion, Intake } from './intake.ts'
 import type { Log } from './log.ts'
 import type { VersionRecord } from './records.ts'
@@ -75,14 +77,21 @@ export class DroppedFolders {
     if (!watched) return
     watched.importing = true
     try {
-      const staging = await this.#store.stageDropped(folder)
+      const staging = await this.#store.stage()
+      const report = await takeFiles(await folderSource(dir), staging.dir).catch(async (error: unknown) => {
+        await staging.discard()
+        throw error
+      })
       const { record, created }: AddedVersion = await this.#intake.add(adapter, staging, {
         source: 'folder',
         by: 'folder',
       })
       this.#imported++
       if (!created) this.#log.info({ adapter, version: record.version, folder: dir }, 'dropped folder is known already')
-      await this.#store.clearDropped(folder)
+      await this.#store.clearDropped(
+        folder,
+        report.took.map(({ file }) => file),
+      )
       this.#watched.delete(dir)
     } catch (error) {
       watched.attempts++

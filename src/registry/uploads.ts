@@ -1,3 +1,5 @@
+import { folderSource } from '../intake/folder-source.ts'
+import { takeFiles } from '../intake/take-files.ts'
 import type { RegistryParts } from './assembly.ts'
 import { folderWithin } from './import-folder.ts'
 import type { AddedVersion, Origin } from './intake.ts'
@@ -38,7 +40,14 @@ export class Uploads {
 
   async importFolder(name: string, path: string, within: string, by: string): Promise<AddedVersion> {
     const { store, storeDir } = this.#parts
-    const staging = await store.stageFolder(await folderWithin(storeDir, path, within))
+    const source = await folderSource(await folderWithin(storeDir, path, within))
+    const staging = await store.stage()
+    try {
+      await takeFiles(source, staging.dir)
+    } catch (error) {
+      await staging.discard()
+      throw error
+    }
     return this.add(name, staging, { source: 'folder', by })
   }
 }

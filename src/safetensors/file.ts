@@ -2,6 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { ErrorCode } from '../core/errors.ts'
 import { TroupeError } from '../core/errors.ts'
 import { DTYPE_BYTES, FLOAT_DTYPES, isFloatDtype, widen } from './dtype.ts'
+import { HEAD_BYTES, foreignKind } from './foreign.ts'
 import type { Header, TensorEntry } from './header.ts'
 import { elementCount, headerLength, parseHeader } from './header.ts'
 
@@ -30,8 +31,13 @@ export class SafetensorsFile {
     this.file = file
     this.#source = source
     this.#code = code
-    const prefix = new Uint8Array(8)
-    if (source.size >= 8) source.read(prefix, 0)
+    const prefix = new Uint8Array(Math.min(HEAD_BYTES, source.size))
+    source.read(prefix, 0)
+    const foreign = foreignKind(prefix)
+    if (foreign !== null) {
+      const message = `${file} is ${foreign.what}, and not safetensors: ${foreign.instead}`
+      throw new TroupeError(code, message, { param: file })
+    }
     const header = new Uint8Array(headerLength(prefix, source.size, file, code))
     source.read(header, 8)
     const { tensors, metadata } = parseHeader(header, source.size, file, code)

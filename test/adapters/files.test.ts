@@ -1,7 +1,6 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { recogniseFiles } from '../../src/adapters/files.ts'
 import { looksPickled } from '../../src/adapters/pickle.ts'
 import { inspectAdapter } from '../../src/adapters/read.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
@@ -10,27 +9,6 @@ import { withHeader } from '../support/safetensors-writer.ts'
 import { tinyBottleneck, tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
 
 describe('an adapter is recognised by its files', () => {
-  it('PEFT and AdapterHub, with what usually lies beside them', () => {
-    const peft = ['README.md', 'adapter_config.json', 'adapter_model.safetensors']
-    expect(recogniseFiles(peft)).toEqual({ format: 'peft', weights: 'adapter_model.safetensors' })
-    const hub = ['adapter.safetensors', 'adapter_config.json', 'adapter_interface.json']
-    expect(recogniseFiles(hub)).toEqual({ format: 'adapterhub', weights: 'adapter.safetensors' })
-  })
-
-  it.each([
-    [['adapter_config.json', 'adapter_model.bin'], 'pickle_refused', "'adapter_model.safetensors')"],
-    [['adapter_config.json', 'pytorch_adapter.bin'], 'pickle_refused', "'adapter.safetensors')"],
-    [['adapter_config.json', 'adapter_model.safetensors', 'training_args.bin'], 'pickle_refused', 'training_args.bin'],
-    [['adapter_config.json', 'adapter.safetensors', 'head_config.json'], 'unsupported_adapter', 'with_head=False'],
-    [['adapter_model.safetensors'], 'invalid_adapter', 'adapter_config.json is missing'],
-    [['adapter_config.json'], 'invalid_adapter', 'adapter_model.safetensors (PEFT)'],
-    [['adapter_config.json', 'adapter_model.safetensors', 'adapter.safetensors'], 'invalid_adapter', 'both'],
-    [['adapter_config.json', 'adapter_model.safetensors', 'tokenizer.json'], 'invalid_adapter', 'tokenizer.json'],
-    [[], 'invalid_adapter', 'adapter_config.json'],
-  ] as const)('%j is refused as %s', (names, code, text) => {
-    expectRefusal(() => recogniseFiles(names), code, text)
-  })
-
   it('a pickle under another name is still one; a header that begins like one is not', async () => {
     for (const magic of [
       [0x50, 0x4b, 3, 4, 0, 0, 8, 8, 0, 0],
@@ -56,10 +34,40 @@ describe('an adapter is recognised by its files', () => {
     expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', 'adapter_config.json is not valid JSON')
   })
 
-  it('folders are refused like files, a missing folder by name', async () => {
+  it('lies among whatever a trainer left there', async () => {
     const dir = writeAdapter(join(await temporaryFolder(), 'a'), tinyLora())
     mkdirSync(join(dir, 'checkpoint-500'))
-    expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', 'checkpoint-500')
+    writeFileSync(join(dir, 'training_args.bin'), 'a pickle')
+    expect(inspectAdapter(dir).description.format).toBe('peft')
     expectRefusal(() => inspectAdapter(join(dir, 'nowhere')), 'invalid_adapter', 'nowhere')
+  })
+
+  it.each([
+    ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', 'git lfs pull'],
+    ['an Xet pointer', '# xet version 0\nfilesize = 9\n', 'download the file itself'],
+    ['a web page', '<!DOCTYPE html>\n<html><head><title>Sign in', 'download the file again'],
+    ['an XML document', '<?xml version="1.0"?><Error><Code>AccessDenied', 'download the file again'],
+    ['JSON text', '{"error":"Repository not found"}', 'failed download'],
+    ['a GGUF file', 'GGUF\x03\0\0\0\0\0\0\0', 'converted from'],
+    ['empty', '', 'save or send it again'],
+    ['compressed with gzip', '\x1f\x8b\x08\0\0\0\0\0\0', 'unpack it'],
+  ])('weights that are %s are called so', async (what, content, fix) => {
+    const dir = writeAdapter(join(await temporaryFolder(), 'a'), tinyLora())
+    writeFileSync(join(dir, 'adapter_model.safetensors'), content, 'latin1')
+    expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', `adapter_model.safetensors is ${what}`)
+    expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', fix)
+  })
+
+  it('a configuration may begin with a byte order mark; one in UTF-16, or a pointer, is called so', async () => {
+    const dir = writeAdapter(join(await temporaryFolder(), 'a'), tinyLora())
+    const config = join(dir, 'adapter_config.json')
+    const { digest } = inspectAdapter(dir)
+    const text = readFileSync(config, 'utf8')
+    writeFileSync(config, `\uFEFF${text}`)
+    expect(inspectAdapter(dir).digest).toBe(digest)
+    writeFileSync(config, `\uFEFF${text}`, 'utf16le')
+    expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', 'save it as UTF-8')
+    writeFileSync(config, 'version https://git-lfs.github.com/spec/v1\n')
+    expectRefusal(() => inspectAdapter(dir), 'invalid_adapter', 'adapter_config.json is a Git LFS pointer')
   })
 })

@@ -16,14 +16,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   bench: ['core'],
   model: LEAVES,
   adapters: LEAVES,
+  intake: ['adapters', ...LEAVES],
   reference: ['model', ...LEAVES],
   engine: ['model', 'adapters', ...LEAVES],
-  registry: ['reference', 'engine', 'model', 'adapters', ...LEAVES],
+  registry: ['intake', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
   generation: ['registry', 'tenancy', 'engine', ...LEAVES],
-  server: ['generation', 'registry', 'tenancy', 'adapters', ...LEAVES],
+  server: ['generation', 'registry', 'intake', 'tenancy', 'adapters', ...LEAVES],
   app: ['server', 'generation', 'registry', 'reference', 'tenancy', 'engine', 'model', ...LEAVES],
-  cli: ['app', 'bench', 'registry', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
+  cli: ['app', 'bench', 'registry', 'intake', 'tenancy', 'engine', 'model', 'adapters', ...LEAVES],
 }
 
 interface Import {

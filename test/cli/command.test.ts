@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { describeFailure } from '../../src/cli/failure.ts'
-import { adapterFolder, summariseSites } from '../../src/cli/inspect.ts'
+import { summariseSites } from '../../src/cli/inspect.ts'
 import { checkNode, checkPlatform, checkMemory } from '../../src/cli/doctor-machine.ts'
 import { checkModel, checkStore, checkTokenizer } from '../../src/cli/doctor-folders.ts'
 import { TroupeError } from '../../src/core/errors.ts'
@@ -139,6 +139,4 @@ it('names sites by ranges of layers, and adapters by folder or file', () => {
   expect(summariseSites(['layers.0.q_proj', 'layers.1.q_proj', 'layers.3.q_proj', 'layers.2.mlp_out'])).toBe(
     'layers.0-1,3.q_proj, layers.2.mlp_out',
   )
-  expect(adapterFolder(join(ADAPTER, 'adapter_config.json'))).toBe(ADAPTER)
-  expect(() => adapterFolder('/nowhere')).toThrow(/does not exist/)
 })

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { prepareModel } from '../../src/model/prepare.ts'
@@ -25,6 +25,33 @@ describe('files of a checkpoint are missed by name', () => {
     await expectRefused(dir, 'model.safetensors.index.json')
     rmSync(join(dir, 'config.json'))
     await expectRefused(dir, 'config.json')
+  })
+
+  it('what lies there instead: a GGUF file, a web page, an adapter', async () => {
+    const dir = await folder()
+    writeCheckpoint(dir)
+    writeFileSync(join(dir, 'model.safetensors'), '<!doctype html>\n<html>sign in')
+    await expectRefused(dir, 'model.safetensors is a web page')
+    writeFileSync(join(dir, 'model-q4.gguf'), 'GGUF')
+    await expectRefused(join(dir, 'model-q4.gguf'), 'is a GGUF file: give the folder of a checkpoint')
+    rmSync(join(dir, 'model.safetensors'))
+    await expectRefused(dir, 'only model-q4.gguf')
+    rmSync(join(dir, 'config.json'))
+    writeFileSync(join(dir, 'adapter_config.json'), '{}')
+    await expectRefused(dir, 'is an adapter, not a base model')
+  })
+
+  it('the index of shards is not: their names say how many there are', async () => {
+    const dir = await folder()
+    writeShardedCheckpoint(dir)
+    const cacheDir = join(await temporaryFolder(), 'cache')
+    const prepare = () => prepareModel({ modelDir: dir, cacheDir, precision: 'f32' })
+    const { fingerprint } = (await prepare()).manifest.info
+    rmSync(join(dir, 'model.safetensors.index.json'))
+    expect((await prepare()).manifest.info.fingerprint).toBe(fingerprint)
+    const shard = readdirSync(dir).find((name) => name.endsWith('.safetensors'))!
+    rmSync(join(dir, shard))
+    await expectRefused(dir, `the shard ${shard} is missing`)
   })
 
   it('a shard, and a tensor that the index promises', async () => {

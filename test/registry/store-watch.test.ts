@@ -10,7 +10,7 @@ describe('a folder dropped into the store', () => {
     const { registry, storeDir } = await openRegistry({ scanIntervalMs: 20, dropStableMs: 20 })
     await upload(registry, 'acme/a', { effect: 1 })
     const folder = join(storeDir, 'adapters', 'acme', 'a')
-    await dropFake(join(folder, 'checkpoint-7'), fakeFile({ effect: 2 }))
+    await dropFake(join(folder, 'run-7'), fakeFile({ effect: 2 }))
     await dropFake(folder, fakeFile({ effect: 3 }))
     await vi.waitFor(() => expect(registry.getAdapter('acme/a', '*').versions).toHaveLength(3), 20_000)
     expect(registry.getAdapter('acme/a', '*').versions[1]).toMatchObject({
@@ -23,6 +23,24 @@ describe('a folder dropped into the store', () => {
     expect(registry.listTasks('*')).toEqual([])
     ;(await registry.acquire(registry.resolve({ model: 'acme/a@v3' }, 'acme'))).release()
     expect(registry.stats().imports).toBe(2)
+  })
+
+  it('may be a trainer’s whole output; its checkpoints are not versions, also where it is no adapter itself', async () => {
+    const { registry, storeDir } = await openRegistry()
+    const folder = join(storeDir, 'adapters', 'a')
+    await dropFake(folder, fakeFile({ effect: 1 }))
+    await dropFake(join(folder, 'checkpoint-500'), fakeFile({ effect: 2 }))
+    await writeFile(join(folder, 'training_args.bin'), 'a pickle')
+    const bare = join(storeDir, 'adapters', 'b')
+    await dropFake(join(bare, 'checkpoint-500'), fakeFile({ effect: 3 }))
+    await writeFile(join(bare, 'trainer_state.json'), '{}')
+    for (let i = 0; i < 4; i++) await registry.scan()
+    expect(registry.listAdapters('*').map(({ name, versions }) => [name, versions.length])).toEqual([['a', 1]])
+    expect(registry.getAdapter('a', '*').versions[0]).toMatchObject({
+      digest: fakeDigest({ effect: 1 }),
+      state: 'ready',
+    })
+    expect((await readdir(folder)).includes('training_args.bin')).toBe(true)
   })
 
   it('is not taken while its files still change', async () => {

@@ -39,7 +39,7 @@ describe('a well-formed header', () => {
 describe('a lying file is refused by name', () => {
   const four = new Uint8Array(4)
   const cases: Record<string, [Uint8Array, string]> = {
-    'an empty file': [new Uint8Array(0), 'truncated'],
+    'an empty file': [new Uint8Array(0), 'is empty'],
     'less than a header length': [new Uint8Array(7), '7 bytes'],
     'a header longer than the file': [withHeader('{}').subarray(0, 9), 'truncated'],
     'a header longer than the format allows': [new Uint8Array([0, 0, 0, 0, 255, 255, 0, 0, 0]), 'not a safetensors'],

@@ -1,25 +1,45 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { FakeHost } from '../support/fake-host.ts'
+import { testApp } from '../support/test-app.ts'
+import type { AdapterFixture } from '../support/tiny-adapters.ts'
+import { readTiny, tinyLora, writeAdapter } from '../support/tiny-adapters.ts'
+import { tinyInfo } from '../support/tiny-model.ts'
+import type { TestApp } from '../support/test-app.ts'
 
-let fake: FakeApp
+let served: TestApp
 
 beforeEach(async () => {
-  fake = await fakeApp({
+  served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
       { name: 'ops', keys: ['admin'], admin: true },
     ],
+    empty: true,
+    registry: { host: new FakeHost(tinyInfo()), reader: async (dir) => readTiny(dir), memoryBytes: 1_000_000 },
+    settings: { uploadLimitBytes: 100_000 },
   })
-  fake.registry.addAdapter('acme/a', 'cccc')
-  fake.registry.addAdapter('zeta/b', 'dddd')
+  await add('acme/a', tinyLora(['q_proj'], 2))
+  await add('json', tinyLora(['v_proj'], 2))
+  await add('zeta/b', tinyLora(['k_proj'], 2))
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
+
+async function add(name: string, fixture: AdapterFixture): Promise<void> {
+  const staging = await served.registry.stageUpload()
+  writeAdapter(staging.dir, fixture)
+  await served.registry.addVersion(name, staging, { source: 'upload', by: 'tests' })
+}
+
+async function names(): Promise<string[]> {
+  return served.registry.listAdapters('*').map(({ name }) => name)
+}
 
 async function merge(name: string, payload: object | string, key = 'k') {
   const headers = { 'x-api-key': key, 'content-type': 'application/json' }
-  return fake.call({ method: 'POST', url: `/v1/adapters/${encodeURIComponent(name)}/merges`, headers, payload })
+  return served.call({ method: 'POST', url: `/v1/adapters/${encodeURIComponent(name)}/merges`, headers, payload })
 }
+
+const BEFORE = ['acme/a', 'json', 'zeta/b']
 
 const TWO = {
   combination: 'linear',
@@ -35,17 +55,12 @@ describe('POST /v1/adapters/{name}/merges', () => {
     expect(first.statusCode, first.body).toBe(201)
     expect(first.json()).toMatchObject({
       ...{ adapter: 'acme/new', version: 'v1', state: 'ready' },
-      ...{ description: 'acme/a@v1 + json@v1', labels: { stage: 'try' } },
+      ...{ description: 'linear of acme/a@v1 × 0.5, json@v1 × -1', labels: { stage: 'try' } },
     })
-    const adapters = [
-      { name: 'acme/a', weight: 0.5 },
-      { name: 'json', version: 1, weight: -1 },
-    ]
-    expect(fake.registry.merges).toEqual([{ combination: 'linear', adapters, limitBytes: 4096 }])
     expect((await merge('acme/new', TWO)).statusCode).toBe(200)
     const described = await merge('acme/other', { ...TWO, description: 'ours' })
     expect(described.json()).toMatchObject({ description: 'ours' })
-    const text = await fake.metrics.render()
+    const text = await served.metrics.render()
     expect(text).toContain('troupe_adapter_uploads_total{result="created"} 2')
     expect(text).toContain('troupe_adapter_uploads_total{result="known"} 1')
   })
@@ -62,9 +77,9 @@ describe('POST /v1/adapters/{name}/merges', () => {
       const refused = await merge('acme/new', { ...TWO, adapters: [adapter] })
       expect([refused.statusCode, refused.json()]).toMatchObject([404, { error: { code: 'adapter_not_found' } }])
     }
-    expect(fake.registry.merges).toEqual([])
+    expect(await names()).toEqual(BEFORE)
     expect((await merge('acme/new', foreign, 'admin')).statusCode).toBe(201)
-    expect(fake.registry.pending.records()).toEqual([])
+    expect(await names()).toEqual(['acme/a', 'acme/new', 'json', 'zeta/b'])
   })
 
   it.each([
@@ -82,6 +97,6 @@ describe('POST /v1/adapters/{name}/merges', () => {
       400,
       { error: { code: 'invalid_request', param: expect.stringContaining(param) as string } },
     ])
-    expect(fake.registry.merges).toEqual([])
+    expect(await names()).toEqual(BEFORE)
   })
 })

@@ -1,41 +1,52 @@
+import { readFile, readdir } from 'node:fs/promises'
 import http from 'node:http'
+import { dirname, join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import type { FolderReport } from '../../src/intake/folder-report.ts'
+import { storedWeights, testApp, weightsFile } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
+import { zipOf } from '../support/zip-writer.ts'
 
-let fake: FakeApp
+let served: TestApp
 let base: string
 
 beforeEach(async () => {
-  fake = await fakeApp({
+  served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
       { name: 'ops', keys: ['admin'], admin: true },
     ],
   })
-  await fake.app.listen({ port: 0, host: '127.0.0.1' })
-  base = `http://127.0.0.1:${(fake.app.server.address() as AddressInfo).port}/v1/adapters`
+  await served.app.listen({ port: 0, host: '127.0.0.1' })
+  base = `http://127.0.0.1:${(served.app.server.address() as AddressInfo).port}/v1/adapters`
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
 
-async function upload(name: string, files: Record<string, string>, key = 'k'): Promise<Response> {
+/** Uploads that are not over. */
+async function staged(): Promise<string[]> {
+  return readdir(join(served.storeDir, '.staging'))
+}
+
+async function upload(name: string, files: Record<string, string | Uint8Array>, key = 'k'): Promise<Response> {
   const form = new FormData()
-  for (const [file, content] of Object.entries(files)) form.append('files', new Blob([content]), file)
+  for (const [file, content] of Object.entries(files)) {
+    form.append('files', new Blob([typeof content === 'string' ? content : new Uint8Array(content)]), file)
+  }
   return fetch(`${base}/${name}/versions`, { method: 'POST', body: form, headers: { 'x-api-key': key } })
 }
 
 async function as(key: string, method: 'GET' | 'DELETE', path = '') {
-  return fake.call({ method, url: `/v1/adapters${path}`, headers: { 'x-api-key': key } })
+  return served.call({ method, url: `/v1/adapters${path}`, headers: { 'x-api-key': key } })
 }
 
-const FILES = { 'adapter_config.json': '{}', 'adapter_model.safetensors': 'weights' }
+const FILES = { 'adapter_config.json': '{}', 'adapter_model.safetensors': weightsFile('eeee') }
 
 describe('versions', () => {
   it('are listed by pages, and by state', async () => {
-    fake.registry.addAdapter('acme/many', 'aaaa', 'bbbb', 'cccc')
-    const versions = fake.registry.adapters.get('acme/many')!
-    versions[1] = { ...versions[1]!, state: 'draining' }
+    await served.addAdapter('acme/many', 'dddd', 'eeee', 'ffff')
+    const held = await served.registry.acquire(served.registry.resolve({ model: 'acme/many@v2' }, '*'))
+    expect((await as('k', 'DELETE', '/acme/many/versions/v2')).statusCode).toBe(202)
     const list = async (query: string) =>
       (await as('k', 'GET', `/acme/many/versions${query}`)).json<{ data: { version: string }[]; next: string | null }>()
     const names = (body: { data: { version: string }[] }): string[] => body.data.map(({ version }) => version)
@@ -45,7 +56,8 @@ describe('versions', () => {
     expect([names(second), second.next]).toEqual([['v3'], null])
     expect(names(await list('?state=draining'))).toEqual(['v2'])
     const { data, next } = await list('')
-    expect([data.length, next]).toEqual([versions.length, null])
+    expect([data.length, next]).toEqual([3, null])
+    held.release()
     expect((await as('k', 'GET', '/acme/many/versions?state=lost')).statusCode).toBe(400)
     expect((await as('k', 'GET', '/acme/none/versions')).statusCode).toBe(404)
   })
@@ -62,39 +74,56 @@ describe('uploads', () => {
       method: 'lora',
       rank: 8,
       bytes: 512,
-      probe: { max_difference: 0.5, kl: 0.1 },
+      probe: { max_difference: 0.5, kl: expect.any(Number) as number },
     })
-    expect(
-      Object.fromEntries([...(fake.registry.uploads[0] ?? [])].map(([name, data]) => [name, data.toString()])),
-    ).toEqual(FILES)
+    const stored = dirname(storedWeights(served, 'acme/new', 'eeee'))
+    for (const [file, content] of Object.entries(FILES))
+      expect(await readFile(join(stored, file), 'utf8')).toBe(content)
     const detail = await as('k', 'GET', '/acme%2Fnew/versions/v1')
     expect(detail.json()).toMatchObject({
       proof: {
-        parameters: 2,
-        sites: [{ site: 'layers.0.q_proj', norm: 0.5 }],
-        merged: { deviation: 0.01, tolerance: 0.2, reason: null },
+        parameters: 128,
+        sites: [{ site: 'layers.0.q_proj', norm: 0 }],
+        merged: { deviation: null, tolerance: null, reason: expect.any(String) as string },
       },
     })
     const again = await upload('acme/new', FILES)
     expect(again.status).toBe(200)
     expect(await again.json()).toMatchObject({ version: 'v1' })
-    const text = await fake.metrics.render()
+    const text = await served.metrics.render()
     expect(text).toContain('troupe_adapter_uploads_total{result="created"} 1')
     expect(text).toContain('troupe_adapter_uploads_total{result="known"} 1')
   })
 
+  it('take a trainer’s whole folder, or an archive of it, and say what became of every file', async () => {
+    const folder = { ...FILES, 'training_args.bin': 'p', 'out/checkpoint-500/optimizer.pt': 'q' }
+    const loose = await upload('acme%2Fnew', folder)
+    expect(loose.status).toBe(201)
+    const { report } = (await loose.json()) as { report: FolderReport }
+    expect(report.took.map(({ file }) => file)).toEqual(Object.keys(FILES))
+    expect(report.ignored.map(({ file }) => file)).toEqual(['out/', 'training_args.bin'])
+    const zip = zipOf(Object.entries(folder).map(([name, text]) => ({ name: `a/${name}`, content: Buffer.from(text) })))
+    const packed = await upload('acme%2Fpacked', { 'adapter.zip': zip })
+    expect([packed.status, ((await packed.json()) as { report: FolderReport }).report]).toEqual([201, report])
+    const headers = { 'x-api-key': 'k', 'content-type': 'application/zip' }
+    const url = `${base}/acme%2Fbare/versions`
+    const bare = await fetch(url, { method: 'POST', body: new Uint8Array(zip), headers })
+    expect([bare.status, ((await bare.json()) as { report: FolderReport }).report]).toEqual([201, report])
+    const broken = await fetch(url, { method: 'POST', body: 'no archive', headers })
+    expect(await broken.json()).toMatchObject({ error: { code: 'invalid_request' } })
+  })
+
   it('counts all files together against the limit, and keeps nothing', async () => {
-    const large = await upload('acme%2Fnew', { a: 'x'.repeat(3000), b: 'x'.repeat(3000) })
+    const large = await upload('acme%2Fnew', { 'a.json': 'x'.repeat(3000), 'b.json': 'x'.repeat(3000) })
     expect(large.status).toBe(413)
     expect(await large.json()).toMatchObject({ error: { code: 'upload_too_large' } })
-    expect(fake.registry.discarded).toBe(1)
-    expect((await upload('acme%2Fnew', { a: 'x'.repeat(200_000) })).status).toBe(413)
+    expect(await staged()).toEqual([])
+    expect((await upload('acme%2Fnew', { 'a.json': 'x'.repeat(200_000) })).status).toBe(413)
   })
 
   it('refuses other people’s names, empty forms, text fields and bodies that are no forms', async () => {
     expect((await upload('json', FILES)).status).toBe(403)
     expect((await upload('zeta%2Fa', FILES)).status).toBe(403)
-    expect(fake.registry.uploads).toHaveLength(0)
     expect((await upload('json', FILES, 'admin')).status).toBe(201)
     expect((await upload('acme%2Fnew', {})).status).toBe(400)
     const form = new FormData()
@@ -110,23 +139,29 @@ describe('uploads', () => {
   })
 
   it('forgets what came when the registry refuses it or the client leaves', async () => {
-    const refused = await upload('acme%2Fnew', { 'adapter_config.json': '' })
+    const refused = await upload('acme%2Fnew', { ...FILES, 'adapter_model.safetensors': '?' })
     expect(refused.status).toBe(400)
-    expect(await refused.json()).toMatchObject({ error: { code: 'invalid_adapter', param: 'files' } })
-    expect(fake.registry.discarded).toBe(1)
+    expect(await refused.json()).toMatchObject({ error: { code: 'invalid_adapter' } })
+    expect(await staged()).toEqual([])
     const headers = { 'x-api-key': 'k', 'content-type': 'multipart/form-data; boundary=b' }
     const request = http.request(`${base}/acme%2Fnew/versions`, { method: 'POST', headers })
     request.on('error', () => {})
-    request.write('--b\r\ncontent-disposition: form-data; name="f"; filename="a"\r\n\r\nhalf')
-    await expect.poll(() => fake.registry.uploads.length).toBe(2)
+    request.write('--b\r\ncontent-disposition: form-data; name="f"; filename="adapter_config.json"\r\n\r\nhalf')
+    await expect.poll(staged).toHaveLength(1)
     request.destroy()
-    await expect.poll(() => fake.registry.discarded).toBe(2)
+    await expect.poll(staged).toEqual([])
   })
 })
 
 describe('/v1/adapters', () => {
   it('lists pages by name, with a prefix', async () => {
-    for (const name of ['c', 'a', 'b', 'acme/x']) fake.registry.addAdapter(name, name.padEnd(4, '0'))
+    for (const [name, label] of [
+      ['c', 'c'],
+      ['a', 'a'],
+      ['b', 'b'],
+      ['acme/x', 'e'],
+    ] as const)
+      await served.addAdapter(name, label)
     const page = async (query: string) =>
       (await as('admin', 'GET', query)).json<{ data: { name: string }[]; next: string | null }>()
     const first = await page('?limit=2')
@@ -147,15 +182,18 @@ describe('/v1/adapters', () => {
   })
 
   it('deletes at once, or when the last request has ended, but nothing a task routes to', async () => {
-    fake.registry.addAdapter('acme/x', 'eeee', 'ffff')
+    await served.addAdapter('acme/x', 'eeee', 'ffff')
     expect((await as('k', 'DELETE', '/json')).statusCode).toBe(403)
     expect((await as('admin', 'DELETE', '/json')).json()).toMatchObject({ error: { code: 'adapter_in_use' } })
     expect((await as('k', 'DELETE', '/acme%2Fx/versions/v1')).statusCode).toBe(204)
-    fake.registry.deletion = { status: 'draining', deadline: '2026-01-01T00:00:30.000Z', holders: 2 }
-    const draining = await as('k', 'DELETE', '/acme%2Fx?drain_seconds=30')
-    expect(draining.statusCode).toBe(202)
-    expect(draining.json()).toEqual(fake.registry.deletion)
-    expect(fake.registry.drainSeconds).toBe(30)
+    const held = await served.registry.acquire(served.registry.resolve({ model: 'acme/x' }, '*'))
+    const before = Date.now()
+    const draining = await as('k', 'DELETE', '/acme%2Fx?drain_seconds=20')
+    expect([draining.statusCode, draining.json()]).toMatchObject([202, { status: 'draining', holders: 1 }])
+    const seconds = (Date.parse(draining.json<{ deadline: string }>().deadline) - before) / 1000
+    expect(Math.round(seconds)).toBe(20)
+    held.release()
+    expect((await as('k', 'GET', '/acme%2Fx')).statusCode).toBe(404)
     for (const wrong of ['-1', '3601', 'x'])
       expect((await as('k', 'DELETE', `/acme%2Fx?drain_seconds=${wrong}`)).json()).toMatchObject({
         error: { code: 'invalid_request', param: 'drain_seconds' },

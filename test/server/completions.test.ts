@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { BOS, bytesOf, textOf } from '../support/fake-text.ts'
 
 interface Logprobs {
@@ -17,19 +17,19 @@ interface Choice {
   readonly prompt_token_ids?: number[]
 }
 
-let fake: FakeApp
+let served: TestApp
 
 beforeAll(async () => {
-  fake = await fakeApp()
+  served = await testApp()
 })
-afterAll(() => fake.app.close())
+afterAll(() => served.app.close())
 beforeEach(() => {
-  fake.engine.requests.length = 0
-  fake.engine.script = () => bytesOf('xy')
+  served.engine.requests.length = 0
+  served.engine.script = () => bytesOf('xy')
 })
 
 async function complete(payload: object) {
-  return fake.call({ method: 'POST', url: '/v1/completions', payload: { model: 'fake-base', ...payload } })
+  return served.call({ method: 'POST', url: '/v1/completions', payload: { model: 'fake-base', ...payload } })
 }
 
 async function choices(payload: object): Promise<Choice[]> {
@@ -54,8 +54,8 @@ describe('POST /v1/completions', () => {
   ])('takes %s as prompt', async (_what, prompt, tokens) => {
     const made = await choices({ prompt })
     expect(made.map(({ index }) => index)).toEqual(tokens.map((_, i) => i))
-    expect(fake.engine.requests.map((request) => [...request.tokens])).toEqual(tokens)
-    expect(fake.engine.requests[0]).toMatchObject({
+    expect(served.engine.requests.map((request) => [...request.tokens])).toEqual(tokens)
+    expect(served.engine.requests[0]).toMatchObject({
       maxTokens: 16,
       sampling: { temperature: 1 },
       promptLogprobs: false,
@@ -64,7 +64,7 @@ describe('POST /v1/completions', () => {
 
   it('leaves special tokens out on request', async () => {
     await choices({ prompt: 'a', add_special_tokens: false })
-    expect([...(fake.engine.requests[0]?.tokens ?? [])]).toEqual([97])
+    expect([...(served.engine.requests[0]?.tokens ?? [])]).toEqual([97])
   })
 
   it('scores a prompt: echo, log-probabilities, no new tokens', async () => {
@@ -78,7 +78,7 @@ describe('POST /v1/completions', () => {
         text_offset: [0, 0, 1],
       },
     })
-    expect(fake.engine.requests[0]).toMatchObject({ maxTokens: 0, promptLogprobs: true, logprobs: 2 })
+    expect(served.engine.requests[0]).toMatchObject({ maxTokens: 0, promptLogprobs: true, logprobs: 2 })
   })
 
   it('puts the echoed prompt and the answer into one text with one set of offsets', async () => {
@@ -109,14 +109,14 @@ describe('POST /v1/completions', () => {
   })
 
   it('keeps a log-probability of minus infinity out of the JSON', async () => {
-    fake.engine.script = () => [120]
-    const original = fake.engine.generate.bind(fake.engine)
-    fake.engine.generate = async function* (request, signal) {
+    served.engine.script = () => [120]
+    const original = served.engine.generate.bind(served.engine)
+    served.engine.generate = async function* (request, signal) {
       for await (const event of original(request, signal))
         yield event.type === 'token' ? { ...event, logprob: { token: 120, logprob: -Infinity, top: [] } } : event
     }
     const [choice] = await choices({ prompt: 'a', logprobs: 0 })
-    fake.engine.generate = original
+    served.engine.generate = original
     expect(choice?.logprobs?.token_logprobs).toEqual([-9999])
   })
 
@@ -135,7 +135,7 @@ describe('POST /v1/completions', () => {
     const response = await complete(payload)
     expect(response.statusCode).toBe(400)
     expect(response.json()).toMatchObject({ error: { code: 'invalid_request', param } })
-    expect(fake.engine.requests).toHaveLength(0)
+    expect(served.engine.requests).toHaveLength(0)
   })
 
   it('takes null for everything that may be left out', async () => {
@@ -145,7 +145,7 @@ describe('POST /v1/completions', () => {
 
   it('uses the prompt as it is even when `model` names a task', async () => {
     await choices({ model: 'extract', prompt: 'raw' })
-    expect(fake.engine.requests[0]?.mix).toHaveLength(1)
-    expect(textOf(fake.engine.requests[0]?.tokens ?? [])).toBe('raw')
+    expect(served.engine.requests[0]?.mix).toHaveLength(1)
+    expect(textOf(served.engine.requests[0]?.tokens ?? [])).toBe('raw')
   })
 })

@@ -1,58 +1,76 @@
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { dropFake } from '../support/fake-adapter.ts'
+import { VERSION_BYTES, testApp, weightsFile } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 
-let fake: FakeApp
+let served: TestApp
+
+const TENANTS = [
+  { name: 'acme', keys: ['k'] },
+  { name: 'ops', keys: ['admin'], admin: true },
+]
+
+/** Puts an adapter's files into a folder of the store, as a person would. */
+async function put(folder: string, label: string): Promise<void> {
+  await dropFake(join(served.storeDir, folder), weightsFile(label))
+}
 
 beforeEach(async () => {
-  fake = await fakeApp({
-    tenants: [
-      { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
-    ],
-  })
-  fake.registry.addAdapter('acme/a', 'cccc')
+  served = await testApp({ tenants: TENANTS })
+  await served.addAdapter('acme/a', 'cccc')
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
 
 async function as(key: string, method: 'GET' | 'POST' | 'PATCH', path: string, payload?: object) {
-  return fake.call({ method, url: `/v1/${path}`, headers: { 'x-api-key': key }, ...(payload ? { payload } : {}) })
+  return served.call({ method, url: `/v1/${path}`, headers: { 'x-api-key': key }, ...(payload ? { payload } : {}) })
 }
 
 describe('POST /v1/adapters/plan', () => {
   it('answers in wire form and hides what the key cannot see', async () => {
-    const response = await as('k', 'POST', 'adapters/plan', { adapters: [{ name: 'json', version: 'v2' }] })
+    await served.app.close()
+    served = await testApp({ tenants: TENANTS, registry: { memoryBytes: 3 * VERSION_BYTES } })
+    await served.addAdapter('zeta/secret', 'cccc')
+    await served.addAdapter('acme/a', 'dddd')
+    const ask = async (adapters: object[]) => as('k', 'POST', 'adapters/plan', { adapters })
+    const response = await ask([{ name: 'json', version: 'v1' }, { name: 'json' }])
     expect(response.json()).toMatchObject({
-      fits: false,
-      adapters: [{ name: 'json', version: 'v2', tier: 'cold', load_ms: 1 }],
-      memory: { fits: true, evicts: [{ name: 'json', version: 'v2' }], evicts_others: 1 },
-      device: { fits: false },
+      fits: true,
+      adapters: [
+        { name: 'json', version: 'v1', tier: 'cold', bytes: VERSION_BYTES },
+        { name: 'json', version: 'v2', tier: 'warm', load_ms: 0 },
+      ],
+      memory: { fits: true, needed_bytes: VERSION_BYTES, evicts: [], evicts_others: 1 },
+      device: null,
     })
     expect(response.body).not.toContain('secret')
-    expect((await as('k', 'POST', 'adapters/plan', { adapters: [] })).statusCode).toBe(400)
-    expect((await as('k', 'POST', 'adapters/plan', { adapters: [{ name: 'zeta/x' }] })).statusCode).toBe(404)
+    expect((await ask([])).statusCode).toBe(400)
+    expect((await ask([{ name: 'zeta/x' }])).statusCode).toBe(404)
   })
 })
 
 describe('vLLM’s calls', () => {
   it('load from the store, in a tenant’s own folder, and unload', async () => {
-    const loaded = await as('k', 'POST', 'load_lora_adapter', { lora_name: 'acme/new', lora_path: 'import/acme/x' })
+    await put('import/acme/x', 'dddd')
+    await put('import/y', 'eeee')
+    const load = (key: string, body: object) => as(key, 'POST', 'load_lora_adapter', body)
+    const loaded = await load('k', { lora_name: 'acme/new', lora_path: 'import/acme/x' })
     expect([loaded.statusCode, loaded.body]).toEqual([200, "Success: LoRA adapter 'acme/new' added successfully."])
-    await as('admin', 'POST', 'load_lora_adapter', { lora_name: 'other', lora_path: '/s/x', load_inplace: false })
-    expect(fake.registry.imports).toEqual([
-      ['acme/new', 'import/acme/x', 'import/acme'],
-      ['other', '/s/x', ''],
-    ])
-    const again = { lora_name: 'acme/new', lora_path: 'x' }
-    const refused = await as('k', 'POST', 'load_lora_adapter', again)
-    expect(refused.json()).toMatchObject({ error: { code: 'invalid_request', param: 'lora_name' } })
-    expect((await as('k', 'POST', 'load_lora_adapter', { ...again, load_inplace: true })).statusCode).toBe(200)
+    const absolute = { lora_name: 'other', lora_path: join(served.storeDir, 'import/y'), load_inplace: false }
+    expect((await load('k', { ...absolute, lora_name: 'acme/other' })).json()).toMatchObject({
+      error: { code: 'invalid_request', param: 'lora_path' },
+    })
+    expect((await load('admin', absolute)).statusCode).toBe(200)
+    expect(served.registry.listAdapters('*').map(({ name }) => name)).toEqual(['acme/a', 'acme/new', 'json', 'other'])
+    const again = { lora_name: 'acme/new', lora_path: 'import/acme/x' }
+    expect((await load('k', again)).json()).toMatchObject({ error: { code: 'invalid_request', param: 'lora_name' } })
+    expect((await load('k', { ...again, load_inplace: true })).statusCode).toBe(200)
     const unloaded = await as('k', 'POST', 'unload_lora_adapter', { lora_name: 'acme/new', lora_int_id: 3 })
     expect([unloaded.statusCode, unloaded.body]).toEqual([
       200,
       "Success: LoRA adapter 'acme/new' removed successfully.",
     ])
-    expect(fake.registry.drainSeconds).toBe(30)
+    expect((await as('k', 'GET', 'adapters/acme/new')).statusCode).toBe(404)
   })
 
   it('refuse others’ names, missing fields and names that are not there', async () => {
@@ -60,7 +78,8 @@ describe('vLLM’s calls', () => {
     expect((await as('k', 'POST', 'unload_lora_adapter', { lora_name: 'json' })).statusCode).toBe(403)
     expect((await as('k', 'POST', 'load_lora_adapter', { lora_name: 'acme/b' })).statusCode).toBe(400)
     expect((await as('k', 'POST', 'unload_lora_adapter', { lora_name: 'acme/none' })).statusCode).toBe(404)
-    expect(fake.registry.imports).toEqual([])
+    const outside = { lora_name: 'acme/b', lora_path: `../${'x'.repeat(300)}` }
+    expect((await as('k', 'POST', 'load_lora_adapter', outside)).statusCode).toBe(400)
   })
 })
 
@@ -80,22 +99,22 @@ describe('notes', () => {
     const body = (fields: Record<string, string>, file: string): string =>
       [
         ...Object.entries(fields).map(([name, value]) => `name="${name}"\r\n\r\n${value}`),
-        `name="f"; filename="a"\r\n\r\n${file}`,
+        `name="f"; filename="adapter_model.safetensors"\r\n\r\n${file}`,
       ]
         .map((part) => `--b\r\ncontent-disposition: form-data; ${part}\r\n`)
         .join('') + '--b--\r\n'
     const headers = { 'x-api-key': 'k', 'content-type': 'multipart/form-data; boundary=b' }
     const send = (fields: Record<string, string>, file: string) =>
-      fake.call({ method: 'POST', url: '/v1/adapters/acme%2Fa/versions', headers, payload: body(fields, file) })
-    const good = await send({ description: 'hello', labels: '{"a":"b"}' }, 'weights')
+      served.call({ method: 'POST', url: '/v1/adapters/acme%2Fa/versions', headers, payload: body(fields, file) })
+    const good = await send({ description: 'hello', labels: '{"a":"b"}' }, weightsFile('ffff'))
     expect([good.statusCode, good.json()]).toMatchObject([201, { description: 'hello', labels: { a: 'b' } }])
     for (const labels of ['{', '[]', '{"a":1}', '{"a b":"x"}'])
-      expect((await send({ labels }, 'weights')).json()).toMatchObject({ error: { code: 'invalid_request' } })
-    expect((await send({ other: 'x' }, 'weights')).json()).toMatchObject({ error: { param: 'other' } })
-    expect(fake.registry.pending.records()).toEqual([])
-    expect((await send({}, '')).statusCode).toBe(400)
-    expect(fake.registry.pending.records()).toMatchObject([
-      { adapter: 'acme/a', state: 'rejected', reason: 'invalid_adapter: the files are empty' },
-    ])
+      expect((await send({ labels }, weightsFile('ffff'))).json()).toMatchObject({ error: { code: 'invalid_request' } })
+    expect((await send({ other: 'x' }, weightsFile('ffff'))).json()).toMatchObject({ error: { param: 'other' } })
+    const versions = async () => (await as('k', 'GET', 'adapters/acme/a')).json<{ versions: object[] }>().versions
+    expect(await versions()).toMatchObject([{ state: 'ready' }, { state: 'ready' }])
+    expect((await send({}, '?')).statusCode).toBe(400)
+    const reason = 'invalid_adapter: adapter_model.safetensors: the header is broken'
+    expect(await versions()).toContainEqual(expect.objectContaining({ state: 'rejected', reason }))
   })
 })

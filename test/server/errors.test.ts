@@ -4,21 +4,21 @@ import net from 'node:net'
 import type { AddressInfo } from 'node:net'
 import type { InjectOptions } from 'fastify'
 import supertest from 'supertest'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { ERRORS } from '../../src/core/errors.ts'
 import { errorReference } from '../../src/server/error-reference.ts'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 
-let fake: FakeApp
+let served: TestApp
 let port: number
 
 beforeAll(async () => {
-  fake = await fakeApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ['the engine is warming up'] })
-  await fake.app.listen({ port: 0, host: '127.0.0.1' })
-  port = (fake.app.server.address() as AddressInfo).port
+  served = await testApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ['the engine is warming up'] })
+  await served.app.listen({ port: 0, host: '127.0.0.1' })
+  port = (served.app.server.address() as AddressInfo).port
 })
-afterAll(() => fake.app.close())
+afterAll(() => served.app.close())
 
 interface Answer {
   readonly error: { message: string; type: string; code: keyof typeof ERRORS; param: string | null; request_id: string }
@@ -59,7 +59,7 @@ describe('errors', () => {
     ['an unknown query field', { method: 'GET', url: '/v1/adapters?page=2' }, 400, 'invalid_request'],
     ['a query field of the wrong type', { method: 'GET', url: '/v1/adapters?limit=many' }, 400, 'invalid_request'],
   ] as const)('%s is answered with the one envelope', async (_what, request, status, code) => {
-    const response = await fake.app.inject(request as InjectOptions)
+    const response = await served.app.inject(request as InjectOptions)
     expect(response.statusCode, response.body).toBe(status)
     const { error } = response.json<Answer>()
     expect(error).toMatchObject({ code, type: ERRORS[code].type, request_id: response.headers['x-request-id'] })
@@ -83,7 +83,7 @@ describe('errors', () => {
     [{ input: 'a', adapters: [{ name: 'json', version: 'latest' }] }, 'adapters[0].version', /must be/],
     [{ input: 'a', adapters: [{ name: '../x' }] }, 'adapters[0].name', /malformed: lower-case letters/],
   ])('%j: the message names the field and what it has to be', async (payload, param, message) => {
-    const response = await fake.app.inject({ method: 'POST', url, payload })
+    const response = await served.app.inject({ method: 'POST', url, payload })
     expect(response.statusCode).toBe(400)
     const { error } = response.json<Answer>()
     expect(error.message).toMatch(message)
@@ -91,36 +91,36 @@ describe('errors', () => {
   })
 
   it('tells the allowed methods', async () => {
-    const response = await fake.app.inject({ method: 'PATCH', url: '/v1/tasks/extract' })
+    const response = await served.app.inject({ method: 'PATCH', url: '/v1/tasks/extract' })
     expect(String(response.headers.allow).split(', ')).toEqual(expect.arrayContaining(['GET', 'PUT', 'DELETE']))
   })
 
   it('says why it is not ready, and when to ask again', async () => {
-    const response = await fake.call({ url: '/health/ready' })
+    const response = await served.call({ url: '/health/ready' })
     expect(response.statusCode).toBe(503)
     expect(response.headers['retry-after']).toBe('1')
     expect(response.json<Answer>().error).toMatchObject({
       code: 'not_ready',
       message: expect.stringContaining('warming up') as string,
     })
-    expect((await fake.call({ url: '/health/live' })).statusCode).toBe(200)
+    expect((await served.call({ url: '/health/live' })).statusCode).toBe(200)
   })
 
   it('keeps request ids of clients when they are sane', async () => {
     const id = async (given: string) =>
-      (await fake.app.inject({ url: '/v1/nothing', headers: { 'x-request-id': given } })).headers['x-request-id']
+      (await served.app.inject({ url: '/v1/nothing', headers: { 'x-request-id': given } })).headers['x-request-id']
     expect(await id('abc-1')).toBe('abc-1')
     expect(await id('a b\tc')).not.toBe('a b\tc')
   })
 
   it('shows nothing of an unforeseen fault, and logs it', async () => {
-    fake.registry.listTasks = () => {
+    vi.spyOn(served.registry, 'listTasks').mockImplementation(() => {
       throw new Error('secret detail')
-    }
-    const response = await supertest(fake.app.server).get('/v1/tasks').expect(500)
+    })
+    const response = await supertest(served.app.server).get('/v1/tasks').expect(500)
     expect((response.body as Answer).error.code).toBe('internal')
     expect(response.text).not.toContain('secret')
-    expect(fake.log.join('\n')).toContain('secret detail')
+    expect(served.log.join('\n')).toContain('secret detail')
   })
 
   it('answers what is not HTTP with the envelope, and goes on', async () => {
@@ -140,7 +140,7 @@ describe('errors', () => {
 
   it('says that a request took too long to arrive, and not that it was wrong', async () => {
     const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-    fake.app.server.once('connection', (socket) => fake.app.server.emit('clientError', late, socket))
+    served.app.server.once('connection', (socket) => served.app.server.emit('clientError', late, socket))
     const raw = await new Promise<string>((resolve) => {
       let answer = ''
       const socket = net.connect(port, '127.0.0.1')

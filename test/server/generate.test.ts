@@ -1,18 +1,18 @@
+import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { TroupeError } from '../../src/core/errors.ts'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { VERSION_BYTES, storedWeights, testApp, weightsFile } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { BOS, EOS, bytesOf, textOf } from '../support/fake-text.ts'
 
-let fake: FakeApp
+let served: TestApp
 
 beforeEach(async () => {
-  fake = await fakeApp()
+  served = await testApp()
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
 
 async function generate(payload: object, task = 'extract') {
-  return fake.call({ method: 'POST', url: `/v1/tasks/${task}/generate`, payload })
+  return served.call({ method: 'POST', url: `/v1/tasks/${task}/generate`, payload })
 }
 
 describe('POST /v1/tasks/{task}/generate', () => {
@@ -32,8 +32,8 @@ describe('POST /v1/tasks/{task}/generate', () => {
       },
       provenance: {
         base: { model: 'fake-base', precision: 'f32' },
-        adapters: [{ name: 'json', version: 'v1', digest: `sha256:${'aaaa'.padEnd(64, '0')}`, scale: 1, tier: 'cold' }],
-        load_ms: 4,
+        adapters: [{ name: 'json', version: 'v1', digest: `sha256:${'aaaa'.padEnd(64, '0')}`, scale: 1, tier: 'warm' }],
+        load_ms: expect.any(Number) as number,
       },
     })
     expect(response.headers['x-troupe-adapters']).toBe('json@v1;aaaa00000000')
@@ -43,14 +43,14 @@ describe('POST /v1/tasks/{task}/generate', () => {
   it('fills the task’s prompt with the input as it is, and takes `prompt` raw', async () => {
     await generate({ input: '$& $1' })
     await generate({ prompt: 'raw' })
-    expect(fake.engine.requests.map(({ tokens }) => [tokens[0], textOf(tokens)])).toEqual([
+    expect(served.engine.requests.map(({ tokens }) => [tokens[0], textOf(tokens)])).toEqual([
       [BOS, 'T:$& $1!'],
       [BOS, 'raw'],
     ])
   })
 
   it('renders messages through the chat template, the task’s system message first', async () => {
-    await fake.registry.putTask('extract', { system: 'Be brief.' })
+    await served.registry.putTask('extract', { system: 'Be brief.' }, 'tests')
     await generate({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }] })
     await generate({
       messages: [
@@ -58,11 +58,11 @@ describe('POST /v1/tasks/{task}/generate', () => {
         { role: 'user', content: 'hi' },
       ],
     })
-    expect(fake.engine.requests.map(({ tokens }) => textOf(tokens))).toEqual([
+    expect(served.engine.requests.map(({ tokens }) => textOf(tokens))).toEqual([
       'system: Be brief.\nuser: hi\nassistant: ',
       'system: Be brief.\n\nFrench.\nuser: hi\nassistant: ',
     ])
-    expect(fake.engine.requests[0]?.tokens[0]).not.toBe(BOS)
+    expect(served.engine.requests[0]?.tokens[0]).not.toBe(BOS)
   })
 
   it.each([{}, { input: 'a', prompt: 'b' }, { input: 'a', messages: [{ role: 'user', content: 'b' }] }])(
@@ -75,10 +75,14 @@ describe('POST /v1/tasks/{task}/generate', () => {
   )
 
   it('uses the request over the task’s defaults over greedy', async () => {
-    await fake.registry.putTask('extract', { defaults: { temperature: 0.5, top_k: 7, stop: [')'], max_tokens: 9 } })
+    await served.registry.putTask(
+      'extract',
+      { defaults: { temperature: 0.5, top_k: 7, stop: [')'], max_tokens: 9 } },
+      'tests',
+    )
     await generate({ input: 'x', top_k: 3 })
     await generate({ input: 'x', temperature: 0, stop: null, max_tokens: 4, seed: 5, ignore_eos: true })
-    const [first, second] = fake.engine.requests
+    const [first, second] = served.engine.requests
     expect(first).toMatchObject({ maxTokens: 9, sampling: { temperature: 0.5, topK: 3, topP: 1 }, stopTokens: [EOS] })
     expect(second).toMatchObject({ maxTokens: 4, sampling: { temperature: 0, topK: 7, seed: 5 }, stopTokens: [] })
   })
@@ -93,17 +97,17 @@ describe('POST /v1/tasks/{task}/generate', () => {
       [1, 'length'],
       [2, 'length'],
     ])
-    expect(fake.engine.requests.map(({ sampling }) => sampling.seed)).toEqual([10, 11, 12])
+    expect(served.engine.requests.map(({ sampling }) => sampling.seed)).toEqual([10, 11, 12])
     expect(body.usage).toMatchObject({ prompt_tokens: 5, completion_tokens: 6, total_tokens: 11 })
   })
 
   it('ends at a stop string, cancels the sequence and keeps no token behind it', async () => {
-    fake.engine.script = () => bytesOf('one END two')
+    served.engine.script = () => bytesOf('one END two')
     const response = await generate({ input: 'x', stop: ['END'], logprobs: 0 })
     expect(response.json()).toMatchObject({ choices: [{ text: 'one ', finish_reason: 'stop' }] })
     const { choices } = response.json<{ choices: { logprobs: { text: string }[] }[] }>()
     expect(choices[0]?.logprobs.map(({ text }) => text).join('')).toBe('one ')
-    expect(fake.engine).toMatchObject({ active: 0, cancelled: 1 })
+    expect(served.engine).toMatchObject({ active: 0, cancelled: 1 })
   })
 
   it('reports log-probabilities per token', async () => {
@@ -137,7 +141,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
       const response = await generate({ input: 'x', adapters })
       expect(response.json()).toMatchObject({ choices: [{ text: 'aaaa+bbbb(T:x!)' }] })
     }
-    expect(fake.engine.requests[0]?.mix.map(({ scale }) => scale)).toEqual([0.5, 1])
+    expect(served.engine.requests[0]?.mix.map(({ scale }) => scale)).toEqual([0.5, 1])
     const unknown = await generate({ input: 'x', adapters: [{ name: 'json', version: 'v9' }] })
     expect(unknown.statusCode).toBe(404)
     expect(unknown.json()).toMatchObject({ error: { code: 'version_not_found' } })
@@ -145,10 +149,17 @@ describe('POST /v1/tasks/{task}/generate', () => {
   })
 
   it('says where the weights were', async () => {
-    fake.registry.tier = 'warm'
-    expect((await generate({ input: 'x' })).json()).toMatchObject({ provenance: { adapters: [{ tier: 'warm' }] } })
-    fake.engine.hot = [`sha256:${'aaaa'.padEnd(64, '0')}`]
-    expect((await generate({ input: 'x' })).json()).toMatchObject({ provenance: { adapters: [{ tier: 'hot' }] } })
+    await served.app.close()
+    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
+    const tier = async () =>
+      (await generate({ input: 'x' })).json<{ provenance: { adapters: { tier: string }[] } }>().provenance.adapters[0]
+        ?.tier
+    expect(await tier()).toBe('warm')
+    // There is memory for two: two more make the first leave.
+    await served.addAdapter('other', 'cccc', 'dddd')
+    expect(await tier()).toBe('cold')
+    served.engine.hot = [`sha256:${'aaaa'.padEnd(64, '0')}`]
+    expect(await tier()).toBe('hot')
   })
 
   it('refuses what does not fit into the context, naming both lengths', async () => {
@@ -158,27 +169,33 @@ describe('POST /v1/tasks/{task}/generate', () => {
     expect(asked.json<{ error: { message: string } }>().error.message).toMatch(/51 tokens.* 70 .*121.*120/)
     expect((await generate({ prompt: 'x'.repeat(119) })).json()).toMatchObject({ error: { code: 'prompt_too_long' } })
     await generate({ prompt: 'x'.repeat(100) })
-    expect(fake.engine.requests.at(-1)?.maxTokens).toBe(19)
+    expect(served.engine.requests.at(-1)?.maxTokens).toBe(19)
   })
 
   it('gives everything back when the lease or the engine fails', async () => {
-    fake.registry.failAcquire = new TroupeError('adapter_not_ready', 'gone')
-    expect((await generate({ input: 'x' })).statusCode).toBe(409)
-    fake.registry.failAcquire = null
-    fake.engine.failAfter = 2
+    await served.app.close()
+    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
+    const weights = storedWeights(served, 'json', 'bbbb')
+    await served.addAdapter('other', 'cccc', 'dddd')
+    await writeFile(weights, weightsFile('eeee'))
+    const payload = { model: 'json@v2', prompt: 'x' }
+    const altered = await served.call({ method: 'POST', url: '/v1/completions', payload })
+    expect([altered.statusCode, altered.json()]).toMatchObject([500, { error: { code: 'digest_mismatch' } }])
+    served.engine.failAfter = 2
     const failed = await generate({ input: 'x', n: 4 })
     expect(failed.statusCode).toBe(500)
     expect(failed.json()).toMatchObject({ error: { code: 'internal' } })
     expect(failed.body).not.toContain('the fake was told')
-    expect(fake.log.join('\n')).toContain('the fake was told to fail')
-    expect(fake.registry).toMatchObject({ leases: 1, released: 1 })
-    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
-    expect(fake.engine.active).toBe(0)
+    expect(served.log.join('\n')).toContain('the fake was told to fail')
+    expect(served.registry.stats().leases).toBe(0)
+    served.registry.checkIntegrity()
+    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(served.engine.active).toBe(0)
   })
 
   it('accepts owned names encoded and plain', async () => {
-    fake.registry.addAdapter('acme/a', 'cccc')
-    await fake.registry.putTask('acme/t', { routes: [{ adapter: 'acme/a' }] })
+    await served.addAdapter('acme/a', 'cccc')
+    await served.registry.putTask('acme/t', { routes: [{ adapter: 'acme/a' }] }, 'tests')
     for (const name of ['acme%2Ft', 'acme/t'])
       expect((await generate({ input: 'x' }, name)).json()).toMatchObject({
         task: 'acme/t',
@@ -194,10 +211,10 @@ describe('POST /v1/tasks/{task}/generate', () => {
 
   it('logs one line, without the prompt unless asked for', async () => {
     await generate({ input: 'secret-text' })
-    const line = JSON.parse(fake.log.at(-1) ?? '{}') as object
+    const line = JSON.parse(served.log.at(-1) ?? '{}') as object
     expect(line).toMatchObject({ task: 'extract', mix: ['json@v1*1'], status: 'ok', completionTokens: 20 })
-    expect(fake.log.join('')).not.toContain('secret-text')
-    const open = await fakeApp({ settings: { logPrompts: true } })
+    expect(served.log.join('')).not.toContain('secret-text')
+    const open = await testApp({ settings: { logPrompts: true } })
     await open.call({ method: 'POST', url: '/v1/tasks/extract/generate', payload: { input: 'secret-text' } })
     expect(open.log.join('')).toContain('secret-text')
     await open.app.close()

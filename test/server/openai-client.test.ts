@@ -1,27 +1,27 @@
 import type { AddressInfo } from 'node:net'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { bytesOf, textOf } from '../support/fake-text.ts'
 
-let fake: FakeApp
+let served: TestApp
 let client: OpenAI
 
 beforeAll(async () => {
-  fake = await fakeApp({
+  served = await testApp({
     tenants: [{ name: 'acme', keys: ['secret'] }],
     maxRequestsPerTenant: 4,
     settings: { maxContext: 1000 },
   })
-  await fake.app.listen({ port: 0, host: '127.0.0.1' })
-  const { port } = fake.app.server.address() as AddressInfo
+  await served.app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = served.app.server.address() as AddressInfo
   client = new OpenAI({ baseURL: `http://127.0.0.1:${port}/v1`, apiKey: 'secret', maxRetries: 0 })
 })
-afterAll(() => fake.app.close())
+afterAll(() => served.app.close())
 beforeEach(() => {
-  fake.engine.script = () => bytesOf('Hi you')
-  fake.engine.requests.length = 0
+  served.engine.script = () => bytesOf('Hi you')
+  served.engine.requests.length = 0
 })
 
 const TOOL = {
@@ -53,7 +53,7 @@ describe('the openai package as a client', () => {
     expect(first?.top_logprobs.map(({ token }) => token)).toEqual(['H', 'I'])
     expect(answer.usage?.completion_tokens).toBe(3)
     expect(answer).toMatchObject({ provenance: { adapters: [{ name: 'json', version: 'v2' }] } })
-    expect(fake.engine.requests[0]?.sampling.temperature).toBe(1)
+    expect(served.engine.requests[0]?.sampling.temperature).toBe(1)
   })
 
   it('streams a chat, with usage in the last chunk', async () => {
@@ -77,7 +77,7 @@ describe('the openai package as a client', () => {
   })
 
   it('offers tools and gets calls', async () => {
-    fake.engine.script = () => bytesOf(CALLS)
+    served.engine.script = () => bytesOf(CALLS)
     const messages = [{ role: 'user' as const, content: 'hi' }]
     const answer = await client.chat.completions.create({
       model: 'fake-base',
@@ -93,22 +93,22 @@ describe('the openai package as a client', () => {
       { name: 'weather', arguments: '{}' },
     ])
     expect(new Set(calls.map(({ id }) => id)).size).toBe(2)
-    const [prompt] = fake.engine.requests
+    const [prompt] = served.engine.requests
     expect(textOf(prompt!.tokens)).toContain('"name":"weather"')
 
     const results = calls.map(({ id }) => ({ role: 'tool' as const, tool_call_id: id, content: '5 °C' }))
-    fake.engine.script = () => bytesOf('Cold')
+    served.engine.script = () => bytesOf('Cold')
     const history = [...messages, choice!.message, ...results]
     const after = await client.chat.completions.create({ model: 'fake-base', messages: history, tools: [TOOL] })
     expect(after.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'Cold' } })
     expect(after.choices[0]?.message.tool_calls).toBeUndefined()
-    const told = textOf(fake.engine.requests[1]!.tokens)
+    const told = textOf(served.engine.requests[1]!.tokens)
     expect(told).toContain('"arguments":{"city":"Oslo"}')
     expect(told).toContain('tool: 5 °C')
   })
 
   it('streams calls, joined by its own helper', async () => {
-    fake.engine.script = () => bytesOf(CALLS)
+    served.engine.script = () => bytesOf(CALLS)
     const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }], tools: [TOOL] }
     const stream = client.chat.completions.stream(body)
     const seen: string[] = []
@@ -122,13 +122,13 @@ describe('the openai package as a client', () => {
   })
 
   it('leaves calls as text where no tools are offered, or it is cut off', async () => {
-    fake.engine.script = () => bytesOf(CALLS)
+    served.engine.script = () => bytesOf(CALLS)
     const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }] }
     const plain = await client.chat.completions.create(body)
     expect(plain.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: CALLS } })
     const none = await client.chat.completions.create({ ...body, tools: [TOOL], tool_choice: 'none' })
     expect(none.choices[0]?.message.content).toBe(CALLS)
-    expect(textOf(fake.engine.requests[1]!.tokens)).not.toContain('weather')
+    expect(textOf(served.engine.requests[1]!.tokens)).not.toContain('weather')
     const cut = await client.chat.completions.create({ ...body, tools: [TOOL], max_tokens: 30 })
     expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: CALLS.slice(0, 30) } })
   })
@@ -136,13 +136,13 @@ describe('the openai package as a client', () => {
   it('begins the call that it has to make', async () => {
     const add = { type: 'function' as const, function: { name: 'add', parameters: { type: 'object' } } }
     const body = { model: 'fake-base', messages: [{ role: 'user' as const, content: 'hi' }], tools: [TOOL, add] }
-    fake.engine.script = () => bytesOf(' {"city": "Oslo"}}\n</tool_call>')
+    served.engine.script = () => bytesOf(' {"city": "Oslo"}}\n</tool_call>')
     const choice = { type: 'function' as const, function: { name: 'weather' } }
     const named = await client.chat.completions.create({ ...body, tool_choice: choice })
     expect(named.choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } })
     const [call] = named.choices[0]?.message.tool_calls ?? []
     expect(call).toMatchObject({ function: { name: 'weather', arguments: '{"city": "Oslo"}' } })
-    const prompts = () => fake.engine.requests.map(({ tokens }) => textOf(tokens))
+    const prompts = () => served.engine.requests.map(({ tokens }) => textOf(tokens))
     expect(prompts().at(-1)).toMatch(/assistant: <tool_call>\n\{"name": "weather", "arguments":$/)
 
     const one = { ...body, tools: [TOOL], tool_choice: 'required' as const }
@@ -151,7 +151,7 @@ describe('the openai package as a client', () => {
     expect(final.choices[0]?.message.content).toBeNull()
     expect(prompts().at(-1)).toMatch(/\{"name": "weather", "arguments":$/)
 
-    fake.engine.script = () => bytesOf(' "add", "arguments": {}}</tool_call>')
+    served.engine.script = () => bytesOf(' "add", "arguments": {}}</tool_call>')
     const any = await client.chat.completions.create({ ...body, tool_choice: 'required', n: 2 })
     expect(any.choices.map(({ message }) => message.tool_calls)).toMatchObject([
       [{ function: { name: 'add', arguments: '{}' } }],
@@ -212,10 +212,10 @@ describe('the openai package as a client', () => {
   })
 
   it('is told to come back later when the tenant has too much open', async () => {
-    fake.engine.tokenMs = 30
+    served.engine.tokenMs = 30
     const one = () => client.completions.create({ model: 'fake-base', prompt: 'a' })
     const results = await Promise.allSettled(Array.from({ length: 6 }, one))
-    fake.engine.tokenMs = 0
+    served.engine.tokenMs = 0
     const refused = results.filter((result) => result.status === 'rejected')
     expect(refused).toHaveLength(2)
     const error = refused[0]?.reason as InstanceType<typeof OpenAI.RateLimitError>

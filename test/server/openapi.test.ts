@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { describeApi } from '../../src/server/openapi.ts'
 import { hoistTitledSchemas } from '../../src/server/openapi-components.ts'
-import { fakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
 
 describe('openapi.yaml', () => {
   it('is what the routes say', async () => {
@@ -11,7 +11,7 @@ describe('openapi.yaml', () => {
   })
 
   it('is served, with a page to read it', async () => {
-    const { app } = await fakeApp({ tenants: [{ name: 'acme', keys: ['k'] }] })
+    const { app } = await testApp({ tenants: [{ name: 'acme', keys: ['k'] }] })
     const yaml = await app.inject({ url: '/openapi.yaml' })
     expect(yaml.headers['content-type']).toMatch(/yaml/)
     expect(yaml.body).toContain('/v1/tasks/{task}/generate:')

@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 
-let fake: FakeApp
+let served: TestApp
 
 beforeAll(async () => {
-  fake = await fakeApp()
+  served = await testApp()
 })
-afterAll(() => fake.app.close())
+afterAll(() => served.app.close())
 
 describe('GET /metrics', () => {
   it('counts requests by route pattern and generations by task', async () => {
-    await fake.call({ method: 'POST', url: '/v1/tasks/extract/generate', payload: { input: 'x' } })
-    await fake.call({ url: '/v1/nothing/here' })
-    const response = await fake.call({ url: '/metrics' })
+    await served.call({ method: 'POST', url: '/v1/tasks/extract/generate', payload: { input: 'x' } })
+    await served.call({ url: '/v1/nothing/here' })
+    const response = await served.call({ url: '/metrics' })
     expect(response.headers['content-type']).toMatch(/^text\/plain/)
     expect(response.body).toContain(
       'troupe_http_requests_total{method="POST",route="/v1/tasks/:task/generate",status="200"} 1',
@@ -28,7 +28,7 @@ describe('GET /metrics', () => {
       { name: 'acme', keys: ['k'] },
       { name: 'ops', keys: ['admin'], admin: true },
     ]
-    const { app, call } = await fakeApp({ tenants })
+    const { app, call } = await testApp({ tenants })
     expect((await call({ url: '/metrics' })).statusCode).toBe(401)
     expect((await call({ url: '/metrics', headers: { 'x-api-key': 'k' } })).statusCode).toBe(403)
     expect((await call({ url: '/metrics', headers: { 'x-api-key': 'admin' } })).statusCode).toBe(200)
@@ -39,12 +39,12 @@ describe('GET /metrics', () => {
 describe('tokens and text', () => {
   it('goes both ways', async () => {
     const tokenize = async (payload: object) =>
-      (await fake.call({ method: 'POST', url: '/v1/tokenize', payload })).json<object>()
+      (await served.call({ method: 'POST', url: '/v1/tokenize', payload })).json<object>()
     expect(await tokenize({ prompt: 'hi' })).toEqual({ tokens: [256, 104, 105], count: 3, max_context: 120 })
     expect(await tokenize({ prompt: 'hi', add_special_tokens: false })).toMatchObject({ count: 2 })
     expect(await tokenize({ messages: [{ role: 'user', content: 'a' }] })).toMatchObject({ count: 19 })
     expect(await tokenize({})).toMatchObject({ error: { code: 'invalid_request' } })
-    const detokenize = (tokens: number[]) => fake.call({ method: 'POST', url: '/v1/detokenize', payload: { tokens } })
+    const detokenize = (tokens: number[]) => served.call({ method: 'POST', url: '/v1/detokenize', payload: { tokens } })
     expect((await detokenize([256, 104, 105])).json()).toEqual({ text: 'hi' })
     expect((await detokenize([999])).json()).toMatchObject({ error: { param: 'tokens[0]' } })
   })

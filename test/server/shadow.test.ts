@@ -1,33 +1,35 @@
+import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { TroupeError } from '../../src/core/errors.ts'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { VERSION_BYTES, storedWeights, testApp, weightsFile } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { bytesOf, textOf } from '../support/fake-text.ts'
 
-let fake: FakeApp
+let served: TestApp
+
+const SHADOWED = {
+  routes: [{ adapter: 'json', version: 1 }],
+  shadow: { adapter: 'json', version: 2 },
+}
 
 beforeEach(async () => {
-  fake = await fakeApp({ places: 2 })
-  await fake.registry.putTask('extract', {
-    routes: [{ adapter: 'json', version: 1 }],
-    shadow: { adapter: 'json', version: 2 },
-  })
+  served = await testApp({ places: 2 })
+  await served.registry.putTask('extract', SHADOWED, 'tests')
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
 
 async function generate(payload: object = { input: 'x' }) {
-  return fake.call({ method: 'POST', url: '/v1/tasks/extract/generate', payload })
+  return served.call({ method: 'POST', url: '/v1/tasks/extract/generate', payload })
 }
 
 async function counts(): Promise<Record<string, number>> {
-  const response = await fake.call({ method: 'GET', url: '/v1/tasks/extract/shadow' })
+  const response = await served.call({ method: 'GET', url: '/v1/tasks/extract/shadow' })
   expect(response.statusCode).toBe(200)
   return response.json()
 }
 
 /** Answers by the first letter of the mix's digest: `a` routes, `b` shadow. */
 function script(route: string, shadow: string): void {
-  fake.engine.script = ({ mix }) => bytesOf(mix[0]?.digest.startsWith('sha256:a') ? route : shadow)
+  served.engine.script = ({ mix }) => bytesOf(mix[0]?.digest.startsWith('sha256:a') ? route : shadow)
 }
 
 describe('a shadow', () => {
@@ -36,11 +38,11 @@ describe('a shadow', () => {
     const answer = await generate({ input: 'x', temperature: 0.7 })
     expect(answer.json()).toMatchObject({ choices: [{ text: 'same' }], provenance: { adapters: [{ version: 'v1' }] } })
     await vi.waitFor(async () => expect(await counts()).toMatchObject({ equal: 1, different: 0 }))
-    const [first, second] = fake.engine.requests
+    const [first, second] = served.engine.requests
     expect(second).toMatchObject({ background: true, sampling: first!.sampling, maxTokens: first!.maxTokens })
     expect(textOf(second!.tokens)).toBe(textOf(first!.tokens))
     expect(second!.mix).toEqual([{ digest: `sha256:${'bbbb'.padEnd(64, '0')}`, scale: 1 }])
-    expect(fake.registry.released).toBe(2)
+    expect(served.registry.stats().leases).toBe(0)
   })
 
   it('is compared token by token, also with streamed answers', async () => {
@@ -49,40 +51,42 @@ describe('a shadow', () => {
     await vi.waitFor(async () => {
       expect(await counts()).toMatchObject({ different: 1, equal: 0, tokens: 6, agreed_tokens: 2 })
     })
-    const text = await fake.metrics.render()
+    const text = await served.metrics.render()
     expect(text).toContain('troupe_shadow_runs_total{task="extract",result="different"} 1')
     expect(text).toContain('troupe_shadow_tokens_total{task="extract"} 6')
     expect(text).toContain('troupe_shadow_agreed_tokens_total{task="extract"} 2')
   })
 
   it('is given up when a request needs its place, which waits for nothing', async () => {
-    fake.engine.tokenMs = 20
-    fake.engine.script = ({ background }) => bytesOf(background ? 'x'.repeat(100) : 'ok')
+    served.engine.tokenMs = 20
+    served.engine.script = ({ background }) => bytesOf(background ? 'x'.repeat(100) : 'ok')
     await generate()
-    await vi.waitFor(() => expect(fake.engine.active).toBe(1))
+    await vi.waitFor(() => expect(served.engine.active).toBe(1))
     await Promise.all([generate(), generate()])
     await vi.waitFor(async () => expect((await counts())['dropped']).toBeGreaterThanOrEqual(1))
-    await vi.waitFor(() => expect(fake.admission.stats().running).toBe(0))
+    await vi.waitFor(() => expect(served.admission.stats().running).toBe(0))
   })
 
   it('fails nobody when it fails itself', async () => {
-    fake.registry.failBackground = new TroupeError('digest_mismatch', 'altered')
+    await served.app.close()
+    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
+    await served.registry.putTask('extract', SHADOWED, 'tests')
+    const weights = storedWeights(served, 'json', 'bbbb')
+    await served.addAdapter('other', 'cccc', 'dddd')
+    await writeFile(weights, weightsFile('eeee'))
     expect((await generate()).statusCode).toBe(200)
     await vi.waitFor(async () => expect(await counts()).toMatchObject({ failed: 1 }))
-    fake.registry.failBackground = new TroupeError('overloaded', 'no memory')
-    expect((await generate()).statusCode).toBe(200)
-    await vi.waitFor(async () => expect(await counts()).toMatchObject({ failed: 1, dropped: 1 }))
-    expect(fake.log.filter((line) => line.includes('a shadow run failed'))).toHaveLength(1)
+    expect(served.log.filter((line) => line.includes('a shadow run failed'))).toHaveLength(1)
   })
 
   it('is shown with its task, and absent where there is none', async () => {
-    const task = await fake.call({ method: 'GET', url: '/v1/tasks/extract' })
+    const task = await served.call({ method: 'GET', url: '/v1/tasks/extract' })
     expect(task.json()).toMatchObject({ shadow: { adapter: 'json', version: 'v2', sample: 1 }, pinned: false })
     const put = { method: 'PUT', url: '/v1/tasks/extract' } as const
-    const wrong = await fake.call({ ...put, payload: { shadow: { adapter: 'json', sample: 0 } } })
+    const wrong = await served.call({ ...put, payload: { shadow: { adapter: 'json', sample: 0 } } })
     expect(wrong.json()).toMatchObject({ error: { code: 'invalid_request' } })
-    await fake.call({ ...put, payload: { shadow: null } })
-    const absent = await fake.call({ method: 'GET', url: '/v1/tasks/extract/shadow' })
+    await served.call({ ...put, payload: { shadow: null } })
+    const absent = await served.call({ method: 'GET', url: '/v1/tasks/extract/shadow' })
     expect([absent.statusCode, absent.json<{ error: { code: string } }>().error.code]).toEqual([404, 'not_found'])
   })
 })
@@ -95,8 +99,9 @@ describe('the sticky key', () => {
     ['completions', { model: 'extract', prompt: 'x', user: 'u' }, 'u'],
     ['chat/completions', { model: 'extract', messages: [{ role: 'user', content: 'x' }], sticky_key: 'k' }, 'k'],
   ])('of %s with %j is %s', async (path, payload, expected) => {
-    const response = await fake.call({ method: 'POST', url: `/v1/${path}`, payload })
+    const resolve = vi.spyOn(served.registry, 'resolve')
+    const response = await served.call({ method: 'POST', url: `/v1/${path}`, payload })
     expect(response.statusCode).toBe(200)
-    expect(fake.registry.lastTarget?.sticky).toBe(expected)
+    expect(resolve.mock.lastCall?.[0].sticky).toBe(expected)
   })
 })

@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net'
 import net from 'node:net'
 import { expect, it } from 'vitest'
 import { closeGracefully } from '../../src/server/shutdown.ts'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { bytesOf } from '../support/fake-text.ts'
 import { rawSocket, requestText } from '../support/raw-socket.ts'
 
 const GENERATE = '/v1/tasks/extract/generate'
 
-interface Running extends FakeApp {
+interface Running extends TestApp {
   readonly url: string
   readonly port: number
   /** Ends the answers that run. */
@@ -22,7 +22,7 @@ interface Running extends FakeApp {
 
 /** A server whose answers take until `answer` is called. */
 async function slowServer(): Promise<Running> {
-  const fake = await fakeApp()
+  const fake = await testApp()
   let answer = (): void => {}
   const answered = new Promise<void>((resolve) => (answer = resolve))
   fake.engine.generate = async function* (_request, signal) {

@@ -2,32 +2,30 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { TroupeError } from '../../src/core/errors.ts'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 import { bytesOf } from '../support/fake-text.ts'
 
-let fake: FakeApp
+let served: TestApp
 let port: number
 
 beforeAll(async () => {
-  fake = await fakeApp({ places: 2 })
-  await fake.app.listen({ port: 0, host: '127.0.0.1' })
-  port = (fake.app.server.address() as AddressInfo).port
+  served = await testApp({ places: 2 })
+  await served.app.listen({ port: 0, host: '127.0.0.1' })
+  port = (served.app.server.address() as AddressInfo).port
 })
-afterAll(() => fake.app.close())
+afterAll(() => served.app.close())
 beforeEach(() => {
-  fake.engine.tokenMs = 0
-  fake.engine.failAfter = Infinity
-  fake.engine.script = () => bytesOf('grüße')
-  Object.assign(fake.engine, { cancelled: 0, mostActive: 0 })
-  Object.assign(fake.registry, { leases: 0, released: 0 })
+  served.engine.tokenMs = 0
+  served.engine.failAfter = Infinity
+  served.engine.script = () => bytesOf('grüße')
+  Object.assign(served.engine, { cancelled: 0, mostActive: 0 })
 })
 
 const path = '/v1/tasks/extract/generate'
 
 async function stream(payload: object, url = path) {
-  const response = await fake.call({ method: 'POST', url, payload: { ...payload, stream: true } })
+  const response = await served.call({ method: 'POST', url, payload: { ...payload, stream: true } })
   const events = response.body
     .split('\n\n')
     .filter((line) => line !== '')
@@ -58,7 +56,7 @@ async function dropAfter(until: number, payload: object): Promise<void> {
 }
 
 async function settled(): Promise<void> {
-  for (let i = 0; i < 100 && fake.admission.stats().requests > 0; i++) await sleep(20)
+  for (let i = 0; i < 100 && served.admission.stats().requests > 0; i++) await sleep(20)
 }
 
 const NOTHING = { waiting: 0, running: 0, requests: 0 }
@@ -82,19 +80,19 @@ describe('server-sent events', () => {
   it('answers with plain HTTP errors as long as nothing was sent', async () => {
     const wrong = await stream({ prompt: 'x'.repeat(300) })
     expect(wrong.response.statusCode).toBe(400)
-    fake.engine.failAfter = 0
+    served.engine.failAfter = 0
     const failed = await stream({ input: 'x' })
     expect(failed.response.statusCode).toBe(500)
     expect(failed.response.json()).toMatchObject({ error: { code: 'internal' } })
   })
 
   it('reports later failures as a last event with the same envelope', async () => {
-    fake.engine.failAfter = 2
+    served.engine.failAfter = 2
     const { response, chunks, events } = await stream({ input: 'x' })
     expect(response.statusCode).toBe(200)
     expect(chunks.at(-1)).toMatchObject({ error: { code: 'internal', request_id: response.headers['x-request-id'] } })
     expect(events).not.toContain('[DONE]')
-    expect(fake.registry).toMatchObject({ leases: 1, released: 1 })
+    expect(served.registry.stats().leases).toBe(0)
   })
 
   it('interleaves several answers and ends once', async () => {
@@ -106,25 +104,25 @@ describe('server-sent events', () => {
     expect(chunks.filter((chunk) => 'provenance' in chunk)).toHaveLength(1)
     expect(chunks.at(-1)).toHaveProperty('provenance')
     expect(events.filter((data) => data === '[DONE]')).toHaveLength(1)
-    expect(fake.engine.mostActive).toBe(2)
+    expect(served.engine.mostActive).toBe(2)
   })
 
   it('gives lease, place and sequence back when the client leaves in the middle', async () => {
-    fake.engine.tokenMs = 15
-    fake.engine.script = () => bytesOf('x'.repeat(110))
+    served.engine.tokenMs = 15
+    served.engine.script = () => bytesOf('x'.repeat(110))
     await dropAfter(1, { input: 'x', stream: true, n: 3 })
     await settled()
-    expect(fake.admission.stats()).toEqual(NOTHING)
-    expect(fake.registry).toMatchObject({ leases: 1, released: 1 })
-    expect(fake.engine.active).toBe(0)
-    expect(fake.engine.cancelled).toBeGreaterThanOrEqual(2)
-    fake.admission.checkIntegrity()
-    expect(JSON.parse(fake.log.at(-1) ?? '{}')).toMatchObject({ msg: 'generation', status: 'cancelled' })
+    expect(served.admission.stats()).toEqual(NOTHING)
+    expect(served.registry.stats().leases).toBe(0)
+    expect(served.engine.active).toBe(0)
+    expect(served.engine.cancelled).toBeGreaterThanOrEqual(2)
+    served.admission.checkIntegrity()
+    expect(JSON.parse(served.log.at(-1) ?? '{}')).toMatchObject({ msg: 'generation', status: 'cancelled' })
   })
 
   it('does the same for answers that are not streams, and for requests that still wait', async () => {
-    fake.engine.tokenMs = 15
-    fake.engine.script = () => bytesOf('x'.repeat(60))
+    served.engine.tokenMs = 15
+    served.engine.script = () => bytesOf('x'.repeat(60))
     const send = () => {
       const request = http.request({ port, path, method: 'POST', headers: { 'content-type': 'application/json' } })
       request.on('error', () => {})
@@ -132,21 +130,20 @@ describe('server-sent events', () => {
       return request
     }
     const running = [send(), send()]
-    await expect.poll(() => fake.admission.stats().running).toBe(2)
+    await expect.poll(() => served.admission.stats().running).toBe(2)
     const waiting = [send(), send(), send()]
-    await expect.poll(() => fake.admission.stats().waiting).toBe(3)
+    await expect.poll(() => served.admission.stats().waiting).toBe(3)
     for (const request of waiting) request.destroy()
-    await expect.poll(() => fake.admission.stats().waiting).toBe(0)
+    await expect.poll(() => served.admission.stats().waiting).toBe(0)
     for (const request of running) request.destroy()
     await settled()
-    expect(fake.admission.stats()).toEqual(NOTHING)
-    expect(fake.registry.leases).toBe(2)
-    expect(fake.registry.released).toBe(2)
-    expect(fake.engine.cancelled).toBe(2)
+    expect(served.admission.stats()).toEqual(NOTHING)
+    expect(served.registry.stats().leases).toBe(0)
+    expect(served.engine.cancelled).toBe(2)
   })
 
   it('gives everything back when a reader who stopped reading leaves', async () => {
-    fake.engine.script = () => bytesOf('x'.repeat(100))
+    served.engine.script = () => bytesOf('x'.repeat(100))
     await new Promise<void>((resolve) => {
       const headers = { 'content-type': 'application/json' }
       const request = http.request({ port, path, method: 'POST', headers }, (answer) => {
@@ -159,21 +156,23 @@ describe('server-sent events', () => {
       request.end(JSON.stringify({ input: 'x', stream: true, n: 16, logprobs: 20 }))
     })
     await settled()
-    expect(fake.admission.stats()).toEqual(NOTHING)
-    expect(fake.registry.released).toBe(fake.registry.leases)
+    expect(served.admission.stats()).toEqual(NOTHING)
+    expect(served.registry.stats().leases).toBe(0)
   })
 
   it('ends with a named error when its version was deleted and the time to finish is over', async () => {
-    fake.engine.tokenMs = 5
-    fake.engine.script = () => bytesOf('x'.repeat(100))
-    fake.registry.revocation = new AbortController()
-    const error = new TroupeError('version_deleted', 'json@v1 was deleted')
-    setTimeout(() => fake.registry.revocation.abort(error), 30)
-    const { chunks } = await stream({ input: 'x' })
-    expect(chunks.at(-1)).toMatchObject({ error: { code: 'version_deleted' } })
-    expect(fake.registry.released).toBe(fake.registry.leases)
-    const whole = await fake.call({ method: 'POST', url: path, payload: { input: 'x' } })
-    expect([whole.statusCode, whole.json<{ error: { code: string } }>().error.code]).toEqual([410, 'version_deleted'])
-    fake.registry.revocation = new AbortController()
+    served.engine.tokenMs = 5
+    served.engine.script = () => bytesOf('x'.repeat(100))
+    await served.addAdapter('brief', 'cccc')
+    const remove = (query: string) => served.call({ method: 'DELETE', url: `/v1/adapters/brief${query}` })
+    const begun = stream({ model: 'brief', prompt: 'x', max_tokens: 100 }, '/v1/completions')
+    await expect.poll(() => served.engine.active).toBe(1)
+    expect((await remove('?drain_seconds=0')).json()).toMatchObject({ error: { code: 'adapter_in_use' } })
+    const draining = await remove('?drain_seconds=0.05')
+    expect([draining.statusCode, draining.json()]).toMatchObject([202, { status: 'draining', holders: 1 }])
+    expect((await begun).chunks.at(-1)).toMatchObject({ error: { code: 'version_deleted' } })
+    expect(served.registry.stats().leases).toBe(0)
+    const gone = await stream({ model: 'brief', prompt: 'x' }, '/v1/completions')
+    expect(gone.response.json()).toMatchObject({ error: { code: 'model_not_found' } })
   })
 })

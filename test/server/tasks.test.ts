@@ -1,26 +1,26 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fakeApp } from '../support/fake-app.ts'
-import type { FakeApp } from '../support/fake-app.ts'
+import { testApp } from '../support/test-app.ts'
+import type { TestApp } from '../support/test-app.ts'
 
-let fake: FakeApp
+let served: TestApp
 
 beforeEach(async () => {
-  fake = await fakeApp({
+  served = await testApp({
     tenants: [
       { name: 'acme', keys: ['acme-key'] },
       { name: 'zeta', keys: ['zeta-key'] },
       { name: 'ops', keys: ['ops-key'], admin: true },
     ],
   })
-  fake.registry.addAdapter('acme/a', 'cccc', 'dddd')
+  await served.addAdapter('acme/a', 'cccc', 'dddd')
 })
-afterEach(() => fake.app.close())
+afterEach(() => served.app.close())
 
 type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 async function as(who: string, method: Method, path: string, payload?: object) {
   const headers = { authorization: `Bearer ${who}-key` }
-  return fake.call({ method, url: `/v1/${path}`, headers, ...(payload ? { payload } : {}) })
+  return served.call({ method, url: `/v1/${path}`, headers, ...(payload ? { payload } : {}) })
 }
 
 interface History {
@@ -135,13 +135,13 @@ describe('/v1/tasks', () => {
   })
 
   it('needs a key', async () => {
-    const missing = await fake.call({ url: '/v1/tasks' })
+    const missing = await served.call({ url: '/v1/tasks' })
     expect(missing.statusCode).toBe(401)
     expect(missing.json()).toMatchObject({ error: { code: 'invalid_api_key', type: 'authentication_error' } })
-    const wrong = await fake.call({ url: '/v1/tasks', headers: { 'x-api-key': 'nope' } })
+    const wrong = await served.call({ url: '/v1/tasks', headers: { 'x-api-key': 'nope' } })
     expect(wrong.statusCode).toBe(401)
-    expect((await fake.call({ url: '/v1/tasks', headers: { 'x-api-key': 'acme-key' } })).statusCode).toBe(200)
-    expect((await fake.call({ url: '/health/live' })).statusCode).toBe(200)
+    expect((await served.call({ url: '/v1/tasks', headers: { 'x-api-key': 'acme-key' } })).statusCode).toBe(200)
+    expect((await served.call({ url: '/health/live' })).statusCode).toBe(200)
   })
 
   it('runs other tenants’ tasks and adapters for nobody', async () => {

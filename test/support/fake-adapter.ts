@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { AdapterWeights } from '../../src/core/branch.ts'
 import { TroupeError } from '../../src/core/errors.ts'
+import type { VersionRecord } from '../../src/registry/records.ts'
 import type { AdapterReader } from '../../src/registry/loader-messages.ts'
 import type { Staging } from '../../src/registry/store/port.ts'
 
@@ -83,4 +84,28 @@ export async function dropFake(dir: string, weights: string): Promise<void> {
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, 'adapter_config.json'), FAKE_CONFIG)
   await writeFile(join(dir, 'adapter_model.safetensors'), weights)
+}
+
+const AT = '2026-01-02T03:04:05.000Z'
+
+/** `fakeVersion('acme/a', 2)` has the digest `sha256:<four letters of the name and number>…`. */
+export function fakeVersion(adapter: string, version: number, digestStart: string): VersionRecord {
+  return {
+    adapter,
+    version,
+    digest: `sha256:${digestStart.padEnd(64, '0')}`,
+    state: 'ready',
+    reason: null,
+    createdAt: AT,
+    source: 'upload',
+    format: 'peft',
+    method: 'lora',
+    rank: 8,
+    sites: ['layers.0.q_proj'],
+    virtualTokens: 0,
+    parameters: 128,
+    bytes: 512,
+    deviceBytes: 640,
+    probe: { maxDifference: 0.5, kl: 0.1 },
+  }
 }

@@ -4,6 +4,7 @@ import type { EngineStats } from '../../src/core/messages.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
 import type { GenerationEngine } from '../../src/generation/ports.ts'
 import { EOS, VOCAB, bytesOf, textOf } from './fake-text.ts'
+import { FakeHost } from './fake-host.ts'
 import { tinyInfo } from './tiny-model.ts'
 
 export const FAKE_INFO: ModelInfo = tinyInfo({
@@ -22,9 +23,11 @@ export const FAKE_INFO: ModelInfo = tinyInfo({
 /** What the model answers; default: `<digests of the mix, or base>(<prompt>)`. */
 export type Script = (request: GenerationRequest) => readonly number[]
 
-/** Stands in for the engine: tokens come from a script, every sequence is recorded. */
+/** Stands in for the engine: tokens come from a script, every sequence is recorded. Refuses versions that nobody holds. */
 export class FakeEngine implements GenerationEngine {
   readonly info = FAKE_INFO
+  /** The side that the registry sees. */
+  readonly host = new FakeHost(FAKE_INFO)
   readonly requests: GenerationRequest[] = []
   /** Sequences whose generator has begun and not ended. */
   active = 0
@@ -38,6 +41,7 @@ export class FakeEngine implements GenerationEngine {
   script: Script = (request) => bytesOf(`${mixLabel(request)}(${textOf(request.tokens)})`)
 
   async *generate(request: GenerationRequest, signal?: AbortSignal): AsyncGenerator<GenerationEvent, void, void> {
+    for (const { digest } of request.mix) if (!this.host.held.has(digest)) throw new Error(`${digest} is not held`)
     this.requests.push(request)
     this.active += 1
     this.mostActive = Math.max(this.mostActive, this.active)

@@ -101,7 +101,10 @@ export class AdapterListing {
       const message = `"${name}" is an owner: move the adapter files that lie in this folder into a folder of their own`
       found.failed.push({ kind: 'adapter', name, digest: null, path: join(this.#root, name), message })
     }
-    for (const [part, children] of inner) await this.#visitAdapter(`${name}/${part}`, children, found)
+    for (const [part, children] of inner) {
+      const isAdapter = children.folders.some(isDigestFolder) || !isPartOfTraining(part)
+      if (isAdapter) await this.#visitAdapter(`${name}/${part}`, children, found)
+    }
   }
 
   async #visitAdapter(adapter: string, entries: DirectoryEntries, found: Found): Promise<void> {
@@ -115,7 +118,7 @@ export class AdapterListing {
     if (entries.files.includes(NOTES_FILE)) await this.#readNotes(adapter, dir, found)
     if (entries.files.includes(ADAPTER_CONFIG)) await addDropped(adapter, dir, found)
     for (const sub of entries.folders) {
-      if (!isDigestFolder(sub) && !sub.startsWith('.')) await addDropped(adapter, join(dir, sub), found)
+      if (!isDigestFolder(sub) && !isPartOfTraining(sub)) await addDropped(adapter, join(dir, sub), found)
     }
   }
 
@@ -164,6 +167,11 @@ export class AdapterListing {
           })
     return { folders, versions: unique, damaged: damaged.length > 0 ? damaged : NO_DAMAGE }
   }
+}
+
+/** A trainer's checkpoint lies in the folder of its training: it is taken when somebody gives it a name of its own. */
+function isPartOfTraining(folder: string): boolean {
+  return folder.startsWith('.') || /^checkpoint-\d+$/.test(folder)
 }
 
 /** Adds the folder if it holds an adapter's config. Its files are looked at every time: their sizes change while it is copied. */

@@ -1,4 +1,3 @@
-import { isPickleName, pickleRefusal } from '../../adapters/pickle.ts'
 import { TroupeError } from '../../core/errors.ts'
 import { VERSION_FILE } from './documents.ts'
 
@@ -10,15 +9,14 @@ const KEPT = /\.(json|safetensors|md)$/
 export const MAX_FILES = 32
 
 /** Whether a file belongs into a version folder: configs, safetensors and the card. */
-export function isAdapterFile(name: string): boolean {
+function isAdapterFile(name: string): boolean {
   return name.length <= MAX_LENGTH && PLAIN.test(name) && KEPT.test(name) && name !== VERSION_FILE
 }
 
-/** @throws TroupeError `pickle_refused` or `invalid_request` */
+/** @throws TroupeError `invalid_request` */
 export function checkFileName(name: string): void {
   if (isAdapterFile(name)) return
   const shown = JSON.stringify(name.slice(0, MAX_LENGTH))
-  if (isPickleName(name)) throw pickleRefusal(name.slice(0, MAX_LENGTH), 'adapter_model.safetensors')
   throw new TroupeError(
     'invalid_request',
     `${shown} is no file of an adapter: expected are plain file names ending in .json, .safetensors or .md, other than ${VERSION_FILE}`,

@@ -8,9 +8,8 @@ import type { Rejection } from '../rejections.ts'
 import { withoutRejections, withRejection } from '../rejections.ts'
 import { makeAdapterFolder, removeEmptyFolders } from './adapter-folders.ts'
 import { AdapterListing } from './adapter-listing.ts'
-import { DirectoryCache } from './directory-cache.ts'
 import { digestFolder, isDigestFolder, parseVersion, renderVersion, VERSION_FILE } from './documents.ts'
-import { clearDropped, stageDropped } from './dropped-files.ts'
+import { clearDropped } from './dropped-files.ts'
 import { errnoOf, exists, flush, removeTree, storageError, writeNewFile } from './durable.ts'
 import { KeptListing } from './kept-listing.ts'
 import { sweepLeftovers } from './leftovers.ts'
@@ -196,18 +195,8 @@ export class FilesystemStore implements RegistryStore {
     await this.#listing.close()
   }
 
-  async stageDropped(folder: DroppedFolder): Promise<Staging> {
-    return stageDropped(folder, await StagingFolder.create(join(this.#root, '.staging')))
-  }
-
-  async stageFolder(dir: string): Promise<Staging> {
-    const entries = await new DirectoryCache().read(dir)
-    const files = (entries?.files ?? []).map((name) => ({ name, size: 0, mtimeMs: 0 }))
-    return this.stageDropped({ adapter: '', dir, files })
-  }
-
-  async clearDropped(folder: DroppedFolder): Promise<void> {
-    await clearDropped(folder, this.#adapterFolder(folder.adapter))
+  async clearDropped(folder: DroppedFolder, taken: readonly string[]): Promise<void> {
+    await clearDropped(folder, taken, this.#adapterFolder(folder.adapter))
   }
 
   async addRejection(rejection: Rejection): Promise<void> {

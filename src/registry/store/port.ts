@@ -18,7 +18,7 @@ export interface Staging {
   readonly dir: string
   /**
    * Writes one file durably and returns its size; more than `limitBytes` are refused. A failure discards the whole folder.
-   * @throws TroupeError `invalid_request` or `pickle_refused` for the name, `upload_too_large`, `storage_error`
+   * @throws TroupeError `invalid_request` for the name, `upload_too_large`, `storage_error`
    */
   write(fileName: string, content: AsyncIterable<Uint8Array>, limitBytes?: number): Promise<number>
   /** Removes what is left of it. Idempotent; does nothing once the version is stored. */
@@ -104,12 +104,8 @@ export interface RegistryStore {
   clearRejections(adapter: string): Promise<void>
   /** Cheap when little changed, and the same object when nothing did: it is called every second or two. */
   list(): Promise<StoreListing>
-  /** Stages the files of a dropped folder, which stays as it is. @throws TroupeError `pickle_refused` */
-  stageDropped(folder: DroppedFolder): Promise<Staging>
-  /** Stages the files of any local folder, which stays as it is. @throws TroupeError `pickle_refused` */
-  stageFolder(dir: string): Promise<Staging>
-  /** Removes the staged files from where they were dropped; what else lies there stays. */
-  clearDropped(folder: DroppedFolder): Promise<void>
+  /** Removes files that were taken from where they were dropped; what else lies there stays. */
+  clearDropped(folder: DroppedFolder, taken: readonly string[]): Promise<void>
   /** Ends what runs by itself. Nothing is listed any more. */
   close(): Promise<void>
 }

@@ -248,11 +248,11 @@ export function describeStore(name: string, start: () => Promise<() => Promise<R
       expect(await codeOf(async () => staging.write(fileName, (async function* () {})()))).toBe('invalid_request')
     })
 
-    it('refuses pickles by their name, and a file sent twice', async () => {
+    it('refuses names that are no files of an adapter, and a file sent twice', async () => {
       const store = await (await start())()
       const empty = (): AsyncGenerator<Uint8Array> => (async function* () {})()
       const staging = await store.stage()
-      expect(await codeOf(async () => staging.write('adapter_model.bin', empty()))).toBe('pickle_refused')
+      expect(await codeOf(async () => staging.write('adapter_model.bin', empty()))).toBe('invalid_request')
       const twice = await store.stage()
       await twice.write('adapter_config.json', empty())
       expect(await codeOf(() => twice.write('adapter_config.json', empty()))).toBe('invalid_request')

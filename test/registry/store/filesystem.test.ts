@@ -7,7 +7,7 @@ import { NO_NOTES } from '../../../src/registry/adapter-notes.ts'
 import type { RegistryStore, StoreListing } from '../../../src/registry/store/port.ts'
 import { renderTask } from '../../../src/registry/task-document.ts'
 import { dropFake, fakeFile, stageFake } from '../../support/fake-adapter.ts'
-import { codeOf, messageOf, temporaryFolder } from '../../support/registry-fixture.ts'
+import { codeOf, temporaryFolder } from '../../support/registry-fixture.ts'
 import { describeStore, newTask, newVersion } from './conformance.ts'
 
 describeStore('folder', async () => {
@@ -146,7 +146,7 @@ describe('a store folder', () => {
     expect([...(await store.list()).adapters.keys()]).toEqual(['a'])
   })
 
-  it('stages dropped files without touching them, and clears only what it staged', async () => {
+  it('clears of dropped files only those that were taken', async () => {
     const root = await temporaryFolder()
     const store = await FilesystemStore.open(root)
     const dir = join(root, 'adapters', 'a', 'run')
@@ -155,25 +155,8 @@ describe('a store folder', () => {
     await writeFile(join(dir, 'training_args.bin'), 'pickle')
     const [folder] = (await store.list()).dropped
     if (!folder) throw new Error('nothing was found')
-    const staging = await store.stageDropped(folder)
-    expect((await readdir(staging.dir)).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
-    expect((await readdir(dir)).length).toBe(3)
-    await store.clearDropped(folder)
+    await store.clearDropped(folder, ['adapter_config.json', 'adapter_model.safetensors'])
     expect(await readdir(dir)).toEqual(['training_args.bin'])
-    expect(await readFile(join(staging.dir, 'adapter_model.safetensors'), 'utf8')).toBe(fakeFile({ effect: 2 }))
-  })
-
-  it('refuses a dropped folder whose weights are a pickle', async () => {
-    const root = await temporaryFolder()
-    const store = await FilesystemStore.open(root)
-    const dir = join(root, 'adapters', 'a')
-    await mkdir(dir)
-    await writeFile(join(dir, 'adapter_config.json'), '{}')
-    await writeFile(join(dir, 'adapter_model.bin'), 'pickle')
-    const [folder] = (await store.list()).dropped
-    if (!folder) throw new Error('nothing was found')
-    expect(await messageOf(() => store.stageDropped(folder))).toContain('adapter_model.bin')
-    expect(await readdir(join(root, '.staging'))).toEqual([])
   })
 })
 

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { KnownHosts, hostName } from '../../../src/server/edge/hosts.ts'
-import { fakeApp } from '../../support/fake-app.ts'
-import type { FakeApp } from '../../support/fake-app.ts'
+import { testApp } from '../../support/test-app.ts'
+import type { TestApp } from '../../support/test-app.ts'
 
 describe('KnownHosts', () => {
   const hosts = new KnownHosts('box.lan', ['api.example.com', '.apps.example.com'])
@@ -44,9 +44,9 @@ describe('KnownHosts', () => {
 })
 
 describe('a server without keys', () => {
-  let fake: FakeApp
+  let fake: TestApp
   beforeAll(async () => {
-    fake = await fakeApp({ edge: { allowedHosts: ['api.example.com'] } })
+    fake = await testApp({ edge: { allowedHosts: ['api.example.com'] } })
   })
   afterAll(() => fake.app.close())
 
@@ -80,14 +80,14 @@ it('a server with keys goes by every name, unless some are set', async () => {
     [[], 200],
     [['api.example.com'], 421],
   ] as const) {
-    const { app } = await fakeApp({ tenants, edge: { allowedHosts: [...allowedHosts] } })
+    const { app } = await testApp({ tenants, edge: { allowedHosts: [...allowedHosts] } })
     expect((await app.inject({ url: '/v1/models', headers })).statusCode).toBe(status)
     await app.close()
   }
 })
 
 it('believes the host that a trusted proxy forwards, and no other', async () => {
-  const { app } = await fakeApp({ edge: { trustedProxies: ['127.0.0.0/8'], allowedHosts: ['api.example.com'] } })
+  const { app } = await testApp({ edge: { trustedProxies: ['127.0.0.0/8'], allowedHosts: ['api.example.com'] } })
   const ask = async (remoteAddress: string, forwarded: string): Promise<number> => {
     const headers = { host: 'localhost', 'x-forwarded-host': forwarded }
     return (await app.inject({ url: '/v1/models', remoteAddress, headers })).statusCode

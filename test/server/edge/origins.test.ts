@@ -1,7 +1,7 @@
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fakeApp } from '../../support/fake-app.ts'
-import type { FakeApp } from '../../support/fake-app.ts'
+import { testApp } from '../../support/test-app.ts'
+import type { TestApp } from '../../support/test-app.ts'
 
 const PAGE = 'http://evil.example:3000'
 const CHANGES: readonly InjectOptions[] = [
@@ -21,9 +21,9 @@ const CHANGES: readonly InjectOptions[] = [
 ]
 
 describe('a server without keys', () => {
-  let fake: FakeApp
+  let fake: TestApp
   beforeAll(async () => {
-    fake = await fakeApp()
+    fake = await testApp()
   })
   afterAll(() => fake.app.close())
 
@@ -83,11 +83,11 @@ describe('a server without keys', () => {
 })
 
 describe('allowedOrigins', () => {
-  let fake: FakeApp
+  let fake: TestApp
   const tenants = [{ name: 'acme', keys: ['sk-acme-1'] }]
   const origin = 'https://app.example.com'
   beforeAll(async () => {
-    fake = await fakeApp({ tenants, edge: { allowedOrigins: [origin] } })
+    fake = await testApp({ tenants, edge: { allowedOrigins: [origin] } })
   })
   afterAll(() => fake.app.close())
 
@@ -132,7 +132,7 @@ describe('allowedOrigins', () => {
       [['*'], 200],
       [[origin], 403],
     ] as const) {
-      const { app } = await fakeApp({ edge: { allowedOrigins: [...allowed] } })
+      const { app } = await testApp({ edge: { allowedOrigins: [...allowed] } })
       const request = { method: 'POST', url: '/v1/completions', payload: { model: 'json', prompt: 'a' } } as const
       expect((await app.inject({ ...request, headers: { origin: PAGE } })).statusCode).toBe(status)
       await app.close()
@@ -142,7 +142,7 @@ describe('allowedOrigins', () => {
 
 describe('headers', () => {
   it('are on answers, errors and pages; pages may load only their own', async () => {
-    const { app } = await fakeApp()
+    const { app } = await testApp()
     const answers = ['/v1/models', '/v1/nothing', '/v1/adapters?page=2', '/openapi.json']
     for (const url of answers) {
       const { headers } = await app.inject(url)

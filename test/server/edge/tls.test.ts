@@ -7,7 +7,7 @@ import tls from 'node:tls'
 import { expect, it } from 'vitest'
 import { TlsFiles } from '../../../src/server/edge/tls-files.ts'
 import { LiveCertificates } from '../../../src/server/edge/live-certificates.ts'
-import { fakeApp } from '../../support/fake-app.ts'
+import { testApp } from '../../support/test-app.ts'
 import { temporaryFolder } from '../../support/model-folder.ts'
 import { rawSocket } from '../../support/raw-socket.ts'
 
@@ -42,7 +42,7 @@ async function shown(port: number): Promise<string> {
 it('serves over HTTPS only, with HSTS, and follows the files', async () => {
   const { put, ...paths } = await pairOf('first')
   const files = TlsFiles.of(paths)!
-  const { app } = await fakeApp({ tls: files.read(), edge: { headerSeconds: 0.5 } })
+  const { app } = await testApp({ tls: files.read(), edge: { headerSeconds: 0.5 } })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   const told: string[] = []

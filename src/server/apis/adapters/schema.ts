@@ -36,6 +36,27 @@ export function VersionSchema(description = 'One version.') {
   return Strict(VersionProperties, { title: 'AdapterVersion', description })
 }
 
+/** What was made of the files of an upload. */
+const ReportSchema = Strict(
+  {
+    format: Type.Enum(['peft', 'adapterhub']),
+    took: Type.Array(Strict({ file: Type.String(), bytes: Type.Integer() })),
+    ignored: Type.Array(Strict({ file: Type.String(), reason: Type.String() }), {
+      description: 'What else came; a folder stands for all its files.',
+    }),
+    warnings: Type.Array(Type.String()),
+  },
+  { title: 'FolderReport', description: 'Which files were taken, which were not, and why.' },
+)
+
+/** A version as the answer to its upload. */
+export function UploadedSchema(description: string) {
+  return Strict(
+    { ...VersionProperties, report: Type.Union([ReportSchema, Type.Null()]) },
+    { title: 'UploadedVersion', description },
+  )
+}
+
 /** One version with everything that is known of it. */
 export const VersionDetailSchema = Strict(
   {

@@ -1,26 +1,34 @@
+import { Readable } from 'node:stream'
 import multipart from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
 import { parseJsonObject } from '../../../core/json.ts'
+import type { FolderReport } from '../../../intake/folder-report.ts'
+import { FormFiles } from '../../../intake/form-files.ts'
+import { takeFiles } from '../../../intake/take-files.ts'
 import { readNotes } from '../../../registry/adapter-notes.ts'
 import type { VersionNotes } from '../../../registry/adapter-notes.ts'
 import type { Staging } from '../../../registry/store/port.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { VersionSchema } from './schema.ts'
+import { UploadedSchema } from './schema.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { addNewVersion } from './new-version.ts'
+
+/** An archive may also be the body itself. */
+const ARCHIVE_TYPES = ['application/zip', 'application/gzip', 'application/x-tar'] as const
 
 const schema = {
   operationId: 'uploadAdapterVersion',
   tags: ['adapters'],
   summary: 'Upload the files of one adapter as a new version',
   description:
-    'PEFT: `adapter_config.json` and `adapter_model.safetensors`; AdapterHub: `adapter_config.json` and `model.safetensors`. ' +
+    'All files of the folder that a trainer saved, or a .zip, .tar or .tar.gz of it. Taken are `adapter_config.json` and the weights: ' +
+    '`adapter_model.safetensors` of PEFT, `adapter.safetensors` of AdapterHub; `report` names the rest. ' +
     'The names of the form’s fields do not matter, the files’ own names do. The same bytes again are the same version.',
-  consumes: ['multipart/form-data'],
+  consumes: ['multipart/form-data', ...ARCHIVE_TYPES],
   params: Strict({ name: Name }),
   body: Type.Object(
     {
@@ -31,15 +39,24 @@ const schema = {
     { title: 'AdapterFiles', additionalProperties: true },
   ),
   response: {
-    200: VersionSchema('These bytes already were this version.'),
-    201: VersionSchema('A new version, validated and ready.'),
+    200: UploadedSchema('These bytes already were this version.'),
+    201: UploadedSchema('A new version, validated and ready.'),
     ...errorResponses(400, 401, 403, 409, 413, 415, 500),
   },
 }
 
+interface Received {
+  readonly notes: VersionNotes
+  readonly report: FolderReport
+}
+
 /** `POST /v1/adapters/{name}/versions`. In a scope of its own: only here are multipart bodies taken. */
 export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<void> {
-  await app.register(multipart, { limits: { fileSize: Infinity, files: 64, fields: 16, parts: 80 } })
+  await app.register(multipart, {
+    limits: { fileSize: Infinity, files: 2_000, fields: 16, parts: 2_016 },
+    preservePath: true,
+  })
+  app.addContentTypeParser([...ARCHIVE_TYPES], (_request, payload, done) => done(null, payload))
   // The body is a stream that the handler reads: its schema is documentation.
   const validator = app.validatorCompiler
   const options = {
@@ -51,35 +68,36 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
     const { caller, params } = request
     assertMayAlter(caller, params.name)
-    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', caller }, (staging) =>
-      receiveFiles(request, staging, deps.settings.uploadLimitBytes),
-    )
-    return reply.code(status).send(body)
+    let report: FolderReport | null = null
+    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', caller }, async (staging) => {
+      const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
+      report = received.report
+      return received.notes
+    })
+    return reply.code(status).send({ ...body, report })
   })
 }
 
-/** Streams every file of the form into the staging folder; `limit` = bytes of all of them together. */
-async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<VersionNotes> {
-  if (!request.isMultipart())
-    throw new TroupeError('unsupported_media_type', 'send the files as multipart/form-data, for example with `curl -F`')
+/** Puts the adapter's own files among those of the form into the staging folder; `limit` = bytes of all of them together. */
+async function receiveFiles(request: FastifyRequest, staging: Staging, limit: number): Promise<Received> {
   const announced = Number(request.headers['content-length'] ?? 0)
   if (announced > limit + MULTIPART_OVERHEAD_BYTES) throw tooLarge(limit)
-  let room = limit
+  const files = new FormFiles(staging.dir, limit)
   let notes: VersionNotes = {}
-  let files = 0
-  for await (const part of request.parts()) {
-    if (part.type === 'field') {
-      notes = { ...notes, ...noteField(part.fieldname, part.value) }
-      continue
+  if (!request.isMultipart()) {
+    if (!(request.body instanceof Readable)) throw noFiles()
+    await files.add('archive.zip', request.body)
+  } else
+    for await (const part of request.parts()) {
+      if (part.type === 'field') {
+        notes = { ...notes, ...noteField(part.fieldname, part.value) }
+        continue
+      }
+      await files.add(part.filename, part.file)
     }
-    files += 1
-    room -= await staging.write(part.filename, part.file, room)
-  }
-  if (files === 0)
-    throw new TroupeError('invalid_request', 'the form has no files: send the config and the weights of one adapter', {
-      param: 'files',
-    })
-  return notes
+  const report = await takeFiles(await files.source(), staging.dir)
+  await files.clear()
+  return { notes, report }
 }
 
 function noteField(name: string, value: unknown): VersionNotes {
@@ -91,6 +109,11 @@ function noteField(name: string, value: unknown): VersionNotes {
     `the form has a text field \`${name}\`: taken are files with their file names, \`description\` and \`labels\` (a JSON object)`,
     { param: name },
   )
+}
+
+function noFiles(): TroupeError {
+  const text = `send the files as multipart/form-data, for example with \`curl -F\`, or one archive as ${ARCHIVE_TYPES.join(', ')}`
+  return new TroupeError('unsupported_media_type', text)
 }
 
 /** Boundaries and part headers, generously. */
