@@ -7,7 +7,7 @@ const MAX_WAITING = 16
 
 interface Line {
   busy: boolean
-  readonly waiting: { go(): void; giveUp(): void }[]
+  readonly waiting: { readonly go: () => void; readonly giveUp: () => void }[]
 }
 
 /**

@@ -4,7 +4,7 @@ import { testApp } from '../../support/test-app.ts'
 import type { TestApp } from '../../support/test-app.ts'
 
 const PAGE = 'http://evil.example:3000'
-const CHANGES: readonly InjectOptions[] = [
+const CHANGES: readonly (InjectOptions & { readonly url: string })[] = [
   { method: 'POST', url: '/v1/tasks/extract/rollback' },
   { method: 'POST', url: '/v1/tasks/extract/activate', payload: { adapter: 'json', version: 'v2' } },
   { method: 'PUT', url: '/v1/tasks/other', payload: { adapter: 'json' } },
@@ -41,7 +41,7 @@ describe('a server without keys', () => {
     ['no origin, but another host of the site', { 'sec-fetch-site': 'same-site' }],
     ['no origin, but an old browser’s form', { referer: `${PAGE}/page`, 'content-type': 'text/plain' }],
   ])('with %s', (_what, headers) => {
-    it.each(CHANGES.map((change) => [`${change.method} ${String(change.url)}`, change] as const))(
+    it.each(CHANGES.map((change) => [`${change.method} ${change.url}`, change] as const))(
       'refuses %s',
       async (_name, change) => {
         // What an old browser's form sends is a form, whatever the route expects.

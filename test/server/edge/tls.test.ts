@@ -103,9 +103,9 @@ it('names what is missing or does not fit', async () => {
   const refused = (message: RegExp): unknown =>
     expect.objectContaining({ code: 'invalid_config', message: expect.stringMatching(message) as string })
   expect(TlsFiles.of({})).toBe(null)
-  expect(() => TlsFiles.of({ tlsCert })).toThrow(refused(/needs both .*`tlsKey` is not set/) as Error)
+  expect(() => TlsFiles.of({ tlsCert })).toThrow(refused(/needs both .*`tlsKey` is not set/))
   const read = (cert: string, key: string) => () => TlsFiles.of({ tlsCert: cert, tlsKey: key })!.read()
-  expect(read(tlsCert, '/nowhere/key')).toThrow(refused(/the private key \/nowhere\/key cannot be read/) as Error)
+  expect(read(tlsCert, '/nowhere/key')).toThrow(refused(/the private key \/nowhere\/key cannot be read/))
   copyFileSync(join(FIXTURES, 'second.key.pem'), tlsKey)
-  expect(read(tlsCert, tlsKey)).toThrow(refused(/cannot be used as certificate and key/) as Error)
+  expect(read(tlsCert, tlsKey)).toThrow(refused(/cannot be used as certificate and key/))
 })
