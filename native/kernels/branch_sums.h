@@ -14,23 +14,32 @@ inline V load_weights_some(const uint16_t* p, int n) {
 template <typename W, int M, int R>
 inline void down_block(const float* const* x, const W* down, int inputs, float* out, size_t stride) {
   V s[M][R];
+  UNROLL(8)
   for (int m = 0; m < M; m++)
+    UNROLL(8)
     for (int r = 0; r < R; r++) s[m][r] = splat(0);
   int k = 0;
   for (; k + 16 <= inputs; k += 16) {
     V w[R];
+    UNROLL(8)
     for (int r = 0; r < R; r++) w[r] = load_weights(down + size_t(r) * inputs + k);
+    UNROLL(8)
     for (int m = 0; m < M; m++) {
       const V v = load(x[m] + k);
+      UNROLL(8)
       for (int r = 0; r < R; r++) s[m][r] = fma(v, w[r], s[m][r]);
     }
   }
   if (k < inputs)
+    UNROLL(8)
     for (int m = 0; m < M; m++) {
       const V v = load_some(x[m] + k, inputs - k);
+      UNROLL(8)
       for (int r = 0; r < R; r++) s[m][r] = fma(v, load_weights_some(down + size_t(r) * inputs + k, inputs - k), s[m][r]);
     }
+  UNROLL(8)
   for (int m = 0; m < M; m++)
+    UNROLL(8)
     for (int r = 0; r < R; r++) out[m * stride + r] = sum(s[m][r]);
 }
 
@@ -54,14 +63,20 @@ void down(const float* const* x, int rows, const void* weights, int ranks, int i
 template <typename W, int M, int T>
 inline void up_block(const W* up, int rank, const float* const* xa, float* const* sums, size_t tile, size_t stride) {
   V s[M][T];
+  UNROLL(8)
   for (int m = 0; m < M; m++)
+    UNROLL(8)
     for (int t = 0; t < T; t++) s[m][t] = load(sums[m] + (tile + t) * stride);
   for (int r = 0; r < rank; r++)
+    UNROLL(8)
     for (int t = 0; t < T; t++) {
       const V w = load_weights(up + (size_t(t) * rank + r) * TILE);
+      UNROLL(8)
       for (int m = 0; m < M; m++) s[m][t] = fma(w, splat(xa[m][r]), s[m][t]);
     }
+  UNROLL(8)
   for (int m = 0; m < M; m++)
+    UNROLL(8)
     for (int t = 0; t < T; t++) store(sums[m] + (tile + t) * stride, s[m][t]);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // Products of tiles with rows; included after a set's `dots`.
+#include "unroll.h"
 
 namespace troupe {
 namespace {
@@ -12,31 +13,32 @@ inline void fetch(Ahead* ahead) {
   }
 }
 
+/** One tile for `R` rows from `row` on. */
 template <bool Q4, int R>
 void quantised_rows(const TileRun& run, const RowGroup& group, int row, float* out, Ahead* ahead) {
   const int blocks = blocks_of(run.inputs), rows = group.rows;
   const uint8_t* w = static_cast<const uint8_t*>(run.w);
   const uint16_t *d = run.d, *m = run.m;
-  for (int tile = 0; tile < run.tiles; tile++) {
-    const int8_t* q = group.q + row * BLOCK;
-    const float *scale = group.scale + row, *offset = group.offset + row;
-    const int32_t* zero = group.zero + row;
-    V s[R];
-    for (int r = 0; r < R; r++) s[r] = splat(0);
-    for (int block = 0; block < blocks; block++) {
-      fetch(ahead);
-      const V scales = load_f16(d);
-      const V minima = Q4 ? load_f16(m) : splat(0);
-      dots<Q4, R>(w, q, zero, [&](int r, V dot) __attribute__((always_inline)) {
-        if (Q4) s[r] = fma(minima, splat(offset[r]), s[r]);
-        s[r] = fma(dot, mul(scales, splat(scale[r])), s[r]);
-      });
-      w += Q4 ? 256 : 512, d += TILE;
-      if (Q4) m += TILE;
-      q += rows * BLOCK, scale += rows, offset += rows, zero += rows;
-    }
-    for (int r = 0; r < R; r++) store(out + (size_t(tile) * rows + row + r) * TILE, s[r]);
+  const int8_t* q = group.q + row * BLOCK;
+  const float *scale = group.scale + row, *offset = group.offset + row;
+  const int32_t* zero = group.zero + row;
+  V s[R];
+  UNROLL(24)
+  for (int r = 0; r < R; r++) s[r] = splat(0);
+  for (int block = 0; block < blocks; block++) {
+    fetch(ahead);
+    const V scales = load_f16(d);
+    const V minima = Q4 ? load_f16(m) : splat(0);
+    dots<Q4, R>(w, q, zero, [&](int r, V dot) __attribute__((always_inline)) {
+      if (Q4) s[r] = fma(minima, splat(offset[r]), s[r]);
+      s[r] = fma(dot, mul(scales, splat(scale[r])), s[r]);
+    });
+    w += Q4 ? 256 : 512, d += TILE;
+    if (Q4) m += TILE;
+    q += rows * BLOCK, scale += rows, offset += rows, zero += rows;
   }
+  UNROLL(24)
+  for (int r = 0; r < R; r++) store(out + size_t(row + r) * TILE, s[r]);
 }
 
 template <bool Q4, int I = 0>
@@ -68,16 +70,22 @@ inline V load_weights(const uint16_t* p) { return load_bf16(p); }
 template <typename W, int R, int T>
 inline void float_rows(const W* w, size_t tileStride, int inputs, const float* x, int rows, float* out, size_t outStride, Ahead* ahead) {
   V s[T][R];
+  UNROLL(8)
   for (int t = 0; t < T; t++)
+    UNROLL(24)
     for (int r = 0; r < R; r++) s[t][r] = splat(0);
   for (int k = 0; k < inputs; k++, x += rows) {
     if (k % BLOCK == 0) fetch(ahead);
+    UNROLL(8)
     for (int t = 0; t < T; t++) {
       const V weights = load_weights(w + t * tileStride + size_t(k) * TILE);
+      UNROLL(24)
       for (int r = 0; r < R; r++) s[t][r] = fma(weights, splat(x[r]), s[t][r]);
     }
   }
+  UNROLL(8)
   for (int t = 0; t < T; t++)
+    UNROLL(24)
     for (int r = 0; r < R; r++) store(out + t * outStride + r * TILE, s[t][r]);
 }
 

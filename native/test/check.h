@@ -18,7 +18,8 @@ void check(bool holds, const char* format, Args... args) {
   checks++;
   if (holds || ++failures > 20) return;
   std::printf("FAILED: ");
-  std::printf(format, args...);
+  if constexpr (sizeof...(args) == 0) std::fputs(format, stdout);
+  else std::printf(format, args...);
   std::printf("\n");
 }
 
@@ -67,23 +68,19 @@ inline Pool threaded_pool(int* threads) {
 
 inline bool same_bits(const float* a, const float* b, size_t count) { return memcmp(a, b, count * sizeof(float)) == 0; }
 
-/** Takes the plain set, the last of all. */
-inline void use_plain() {
-  size_t count;
-  const Kernels* const* sets = available_kernels(&count);
-  use_kernels(*sets[count - 1]);
-}
+/** The sets that this machine can run, and what only tests run; the plain one is the last. */
+std::vector<const Kernels*> tested_sets();
 
-/** Runs `body` once per kernel set of this machine, with that set chosen. */
+/** Takes the plain set. */
+inline void use_plain() { use_kernels(*tested_sets().back()); }
+
+/** Runs `body` once per kernel set, with that set chosen. */
 template <typename Body>
 void each_set(Body body) {
-  size_t count;
-  const Kernels* const* sets = available_kernels(&count);
-  for (size_t i = 0; i < count; i++) {
-    use_kernels(*sets[i]);
-    body(*sets[i]);
+  for (const Kernels* set : tested_sets()) {
+    use_kernels(*set);
+    body(*set);
   }
-  use_kernels(*sets[0]);
 }
 
 void test_functions();

@@ -1,6 +1,23 @@
 #include <chrono>
 
+#include "../kernels/machine.h"
 #include "check.h"
+
+namespace troupe {
+#if defined(__x86_64__)
+extern const Kernels avx2_vnni_as_avx512_kernels;
+#endif
+
+std::vector<const Kernels*> test::tested_sets() {
+  size_t count;
+  const Kernels* const* sets = available_kernels(&count);
+  std::vector<const Kernels*> tested(sets, sets + count);
+#if defined(__x86_64__)
+  if (this_machine().avx512) tested.insert(tested.begin(), &avx2_vnni_as_avx512_kernels);
+#endif
+  return tested;
+}
+}  // namespace troupe
 
 int main() {
   using namespace troupe::test;
@@ -8,10 +25,8 @@ int main() {
     const char* name;
     void (*run)();
   } suites[] = {{"functions", test_functions}, {"rows", test_rows}, {"pack", test_pack}, {"linear", test_linear}, {"residual", test_residual}};
-  size_t count;
-  const troupe::Kernels* const* sets = troupe::available_kernels(&count);
   std::printf("kernels:");
-  for (size_t i = 0; i < count; i++) std::printf(" %s", sets[i]->name);
+  for (const troupe::Kernels* set : tested_sets()) std::printf(" [%s]", set->name);
   std::printf("\n");
   for (const auto& suite : suites) {
     const int before = checks, failed = failures;

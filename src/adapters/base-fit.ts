@@ -60,18 +60,26 @@ export function checkDims(
   throw mismatch(tensor, text)
 }
 
+/** Says that the selection of a configuration and the tensors beside it differ. */
+type Disagreement = (fault: string, param: string) => TroupeError
+
 /**
  * Checks that an adapter acts at the sites that its configuration asks for in this base model.
  *
  * @param expected names of all these sites
+ * @param disagreement names the field that selects them
  * @throws TroupeError `base_mismatch` when the adapter ends before the base model's layers do, else `invalid_adapter`
  */
-export function checkSites(placements: readonly Placement[], expected: ReadonlySet<string>, info: ModelInfo): void {
+export function checkSites(
+  placements: readonly Placement[],
+  expected: ReadonlySet<string>,
+  info: ModelInfo,
+  disagreement: Disagreement = disagree,
+): void {
   const present = new Set(placements.map(({ layer, kind }) => siteName(layer, kind)))
   const extra = placements.find(({ layer, kind }) => !expected.has(siteName(layer, kind)))
   if (extra !== undefined) {
-    const text = `tensor "${extra.tensor}" is for a module that adapter_config.json does not select`
-    throw new TroupeError('invalid_adapter', text, { param: extra.tensor })
+    throw disagreement(`tensor "${extra.tensor}" is for a module that it does not select`, extra.tensor)
   }
   const last = Math.max(...placements.map(({ layer }) => layer))
   for (const site of expected) {
@@ -79,10 +87,12 @@ export function checkSites(placements: readonly Placement[], expected: ReadonlyS
     if (Number(site.split('.')[1]) > last) {
       throw mismatch(site, `the adapter ends at layer ${last}, the base model ${info.name} has ${info.layers} layers`)
     }
-    throw new TroupeError('invalid_adapter', `adapter_config.json selects ${site}, but no tensors are for it`, {
-      param: site,
-    })
+    throw disagreement(`it selects ${site}, but no tensors are for it`, site)
   }
+}
+
+function disagree(fault: string, param: string): TroupeError {
+  return new TroupeError('invalid_adapter', `adapter_config.json: ${fault}`, { param })
 }
 
 function mismatch(param: string, message: string): TroupeError {

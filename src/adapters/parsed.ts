@@ -24,6 +24,8 @@ export interface ParsedAdapter {
   /** Values in memory, as far as the files alone tell. */
   readonly values: number
   readonly virtualTokens: number
+  /** What whoever serves it should know; none where left out. */
+  readonly warnings?: readonly string[]
   /** What it does in a base model; throws when it does not fit. `weights` are asked for by methods that depend on them. */
   readonly plan: (info: ModelInfo, weights: BaseWeights) => AdapterPlan
 }

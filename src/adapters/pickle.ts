@@ -14,14 +14,14 @@ export function looksPickled(head: Uint8Array): boolean {
 
 /**
  * The refusal of a pickled file, with the line of Python that converts it. Tensors that share memory are written as copies, which safetensors
- * asks for.
+ * asks for. The file is opened first: by its name alone torch would take a pickle called `.safetensors` for what it is not.
  *
  * @param target name of the file to write, beside the pickle
  */
 export function pickleRefusal(file: string, target: string): TroupeError {
   const convert =
     `import torch; from safetensors.torch import save_file; ` +
-    `save_file({k: v.clone().contiguous() for k, v in torch.load('${file}', map_location='cpu', weights_only=True).items()}, '${target}', {'format': 'pt'})`
+    `save_file({k: v.clone().contiguous() for k, v in torch.load(open('${file}', 'rb'), map_location='cpu', weights_only=True).items()}, '${target}', {'format': 'pt'})`
   const message = `${file} is a pickle, and reading one can run code. Convert it where you trust it: python -c "${convert}"`
   return new TroupeError('pickle_refused', message, { param: file })
 }

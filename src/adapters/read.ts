@@ -30,6 +30,8 @@ export interface AdapterDescription {
   readonly bytes: number
   /** What the files say they were trained on; only ever a hint. */
   readonly baseModel: string | null
+  /** What whoever serves it should know. */
+  readonly warnings: readonly string[]
 }
 
 /** An adapter's files as a person may want to see them, without a base model to check them against. */
@@ -140,7 +142,7 @@ function outlinesOf({ branches, gains }: AdapterPlan): Outline[] {
 
 function describe(
   format: AdapterFormat,
-  { method, baseModel, parameters, values, virtualTokens }: ParsedAdapter,
+  { method, baseModel, parameters, values, virtualTokens, warnings = [] }: ParsedAdapter,
   outlines: readonly Outline[],
 ): AdapterDescription {
   const inOrder = [...outlines].sort((x, y) => x.layer - y.layer)
@@ -153,5 +155,6 @@ function describe(
     parameters,
     bytes: values * Float32Array.BYTES_PER_ELEMENT,
     baseModel,
+    warnings,
   }
 }

@@ -9,6 +9,8 @@ import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
 import { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
+import type { GenerationDefaults } from '../text/generation-defaults.ts'
+import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
 import { checkKvFits, contextLength, draftLength } from './model-limits.ts'
 
@@ -20,6 +22,7 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
   readonly registry: Registry
   /** The registry first: its probes need the engine. */
@@ -46,6 +49,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const maxContext = contextLength(manifest.info, settings.maxContext)
   checkKvFits(manifest.info, settings.maxBatch, maxContext, availableMemory())
   const text = await ModelText.load(settings.model, maxContext)
+  const modelDefaults = await readGenerationDefaults(settings.model)
 
   const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes } = settings
   const speculation = draftLength(manifest.info, settings.speculation)
@@ -69,7 +73,7 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       await registry.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, engine, registry, close }
+    return { info: engine.info, maxContext, text, modelDefaults, engine, registry, close }
   } catch (error) {
     await engine.stop()
     throw error

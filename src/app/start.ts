@@ -117,7 +117,7 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, maxContext } = backend
+  const { engine, registry, text, modelDefaults, maxContext } = backend
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -126,12 +126,13 @@ async function buildHttp(
     registry: () => registry.stats(),
   })
   const deps = {
-    ...{ engine, registry, text, keyring, admission, metrics, log },
+    ...{ engine, registry, text, modelDefaults, keyring, admission, metrics, log },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
       uploadLimitBytes: settings.uploadLimit,
       logPrompts: settings.logPrompts,
+      strictRequests: settings.strictRequests,
     },
     readiness: () => readinessOf(engine, registry),
   }

@@ -139,7 +139,12 @@ export const SettingsSchema = Type.Object({
     maximum: 100_000,
     default: 64,
     description:
-      'Requests one tenant may have open; more are refused with `rate_limited`. A server without keys has no tenants and no such limit.',
+      'Requests one tenant may have open; more are refused with `rate_limit_exceeded`. A server without keys has no tenants and no such limit.',
+  }),
+  strictRequests: Type.Boolean({
+    default: false,
+    description:
+      'Refuse unknown fields in OpenAI-shaped bodies, instead of naming them in the header `x-troupe-ignored`.',
   }),
   bodyLimit: bytes({ default: 8 * 2 ** 20, description: 'Largest JSON body.' }),
   uploadLimit: bytes({ default: 2 ** 30, description: 'Largest upload of an adapter.' }),

@@ -82,7 +82,11 @@ export const ERRORS = {
     'invalid_request_error',
     'The request did not arrive whole in time, because the client or the machine stood still. Nothing was done: send it again.',
   ),
-  prompt_too_long: kind(400, 'invalid_request_error', 'Prompt plus `max_tokens` exceed the context. Shorten either.'),
+  context_length_exceeded: kind(
+    400,
+    'invalid_request_error',
+    'Prompt plus `max_tokens` exceed the context. Shorten either.',
+  ),
   invalid_adapter: kind(
     400,
     'invalid_request_error',
@@ -116,7 +120,7 @@ export const ERRORS = {
     'The base model folder cannot be served: the message names the file or field.',
   ),
   invalid_config: kind(400, 'invalid_request_error', 'A configuration value is wrong; the message names the key.'),
-  rate_limited: kind(
+  rate_limit_exceeded: kind(
     429,
     'overloaded_error',
     'The tenant has too many requests at once. Retry after `Retry-After` seconds.',

@@ -26,6 +26,10 @@ export interface GenerationPlan {
   /** Special tokens that are shown in the answer. */
   readonly shown: readonly number[]
   readonly stopTokens: readonly number[]
+  /** Tokens that end a sequence and are reported with it. */
+  readonly endings: readonly number[]
+  /** The text that ended a sequence is a part of the answer. */
+  readonly stopShown: boolean
   /** Alternatives per token; null = no log-probabilities. */
   readonly logprobs: number | null
   readonly promptLogprobs: boolean

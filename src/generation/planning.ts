@@ -22,27 +22,34 @@ export interface PlanParts {
   readonly prompts: readonly EncodedPrompt[]
   /** What the request says; `maxTokens` is kept as it is and refused where it does not fit. */
   readonly wish: SamplingWish
-  /** What holds where neither request nor task say anything; `maxTokens` null = all that fits. */
-  readonly fallback: SamplingWish
+  /** What holds where neither request nor task say anything, the most important first; without `maxTokens` all that fits. */
+  readonly fallbacks: readonly SamplingWish[]
   /** Sequences per prompt; default 1. */
   readonly n?: number
-  /** Go on after an ending token. */
+  /** Go on after an ending token of the model. */
   readonly ignoreEos?: boolean
+  /** Tokens that end a sequence besides the model's own. */
+  readonly stopTokens?: readonly number[]
+  /** The text that ended a sequence is a part of the answer. */
+  readonly stopShown?: boolean
+  /** The token that ended a sequence is reported with it. */
+  readonly everyToken?: boolean
   readonly logprobs: number | null
   readonly promptLogprobs: boolean
   /** Special tokens to show in the answer; default none. */
   readonly shown?: readonly number[]
 }
 
-/** Completes a plan: task defaults, lengths, sampling, stops. Throws `prompt_too_long` or `invalid_request`. */
+/** Completes a plan: task defaults, lengths, sampling, stops. Throws `context_length_exceeded` or `invalid_request`. */
 export function completePlan(
   { engine, text, settings }: Pick<GenerationParts, 'engine' | 'text' | 'settings'>,
   asker: Asker,
   parts: PlanParts,
 ): GenerationPlan {
   const { resolution } = parts
-  const preset = [taskWish(resolution.task?.defaults ?? {}), parts.fallback]
+  const preset = [taskWish(resolution.task?.defaults ?? {}), ...parts.fallbacks]
   const wishes = [parts.wish, ...preset]
+  const endings = [...(parts.ignoreEos ? [] : text.eosIds), ...(parts.stopTokens ?? [])]
   return {
     requestId: asker.id,
     caller: asker.caller,
@@ -63,7 +70,8 @@ export function completePlan(
     sampling: planSampling(wishes, engine.info.vocab),
     stop: firstWish(wishes, 'stop') ?? [],
     shown: parts.shown ?? [],
-    stopTokens: parts.ignoreEos ? [] : text.eosIds,
+    stopShown: parts.stopShown ?? false,
+    ...(parts.everyToken ? { stopTokens: [], endings } : { stopTokens: endings, endings: [] }),
     logprobs: parts.logprobs,
     promptLogprobs: parts.promptLogprobs,
   }

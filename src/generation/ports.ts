@@ -5,6 +5,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { SamplingWish } from './sampling.ts'
 import type { Admission } from '../tenancy/admission.ts'
 
 /** What generation needs of the engine. */
@@ -21,6 +22,15 @@ export interface ChatMessage {
   readonly name?: string
   readonly tool_calls?: readonly JsonObject[]
   readonly tool_call_id?: string
+  readonly reasoning_content?: string
+}
+
+export interface ChatOptions {
+  /** Default true. */
+  readonly addGenerationPrompt?: boolean
+  readonly tools?: readonly JsonObject[]
+  readonly documents?: readonly JsonObject[]
+  readonly variables?: JsonObject
 }
 
 /** Takes calls of tools out of an answer that comes in pieces; `arguments` is a JSON object as text. */
@@ -45,7 +55,7 @@ export interface TokenText {
 /** Looks for stop strings in text that comes in pieces; what could begin one is held back. */
 export interface StopScanner {
   /** `text` is final; `stopped` = a stop string came right after it. */
-  push(piece: string): { readonly text: string; readonly stopped: boolean }
+  push(piece: string): { readonly text: string; readonly stopped: boolean; readonly stop: string | null }
   /** What is still held back. */
   flush(): string
 }
@@ -54,8 +64,16 @@ export interface StopScanner {
 export interface TextPort {
   /** Tokens that end a sequence. */
   readonly eosIds: readonly number[]
-  /** Throws `prompt_too_long` for a text that cannot fit, before time is spent on it. */
-  encode(text: string, addSpecialTokens: boolean): readonly number[]
+  /** All special tokens. */
+  readonly specialIds: readonly number[]
+  /**
+   * Throws `context_length_exceeded` for a text that cannot fit, before time is spent on it.
+   *
+   * @param mark what `inert` put into the text
+   */
+  encode(text: string, addSpecialTokens: boolean, mark?: string | null): readonly number[]
+  /** Outside texts in which special tokens stay text once `encode` is told the mark; null = there were none. */
+  inert<T>(value: T): { readonly value: T; readonly mark: string | null }
   /** The text of tokens, special tokens left out. */
   decode(tokens: readonly number[]): string
   /** The text of a single token, special tokens shown. */
@@ -66,7 +84,9 @@ export interface TextPort {
   detokenizer(shown?: readonly number[]): TokenText
   stopStrings(stops: readonly string[]): StopScanner
   /** The conversation as a prompt that ends where the answer begins. Throws `invalid_request` when the model has no template for it. */
-  renderChat(messages: readonly ChatMessage[], tools?: readonly JsonObject[]): string
+  renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string
+  /** Whether the model's template makes anything of a variable. */
+  templateReads(variable: string): boolean
   /** Special tokens that calls of tools are written with. */
   readonly toolMarkers: readonly number[]
   /** What an answer that calls this function (null = any) begins with; null when the model's way of writing calls is not known. */
@@ -84,6 +104,8 @@ export interface GenerationParts {
   readonly metrics: Metrics
   readonly log: Logger
   readonly settings: GenerationSettings
+  /** How the base model's makers sample from it. */
+  readonly modelDefaults: SamplingWish
 }
 
 export interface GenerationSettings {

@@ -35,15 +35,26 @@ export interface RunParts extends GenerationParts {
 }
 
 /**
- * Runs a plan: quota and place in the queue, lease, engine, text. Everything taken is given back when the generator ends,
- * however it ends: read to the end, left early, aborted or failed.
+ * Runs a plan: quota and place in the queue, lease, engine, text. A request that is not let in is refused at once. Everything taken is
+ * given back when the generator ends, however it ends: read to the end, left early, aborted or failed. So its reader has to begin.
+ *
+ * @throws TroupeError `rate_limit_exceeded`, `overloaded`
  */
-export async function* runGeneration(
+export function startGeneration(
   deps: RunParts,
   plan: GenerationPlan,
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
   const pass = enter(deps, plan)
+  return runGeneration(deps, plan, pass, signal)
+}
+
+async function* runGeneration(
+  deps: RunParts,
+  plan: GenerationPlan,
+  pass: Pass,
+  signal: AbortSignal,
+): AsyncGenerator<RunEvent, void, void> {
   const claim = deps.registry.claim(plan.resolution)
   const tally = new Tally(plan, deps.metrics)
   const recorder = plan.resolution.shadow ? new AnswerRecorder() : null

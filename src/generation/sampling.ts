@@ -4,6 +4,7 @@ import type { Sampling } from '../core/generation.ts'
 import type { TaskDefaults } from '../registry/records.ts'
 
 const MAX_RANDOM_SEED = 2 ** 31
+const LEAST_TOP_P = 1e-9
 
 /** What one side says about sampling: a request, its task, the API. What is null or absent, it leaves to the next. */
 export interface SamplingWish {
@@ -55,7 +56,8 @@ export function planSampling(wishes: readonly SamplingWish[], vocab: number): Sa
   return {
     temperature: firstWish(wishes, 'temperature') ?? 1,
     topK: Math.max(0, firstWish(wishes, 'topK') ?? 0),
-    topP: firstWish(wishes, 'topP') ?? 1,
+    // 0 means: only the best.
+    topP: Math.max(LEAST_TOP_P, firstWish(wishes, 'topP') ?? 1),
     minP: firstWish(wishes, 'minP') ?? 0,
     repetitionPenalty: firstWish(wishes, 'repetitionPenalty') ?? 1,
     presencePenalty: firstWish(wishes, 'presencePenalty') ?? 0,

@@ -20,7 +20,11 @@ export type SequenceEvent =
 /** What an answer's tokens mean: texts that end it, and special tokens that are a part of it. */
 export interface AnswerReading {
   readonly stop: readonly string[]
+  /** The stop text that was met is a part of the answer. */
+  readonly stopShown: boolean
   readonly shown: readonly number[]
+  /** Tokens that end the answer and are reported with it, for readers who need every token that was drawn. */
+  readonly endings: readonly number[]
 }
 
 /** The result of an ended sequence's last words. */
@@ -52,19 +56,32 @@ export async function* runSequence(
     return { type: 'text', text: piece, tokens }
   }
 
+  const scan = (piece: string): { readonly text: string; readonly stopped: boolean } => {
+    const { text: final, stopped, stop } = stops.push(piece)
+    return { text: reading.stopShown && stop !== null ? final + stop : final, stopped }
+  }
+  const endOfText = (): { readonly text: string; readonly stopped: boolean } => {
+    const last = scan(detokenizer.flush())
+    return last.stopped ? last : { text: last.text + stops.flush(), stopped: false }
+  }
+
   for await (const event of engine.generate(request, signal)) {
     if (event.type === 'token') {
       onToken()
       pending.push({ token: event.token, offset: decoded, logprob: event.logprob })
+      if (reading.endings.includes(event.token)) {
+        const rest = endOfText()
+        yield take(rest.text, !rest.stopped)
+        return yield { type: 'finish', reason: 'stop' }
+      }
       const piece = detokenizer.push(event.token)
       decoded += piece.length
-      const { text: final, stopped } = stops.push(piece)
+      const { text: final, stopped } = scan(piece)
       if (final !== '') yield take(final, false)
       if (stopped) return yield { type: 'finish', reason: 'stop' }
     } else if (event.type === 'finish') {
       const reason = endReason(event.reason, event.message, signal)
-      const { text: final, stopped } = stops.push(detokenizer.flush())
-      const rest = stopped ? final : final + stops.flush()
+      const { text: rest, stopped } = endOfText()
       if (rest !== '' || pending.length > 0) yield take(rest, !stopped)
       return yield { type: 'finish', reason: stopped ? 'stop' : reason }
     } else yield event

@@ -1,9 +1,10 @@
-import { basename, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { homedir } from 'node:os'
 import { TroupeError } from '../core/errors.ts'
 import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
+import { modelName } from '../core/model-name.ts'
 import type { Architecture } from './architecture.ts'
 import { planFormats } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -71,7 +72,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
   }
   const fingerprint = known ?? (await fingerprintCheckpoint(checkpoint, (bytes) => advance(bytes, 'fingerprint')))
 
-  const info = describe(options.name ?? basename(resolve(options.modelDir)), fingerprint, precision, architecture)
+  const info = describe(options.name ?? modelName(resolve(options.modelDir)), fingerprint, precision, architecture)
   const manifest: PreparedManifest = { format: 3, info, architecture, tensors: layout.tensors }
   const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
   try {

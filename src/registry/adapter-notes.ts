@@ -7,6 +7,8 @@ export type Labels = Readonly<Record<string, string>>
 export interface VersionNotes {
   readonly description?: string
   readonly labels?: Labels
+  /** What was noticed when the version was taken; nobody's to change. */
+  readonly warnings?: readonly string[]
 }
 
 /** What people say about an adapter and its versions: the part of them that may change. */
@@ -41,14 +43,17 @@ export function checkNotes({ description, labels }: VersionNotes): void {
   }
 }
 
-/** Description and labels of an object; others are not looked at. @throws TroupeError `invalid_request` */
+/** Description, labels and warnings of an object; others are not looked at. @throws TroupeError `invalid_request` */
 export function readNotes(json: Readonly<Record<string, unknown>>): VersionNotes {
-  const { description, labels } = json
+  const { description, labels, warnings } = json
   if (description !== undefined && typeof description !== 'string') throw wrong('description', 'must be a text')
+  const isTexts = Array.isArray(warnings) && warnings.every((item) => typeof item === 'string')
+  if (warnings !== undefined && !isTexts) throw wrong('warnings', 'must be a list of texts')
   if (labels !== undefined && !isJsonObject(labels)) throw wrong('labels', 'must be an object of texts')
   const notes = {
     ...(description === undefined ? {} : { description }),
     ...(labels === undefined ? {} : { labels: labels as Labels }),
+    ...(warnings === undefined ? {} : { warnings }),
   }
   checkNotes(notes)
   return notes

@@ -39,6 +39,8 @@ export interface Origin {
   readonly source: VersionSource
   readonly by: string
   readonly notes?: VersionNotes
+  /** Takes an adapter that names another base model, with a warning. */
+  readonly allowBaseMismatch?: boolean
 }
 
 export interface AddedVersion {
@@ -81,14 +83,17 @@ export class Intake {
   async #examine(name: string, staging: Staging, origin: Origin): Promise<AddedVersion> {
     const { catalogue, read, baseNames } = this.#parts
     const found = await read(staging.dir)
-    if (baseNames !== null) checkBaseName(found.description.baseModel, baseNames)
+    const { baseModel, warnings: noticed } = found.description
+    const ofBase = baseNames && checkBaseName(baseModel, baseNames, origin.allowBaseMismatch ?? false)
+    const warnings = ofBase === null ? noticed : [...noticed, ofBase]
     const { digest } = found.weights
     const existing = catalogue.byDigest(name, digest)
     const kept = existing && (await this.#keepExisting(existing, staging, found))
     if (kept) return { record: kept, created: false }
     return this.#prove(found, async (result, proof) => {
       await writeProof(staging, proof)
-      return this.#publish(name, staging, origin, found, result)
+      const notes = { ...origin.notes, ...(warnings.length > 0 ? { warnings } : {}) }
+      return this.#publish(name, staging, { ...origin, notes }, found, result)
     })
   }
 

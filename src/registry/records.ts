@@ -56,6 +56,8 @@ export interface VersionRecord {
   readonly probe: ProbeResult | null
   readonly description?: string
   readonly labels?: Labels
+  /** What was noticed when it was taken. */
+  readonly warnings?: readonly string[]
 }
 
 export interface AdapterRecord {

@@ -14,6 +14,7 @@ import { adapterRoutes } from './apis/adapters/route.ts'
 import { adapterMergeRoutes } from './apis/adapters/merges.ts'
 import { adapterUploadRoutes } from './apis/adapters/uploads.ts'
 import { chatRoutes } from './apis/chat-completions/route.ts'
+import { responseRoutes } from './apis/responses/route.ts'
 import { completionRoutes } from './apis/completions/route.ts'
 import { installDocs } from './docs.ts'
 import { generateRoutes } from './apis/generate/route.ts'
@@ -86,6 +87,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     })
     generateRoutes(api, routeDeps)
     completionRoutes(api, routeDeps)
+    responseRoutes(api, routeDeps)
     chatRoutes(api, routeDeps)
     modelRoutes(api, deps)
     taskRoutes(api, deps)

@@ -40,6 +40,8 @@ export interface ServerSettings extends GenerationSettings {
   readonly bodyLimitBytes: number
   /** Bytes of all files of one upload together. */
   readonly uploadLimitBytes: number
+  /** Refuse unknown fields in OpenAI-shaped bodies instead of naming them in a header. */
+  readonly strictRequests: boolean
 }
 
 /** What the routes are built from. */

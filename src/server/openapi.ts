@@ -8,12 +8,14 @@ import { Admission } from '../tenancy/admission.ts'
 import { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from './app.ts'
 import type { ServerDeps } from './deps.ts'
+import { openAiReference } from './openai-reference.ts'
 import { errorReference } from './error-reference.ts'
 import { openapiYaml } from './docs.ts'
 
 /** The files this writes, relative to the repository. */
 const OPENAPI_FILE = 'openapi.yaml'
 const ERRORS_FILE = 'docs/errors.md'
+const FIELDS_FILE = 'docs/openai.md'
 
 /** The API's description as YAML, made from the routes alone: nothing is served. */
 export async function describeApi(): Promise<string> {
@@ -40,7 +42,8 @@ function nothingToServe(): ServerDeps {
     admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
     metrics: new Metrics({ process: false }),
     log: createLogger('silent'),
-    settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false },
+    modelDefaults: {},
+    settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false, strictRequests: false },
     readiness: async () => [],
   }
 }
@@ -48,4 +51,5 @@ function nothingToServe(): ServerDeps {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   writeFileSync(OPENAPI_FILE, await describeApi())
   writeFileSync(ERRORS_FILE, errorReference())
+  writeFileSync(FIELDS_FILE, openAiReference())
 }

@@ -14,6 +14,8 @@ export interface TemplateMessage {
   readonly tool_calls?: readonly JsonObject[]
   /** The call that a message of role `tool` answers. */
   readonly tool_call_id?: string
+  /** What the assistant thought before its answer. */
+  readonly reasoning_content?: string
 }
 
 export interface ChatOptions {
@@ -21,6 +23,10 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean
   /** Tools as JSON schemas, in OpenAI's form. */
   readonly tools?: readonly JsonObject[]
+  /** Texts to answer from, for templates that have a place for them. */
+  readonly documents?: readonly JsonObject[]
+  /** More variables of the template, such as `enable_thinking`. */
+  readonly variables?: JsonObject
 }
 
 /** Name of the template used when tools are given, where a model has several. */
@@ -38,9 +44,11 @@ export class ChatTemplate {
   readonly #specialTokens: Readonly<Record<string, string>>
   /** Why there is nothing to render with; null when there is. */
   readonly #problem: string | null
+  readonly #sources: readonly string[]
 
   private constructor(sources: ReadonlyMap<string, string>, specialTokens: Readonly<Record<string, string>>) {
     this.#specialTokens = specialTokens
+    this.#sources = [...sources.values()]
     const templates = new Map<string, BoundedTemplate>()
     let problem = sources.size === 0 ? 'this model has no chat template' : null
     for (const [name, source] of sources) {
@@ -69,6 +77,12 @@ export class ChatTemplate {
     return this.#problem === null
   }
 
+  /** Whether any of the templates names a variable. */
+  reads(variable: string): boolean {
+    const named = new RegExp(`(?<![\\w.])${variable}(?!\\w)`)
+    return this.#sources.some((source) => named.test(source))
+  }
+
   /**
    * The conversation as one text, special tokens written out (encode it without adding more).
    * Throws `invalid_request` when there is no usable template or the template refuses the conversation.
@@ -88,9 +102,10 @@ export class ChatTemplate {
     try {
       return template.render({
         ...this.#specialTokens,
+        ...options.variables,
         messages,
         tools: tools ?? null,
-        documents: null,
+        documents: options.documents ?? null,
         add_generation_prompt: options.addGenerationPrompt ?? true,
       })
     } catch (error) {

@@ -1,8 +1,8 @@
 import { TroupeError } from '../core/errors.ts'
-import type { JsonObject } from '../core/json.ts'
-import type { TemplateMessage } from './chat-template.ts'
+import type { ChatOptions, TemplateMessage } from './chat-template.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { Detokenizer } from './detokenizer.ts'
+import type { Inert } from './inert.ts'
 import { StopStrings } from './stop-strings.ts'
 import { Tokenizer, maxTextLength } from './tokenizer.ts'
 import { ToolScanner } from './tool-calls/tool-scanner.ts'
@@ -14,7 +14,10 @@ export class ModelText {
   /** Longest text that is encoded, in UTF-16 units. */
   readonly maxLength: number
 
+  readonly maxContext: number
+
   private constructor(tokenizer: Tokenizer, chatTemplate: ChatTemplate, maxContext: number) {
+    this.maxContext = maxContext
     this.tokenizer = tokenizer
     this.chatTemplate = chatTemplate
     this.maxLength = maxTextLength(maxContext)
@@ -29,15 +32,25 @@ export class ModelText {
     return this.tokenizer.eosIds
   }
 
-  /** Throws `prompt_too_long` for a text that cannot fit, before time is spent on it. */
-  encode(text: string, addSpecialTokens: boolean): number[] {
+  /** Throws `context_length_exceeded` for a text that cannot fit, before time is spent on it. */
+  encode(text: string, addSpecialTokens: boolean, mark: string | null = null): number[] {
     if (text.length > this.maxLength)
       throw new TroupeError(
-        'prompt_too_long',
-        `the prompt has ${text.length} characters; more than ${this.maxLength} cannot fit into the context`,
+        'context_length_exceeded',
+        `this model's maximum context length is ${this.maxContext} tokens, but the prompt has ${text.length} characters, ` +
+          `and more than ${this.maxLength} cannot fit: shorten it`,
         { param: 'prompt' },
       )
-    return this.tokenizer.encode(text, { addSpecialTokens })
+    return this.tokenizer.encode(text, { addSpecialTokens, mark })
+  }
+
+  /** Outside texts in which special tokens stay text; the mark goes to `encode`. */
+  inert<T>(value: T): Inert<T> {
+    return this.tokenizer.inert.of(value)
+  }
+
+  get specialIds(): readonly number[] {
+    return [...this.tokenizer.specialIds]
   }
 
   /** The text of tokens, special tokens left out. */
@@ -68,8 +81,13 @@ export class ModelText {
    * The conversation as a prompt that ends where the answer begins, with the tools the model may call.
    * Throws `invalid_request` when the model has no template, or none for tools.
    */
-  renderChat(messages: readonly TemplateMessage[], tools?: readonly JsonObject[]): string {
-    return this.chatTemplate.render(messages, tools ? { tools } : {})
+  renderChat(messages: readonly TemplateMessage[], options: ChatOptions = {}): string {
+    return this.chatTemplate.render(messages, options)
+  }
+
+  /** Whether the chat template makes anything of a variable. */
+  templateReads(variable: string): boolean {
+    return this.chatTemplate.reads(variable)
   }
 
   /** Special tokens that calls of tools are written with. */

@@ -1,5 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
+import { InertTexts } from './inert.ts'
 import { readModelJson, requireModelJson, tokenContent } from './model-files.ts'
 import { byteLevelBytes, fallbackByte } from './pipeline/byte-level.ts'
 import type { ByteStyle } from './pipeline/decoder.ts'
@@ -19,6 +20,7 @@ export class Tokenizer {
   /** Tokens that end an answer. */
   readonly eosIds: readonly number[]
   readonly byteStyle: ByteStyle
+  readonly inert: InertTexts
 
   readonly #pipeline: TokenPipeline
 
@@ -26,6 +28,7 @@ export class Tokenizer {
     this.#pipeline = pipeline
     this.byteStyle = pipeline.byteStyle
     this.specialIds = new Set(pipeline.added.filter(({ special }) => special).map(({ id }) => id))
+    this.inert = new InertTexts(pipeline.added.filter(({ special }) => special).map(({ content }) => content))
     this.vocabSize = pipeline.size
     this.bosId = this.#idOf(config.bos_token)
     const eosId = this.#idOf(config.eos_token)
@@ -54,9 +57,12 @@ export class Tokenizer {
     }
   }
 
-  /** Token ids of a text. Special tokens written in the text count as such; `addSpecialTokens` adds the model's frame (BOS). */
-  encode(text: string, options: { readonly addSpecialTokens?: boolean } = {}): number[] {
-    return this.#pipeline.encode(text, options.addSpecialTokens ?? true)
+  /**
+   * Token ids of a text. Special tokens written in the text count as such, unless `inert` put its mark into them;
+   * `addSpecialTokens` adds the model's frame (BOS).
+   */
+  encode(text: string, options: { readonly addSpecialTokens?: boolean; readonly mark?: string | null } = {}): number[] {
+    return this.#pipeline.encode(text, options.addSpecialTokens ?? true, options.mark ?? null)
   }
 
   /** The text of tokens, incomplete characters as U+FFFD. Ids outside the vocabulary add nothing. */

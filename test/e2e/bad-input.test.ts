@@ -212,14 +212,14 @@ describe('bad requests', () => {
       path: '/v1/completions',
       body: { model: 'model', prompt: 'x', max_tokens: 9999 },
       status: 400,
-      code: 'prompt_too_long',
+      code: 'context_length_exceeded',
       says: /256/,
     },
     {
       path: '/v1/completions',
       body: { model: 'model', prompt: 'word '.repeat(500) },
       status: 400,
-      code: 'prompt_too_long',
+      code: 'context_length_exceeded',
       says: /256/,
     },
     {

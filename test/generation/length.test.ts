@@ -12,12 +12,16 @@ describe('the length of a completion', () => {
   })
 
   it('that does not fit is refused with all the numbers', () => {
-    expectRefusal(() => planLength(10, 7, null, 16, 0), 'prompt_too_long', 'together 17: the context is 16 tokens')
+    expectRefusal(
+      () => planLength(10, 7, null, 16, 0),
+      'context_length_exceeded',
+      'maximum context length is 16 tokens, but the prompt has 10 tokens and 7 more were asked for, together 17',
+    )
     expectRefusal(
       () => planLength(10, 3, null, 16, 4),
-      'prompt_too_long',
+      'context_length_exceeded',
       '4 of which are the adapter’s virtual tokens',
     )
-    expectRefusal(() => planLength(12, null, null, 16, 4), 'prompt_too_long', 'at least are needed')
+    expectRefusal(() => planLength(12, null, null, 16, 4), 'context_length_exceeded', '1 more at least is needed')
   })
 })

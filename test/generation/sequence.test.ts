@@ -22,7 +22,14 @@ async function run(answer: readonly number[], stop: readonly string[] = [], maxT
   const engine = new FakeEngine()
   engine.script = () => answer
   const events: SequenceEvent[] = []
-  const stream = runSequence(engine, fakeText, { ...REQUEST, maxTokens }, { stop, shown: [] }, never, () => {})
+  const stream = runSequence(
+    engine,
+    fakeText,
+    { ...REQUEST, maxTokens },
+    { stop, shown: [], stopShown: false, endings: [] },
+    never,
+    () => {},
+  )
   for await (const event of stream) events.push(event)
   expect(engine.active).toBe(0)
   return events

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { testApp } from '../support/test-app.ts'
 import type { TestApp } from '../support/test-app.ts'
-import { BOS, bytesOf, textOf } from '../support/fake-text.ts'
+import { BOS, EOS, bytesOf, textOf } from '../support/fake-text.ts'
 
 interface Logprobs {
   readonly tokens: string[]
@@ -97,15 +97,15 @@ describe('POST /v1/completions', () => {
       .split('\n\n')
       .filter((line) => line.startsWith('data: {'))
       .map((line) => (JSON.parse(line.slice(6)) as { choices: Choice[] }).choices[0])
-    expect(chunks.map((choice) => choice?.text)).toEqual(['ab', 'x', 'y', ''])
-    expect(chunks.flatMap((choice) => choice?.logprobs?.text_offset ?? [])).toEqual([0, 0, 1, 2, 3])
+    expect(chunks.map((choice) => choice?.text)).toEqual(['ab', 'x', 'y', '', ''])
+    expect(chunks.flatMap((choice) => choice?.logprobs?.text_offset ?? [])).toEqual([0, 0, 1, 2, 3, 4])
     expect(chunks[0]?.prompt_token_ids).toEqual([BOS, 97, 98])
-    expect(chunks.flatMap((choice) => choice?.token_ids ?? [])).toEqual(bytesOf('xy'))
+    expect(chunks.flatMap((choice) => choice?.token_ids ?? [])).toEqual([...bytesOf('xy'), EOS])
   })
 
-  it('returns token ids on request', async () => {
+  it('returns token ids on request, the one that ended the answer included', async () => {
     const [choice] = await choices({ prompt: 'a', return_token_ids: true })
-    expect(choice).toMatchObject({ token_ids: bytesOf('xy'), prompt_token_ids: [BOS, 97] })
+    expect(choice).toMatchObject({ text: 'xy', token_ids: [...bytesOf('xy'), EOS], prompt_token_ids: [BOS, 97] })
   })
 
   it('keeps a log-probability of minus infinity out of the JSON', async () => {
@@ -127,7 +127,9 @@ describe('POST /v1/completions', () => {
     [{ prompt: [] }, 'prompt'],
     [{ prompt: [1, 258] }, 'prompt[1]'],
     [{ prompt: [[1], [999]] }, 'prompt[1][0]'],
-    [{ prompt: [1, 'a'] }, 'prompt'],
+    [{ prompt: [1, 'a'] }, 'prompt[1]'],
+    [{ prompt: null }, 'prompt'],
+    [{ prompt: { a: 1 } }, 'prompt'],
     [{ prompt: 'a', logit_bias: { 300: 1 } }, 'logit_bias'],
     [{ prompt: 'a', logprobs: 21 }, 'logprobs'],
     [{ prompt: 'a', suffix: 'b' }, 'suffix'],

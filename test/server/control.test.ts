@@ -99,6 +99,7 @@ describe('notes', () => {
     const body = (fields: Record<string, string>, file: string): string =>
       [
         ...Object.entries(fields).map(([name, value]) => `name="${name}"\r\n\r\n${value}`),
+        'name="f"; filename="adapter_config.json"\r\n\r\n{}',
         `name="f"; filename="adapter_model.safetensors"\r\n\r\n${file}`,
       ]
         .map((part) => `--b\r\ncontent-disposition: form-data; ${part}\r\n`)

@@ -67,27 +67,46 @@ describe('errors', () => {
   })
 
   it.each([
-    [{ input: 'a', tempreature: 1 }, 'tempreature', /unknown field `tempreature`/],
-    [{ input: 'a', x: 1, y: 2 }, 'x', /unknown fields `x`, `y`/],
     [{ input: 'a', model: 'm' }, 'model', /the path already names the task/],
-    [{ input: 5 }, 'input', /`input` must be a string/],
-    [{ input: 'a', n: '3' }, 'n', /`n` must be an integer/],
-    [{ input: 'a', n: 17 }, 'n', /`n` must be <= 16/],
-    [{ input: 'a', temperature: -1 }, 'temperature', /must be >= 0/],
-    [{ input: 'a', stop: 5 }, 'stop', /`stop` must be a string or an array of strings/],
-    [{ input: 'a', stop: [''] }, 'stop', /`stop` must be/],
-    [{ messages: [{ role: 'robot', content: 'a' }] }, 'messages[0].role', /"system", "developer", "user"/],
+    [{ input: 5 }, 'input', /`input` must be a string, not 5/],
+    [{ input: 'a', n: '3' }, 'n', /`n` must be an integer, not "3"/],
+    [{ input: 'a', n: 17 }, 'n', /`n` is 17, it must be at most 16/],
+    [{ input: 'a', temperature: -1 }, 'temperature', /is -1, it must be at least 0/],
+    [{ input: 'a', stop: 5 }, 'stop', /`stop` must be a string or an array of strings, not 5/],
+    [{ input: 'a', stop: ['b', 5] }, 'stop[1]', /must be a string, not 5/],
+    [
+      { messages: [{ role: 'robot', content: 'a' }] },
+      'messages[0].role',
+      /"system", "developer", "user".* not "robot"/,
+    ],
     [{ messages: [{ role: 'user' }] }, 'messages[0].content', /`messages\[0\].content` is missing/],
-    [{ messages: [{ role: 'user', content: 'a', tone: 'b' }] }, 'messages[0].tone', /unknown field/],
+    [{ messages: { role: 'user' } }, 'messages', /must be an array of objects, not an object/],
+    [
+      { messages: [{ role: 'user', content: ['a', { type: 'image_url', image_url: { url: 'x' } }] }] },
+      'messages[0].content[1].type',
+      /is "image_url", which is not supported; known are "text", /,
+    ],
+    [{ messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0].text', /is missing/],
+    [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content', /must be a string or an array of .* not 7/],
     [{ input: 'a', adapters: [{ version: 'v1' }] }, 'adapters[0].name', /is missing/],
-    [{ input: 'a', adapters: [{ name: 'json', version: 'latest' }] }, 'adapters[0].version', /must be/],
-    [{ input: 'a', adapters: [{ name: '../x' }] }, 'adapters[0].name', /malformed: lower-case letters/],
+    [{ input: 'a', adapters: [{ name: 'json', version: 'latest' }] }, 'adapters[0].version', /"latest"/],
+    [{ input: 'a', adapters: [{ name: '../x' }] }, 'adapters[0].name', /malformed \("..\/x"\): lower-case letters/],
   ])('%j: the message names the field and what it has to be', async (payload, param, message) => {
     const response = await served.app.inject({ method: 'POST', url, payload })
     expect(response.statusCode).toBe(400)
     const { error } = response.json<Answer>()
     expect(error.message).toMatch(message)
     expect(error.param).toBe(param)
+  })
+
+  it.each([
+    [{ adaptor: 'json' }, 'adaptor', /`adaptor` is an unknown field/],
+    [{ x: 1, y: 2 }, 'x', /`x` is an unknown field.*; so is `y`/],
+  ])('%j: names fields that a control route does not know', async (payload, param, message) => {
+    const response = await served.app.inject({ method: 'PUT', url: '/v1/tasks/t', payload })
+    expect(response.statusCode).toBe(400)
+    expect(response.json<Answer>().error.message).toMatch(message)
+    expect(response.json<Answer>().error.param).toBe(param)
   })
 
   it('tells the allowed methods', async () => {

@@ -165,9 +165,13 @@ describe('POST /v1/tasks/{task}/generate', () => {
   it('refuses what does not fit into the context, naming both lengths', async () => {
     const asked = await generate({ prompt: 'x'.repeat(50), max_tokens: 70 })
     expect(asked.statusCode).toBe(400)
-    expect(asked.json()).toMatchObject({ error: { code: 'prompt_too_long', param: 'max_tokens' } })
-    expect(asked.json<{ error: { message: string } }>().error.message).toMatch(/51 tokens.* 70 .*121.*120/)
-    expect((await generate({ prompt: 'x'.repeat(119) })).json()).toMatchObject({ error: { code: 'prompt_too_long' } })
+    expect(asked.json()).toMatchObject({ error: { code: 'context_length_exceeded', param: 'max_tokens' } })
+    expect(asked.json<{ error: { message: string } }>().error.message).toMatch(
+      /maximum context length is 120 tokens, .*51 tokens.* 70 .*121/,
+    )
+    expect((await generate({ prompt: 'x'.repeat(119) })).json()).toMatchObject({
+      error: { code: 'context_length_exceeded' },
+    })
     await generate({ prompt: 'x'.repeat(100) })
     expect(served.engine.requests.at(-1)?.maxTokens).toBe(19)
   })

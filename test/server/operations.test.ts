@@ -75,12 +75,17 @@ describe('tokens and text', () => {
   it('goes both ways', async () => {
     const tokenize = async (payload: object) =>
       (await served.call({ method: 'POST', url: '/v1/tokenize', payload })).json<object>()
-    expect(await tokenize({ prompt: 'hi' })).toEqual({ tokens: [256, 104, 105], count: 3, max_context: 120 })
+    expect(await tokenize({ prompt: 'hi' })).toEqual({
+      tokens: [256, 104, 105],
+      count: 3,
+      max_model_len: 120,
+      token_strs: null,
+    })
     expect(await tokenize({ prompt: 'hi', add_special_tokens: false })).toMatchObject({ count: 2 })
     expect(await tokenize({ messages: [{ role: 'user', content: 'a' }] })).toMatchObject({ count: 19 })
     expect(await tokenize({})).toMatchObject({ error: { code: 'invalid_request' } })
     const detokenize = (tokens: number[]) => served.call({ method: 'POST', url: '/v1/detokenize', payload: { tokens } })
-    expect((await detokenize([256, 104, 105])).json()).toEqual({ text: 'hi' })
+    expect((await detokenize([256, 104, 105])).json()).toEqual({ prompt: 'hi' })
     expect((await detokenize([999])).json()).toMatchObject({ error: { param: 'tokens[0]' } })
   })
 })

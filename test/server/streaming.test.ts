@@ -95,6 +95,29 @@ describe('server-sent events', () => {
     expect(served.registry.stats().leases).toBe(0)
   })
 
+  it('sends headers at once and comments while it waits, and refuses at once what is not let in', async () => {
+    served.engine.tokenMs = 40
+    served.engine.script = () => bytesOf('x'.repeat(12))
+    const send = (input: string) =>
+      fetch(`http://127.0.0.1:${port}${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ input, stream: true }),
+      })
+    const running = [send('a'), send('b')].map(async (response) => (await response).text())
+    await expect.poll(() => served.admission.stats().running).toBe(2)
+    const queued = await send('c')
+    expect(served.admission.stats().waiting).toBe(1)
+    expect(queued.headers.get('content-type')).toMatch(/event-stream/)
+    const reader = queued.body!.getReader()
+    const { value } = (await reader.read()) as { value: Uint8Array }
+    expect(new TextDecoder().decode(value)).toBe(': waiting\n\n')
+    await reader.cancel()
+    await Promise.all(running)
+    await settled()
+    expect(served.admission.stats()).toEqual(NOTHING)
+  })
+
   it('interleaves several answers and ends once', async () => {
     const { chunks, events } = await stream({ model: 'json', prompt: ['a', 'b'], n: 2 }, '/v1/completions')
     const texts = ['', '', '', '']

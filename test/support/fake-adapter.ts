@@ -68,6 +68,7 @@ export const readFakeAdapter: AdapterReader = async (dir) => {
       parameters: 2,
       bytes: content.bytes,
       baseModel: null,
+      warnings: [],
     },
   }
 }

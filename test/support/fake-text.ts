@@ -1,4 +1,5 @@
 import { TroupeError } from '../../src/core/errors.ts'
+import { InertTexts } from '../../src/text/inert.ts'
 import { StopStrings } from '../../src/text/stop-strings.ts'
 import { toolFormatOf } from '../../src/text/tool-calls/tool-format.ts'
 import { ToolScanner } from '../../src/text/tool-calls/tool-scanner.ts'
@@ -10,6 +11,7 @@ export const EOS = 257
 export const VOCAB = 258
 
 const MAX_TEXT = 10_000
+const INERT = new InertTexts(['<s>', '</s>'])
 const FORMAT = toolFormatOf('<tool_call>')!
 
 export function bytesOf(text: string): number[] {
@@ -35,22 +37,31 @@ class ByteText implements TokenText {
 /** A tokenizer of bytes, with a chat template of one line per message. */
 export const fakeText: TextPort = {
   eosIds: [EOS],
-  encode: (text, addSpecialTokens) => {
-    if (text.length > MAX_TEXT) throw new TroupeError('prompt_too_long', `the prompt has ${text.length} characters`)
-    return addSpecialTokens ? [BOS, ...bytesOf(text)] : bytesOf(text)
+  specialIds: [BOS, EOS],
+  // The stand-in has one special token that can be written: it becomes EOS.
+  inert: (value) => INERT.of(value),
+  templateReads: (variable) => variable === 'enable_thinking' || variable === 'reasoning_effort',
+  encode: (whole, addSpecialTokens, mark = null) => {
+    const parts = whole.split('</s>').map((part) => (mark === null ? part : part.replaceAll(mark, '')))
+    const text = parts.join('')
+    if (text.length > MAX_TEXT)
+      throw new TroupeError('context_length_exceeded', `the prompt has ${text.length} characters`)
+    const ids = parts.flatMap((part, i) => (i === 0 ? bytesOf(part) : [EOS, ...bytesOf(part)]))
+    return addSpecialTokens ? [BOS, ...ids] : ids
   },
   decode: (tokens) => textOf(tokens),
   tokenText: (token) => (token === BOS ? '<s>' : token === EOS ? '</s>' : textOf([token])),
   tokenBytes: (token) => (token < 256 ? Uint8Array.of(token) : new Uint8Array(0)),
   detokenizer: () => new ByteText(),
   stopStrings: (stops) => new StopStrings(stops),
-  renderChat: (messages: readonly ChatMessage[], tools = []) =>
+  renderChat: (messages: readonly ChatMessage[], { tools = [], variables = {}, addGenerationPrompt = true } = {}) =>
     [
+      ...Object.entries(variables).map(([name, value]) => `${name}=${JSON.stringify(value)}\n`),
       ...tools.map((tool) => `tool ${JSON.stringify(tool)}\n`),
       ...messages.map(
         ({ role, content, tool_calls: calls }) => `${role}: ${content}${calls ? JSON.stringify(calls) : ''}\n`,
       ),
-      'assistant: ',
+      addGenerationPrompt ? 'assistant: ' : '',
     ].join(''),
   toolMarkers: [],
   toolOpening: (name) => FORMAT.opening(name),

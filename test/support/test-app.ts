@@ -46,6 +46,7 @@ export interface TestAppOptions {
   readonly maxRequestsPerTenant?: number | null
   readonly settings?: Partial<ServerDeps['settings']>
   readonly readiness?: ServerDeps['readiness']
+  readonly modelDefaults?: ServerDeps['modelDefaults']
   readonly registry?: Partial<RegistryOptions>
   readonly edge?: Partial<EdgeSettings>
   readonly tls?: Edge['tls']
@@ -87,12 +88,14 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   })
   const deps = {
     ...{ engine, registry, text: fakeText, admission, metrics, log },
+    modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,
       uploadLimitBytes: 4096,
       logPrompts: false,
+      strictRequests: false,
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => []),
@@ -125,7 +128,7 @@ const readLabelled: AdapterReader = async (dir) => {
     weights: fakeWeights(digest, effect, VERSION_BYTES),
     description: {
       ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0 },
-      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null },
+      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, warnings: [] },
     },
   }
 }

@@ -44,14 +44,14 @@ describe('Admission', () => {
     const admission = new Admission(limits, (tenant) => (tenant === 'big' ? 3 : null))
     const passes = [admission.enter('a', 1), admission.enter('a', 1)]
     const error = refusal(() => admission.enter('a', 1))
-    expect(error.code).toBe('rate_limited')
+    expect(error.code).toBe('rate_limit_exceeded')
     expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1)
     for (let i = 0; i < 3; i++) admission.enter('big', 1)
-    expect(refusal(() => admission.enter('big', 1)).code).toBe('rate_limited')
+    expect(refusal(() => admission.enter('big', 1)).code).toBe('rate_limit_exceeded')
     passes[0]?.leave()
     passes[0]?.leave()
     admission.enter('a', 1)
-    expect(refusal(() => admission.enter('a', 1)).code).toBe('rate_limited')
+    expect(refusal(() => admission.enter('a', 1)).code).toBe('rate_limit_exceeded')
   })
 
   it('refuses when the queue is full: the whole request or nothing', () => {

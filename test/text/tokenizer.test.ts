@@ -70,7 +70,7 @@ describe('ModelText', () => {
     const text = await ModelText.load(llama, 64)
     expect(text.encode('a'.repeat(maxTextLength(64)), true)).toHaveLength(1 + maxTextLength(64))
     expect(() => text.encode('a'.repeat(maxTextLength(64) + 1), true)).toThrow(
-      expect.objectContaining({ code: 'prompt_too_long' }),
+      expect.objectContaining({ code: 'context_length_exceeded' }),
     )
   })
 })

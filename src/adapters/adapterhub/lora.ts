@@ -34,6 +34,9 @@ const RULES = {
 
 const ATTENTION: Readonly<Record<string, LinearKind>> = { q: 'q_proj', k: 'k_proj', v: 'v_proj' }
 
+/** Families in which the library takes the MLP's last module for its intermediate one, and the other way round. */
+const CROSSED: readonly string[] = ['llama', 'mistral']
+
 /** The method's fields, checked. */
 interface LoraConfig {
   readonly rank: number
@@ -85,7 +88,7 @@ export function parseLora(outer: OuterConfig, file: SafetensorsFile): ParsedAdap
   }
 }
 
-function readConfig({ inner }: OuterConfig): LoraConfig {
+function readConfig({ inner, modelType }: OuterConfig): LoraConfig {
   checkFields(inner, RULES)
   const mode = inner['composition_mode']
   if (mode !== 'add' && mode !== 'scale') {
@@ -104,8 +107,11 @@ function readConfig({ inner }: OuterConfig): LoraConfig {
     }
     kinds.add(kind)
   }
-  if (readFlag('intermediate_lora', inner['intermediate_lora'])) kinds.add('up_proj')
-  if (readFlag('output_lora', inner['output_lora'])) kinds.add('down_proj')
+  const [first, second] = CROSSED.includes(modelType)
+    ? (['down_proj', 'up_proj'] as const)
+    : (['up_proj', 'down_proj'] as const)
+  if (readFlag('intermediate_lora', inner['intermediate_lora'])) kinds.add(first)
+  if (readFlag('output_lora', inner['output_lora'])) kinds.add(second)
   const leaveOut = readLayers('leave_out', inner['leave_out']) ?? []
   return { rank, alpha: readNumber('alpha', inner['alpha']), scales: mode === 'scale', kinds, leaveOut }
 }

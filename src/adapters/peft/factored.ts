@@ -31,6 +31,8 @@ interface FactoredMethod<Part extends string> {
   readonly parts: readonly Part[]
   /** Fields that change nothing, beside those all have. */
   readonly ignored: readonly string[]
+  /** What to know about an adapter with this configuration. */
+  readonly warnings?: (json: JsonObject, scale: ModuleScale) => readonly string[]
   readonly read: (module: ModuleTensors<Part>, scale: ModuleScale, file: SafetensorsFile) => FactoredModule
 }
 
@@ -45,7 +47,7 @@ const IGNORED = ['init_weights', 'module_dropout', 'rank_dropout', 'use_effectiv
 export function parseFactored<Part extends string>(
   json: JsonObject,
   file: SafetensorsFile,
-  { method, title, parts, ignored, read }: FactoredMethod<Part>,
+  { method, title, parts, ignored, read, warnings }: FactoredMethod<Part>,
 ): ParsedAdapter {
   const config = readTunerConfig(json, { read: ['alpha', ...SCALE_FIELDS], ignored: [...IGNORED, ...ignored] })
   requireTargets(config.targets)
@@ -70,6 +72,7 @@ export function parseFactored<Part extends string>(
     parameters: modules.reduce((sum, { parameters }) => sum + parameters, 0),
     values: modules.reduce((sum, module) => sum + lowRankValues(module), 0),
     virtualTokens: 0,
+    warnings: warnings?.(json, found[0]!) ?? [],
     plan: (info, weights): AdapterPlan => {
       const placed = placeModules(modules, info)
       for (const { module, base } of placed) {

@@ -21,10 +21,11 @@ const PROVENANCE = [
   'runtime_config',
 ]
 
+/** What the adapter was trained for: without a head of its own it is the same adapter. */
+const TASK_TYPES = ['CAUSAL_LM', 'SEQ_CLS', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATURE_EXTRACTION']
+
 /** Why fields that a user may well have set are refused. */
 const REASONS: Readonly<Record<string, string>> = {
-  modules_to_save:
-    'whole modules trained beside the adapter would need a base model of their own per adapter; train a LoRA on them (target_modules)',
   trainable_token_indices: 'rows of the embedding of its own are not supported; train a LoRA on the embedding',
   bias: 'trained biases of the base model are not supported; train with "none"',
 }
@@ -41,14 +42,16 @@ export function checkPeftFields(config: JsonObject, { read, ignored, allowed = {
   checkFields(config, {
     read: [...read, 'peft_type'],
     ignored: [...ignored, ...PROVENANCE],
-    allowed: { task_type: ['CAUSAL_LM'], bias: ['none'], ...allowed },
+    allowed: { task_type: TASK_TYPES, bias: ['none'], ...allowed },
     reasons: REASONS,
   })
 }
 
 /** Reads what every method that changes modules has, after going through all fields. */
 export function readTunerConfig(config: JsonObject, rules: FieldRules): TunerConfig {
-  checkPeftFields(config, { ...rules, read: [...rules.read, ...TARGET_FIELDS, 'fan_in_fan_out'] })
+  // Which modules were saved whole the tensors tell: those of a head that the model never had are not there.
+  const ignored = [...rules.ignored, 'modules_to_save']
+  checkPeftFields(config, { ...rules, ignored, read: [...rules.read, ...TARGET_FIELDS, 'fan_in_fan_out'] })
   return {
     targets: readTargets(config),
     fanInFanOut: readFlag('fan_in_fan_out', config['fan_in_fan_out']),

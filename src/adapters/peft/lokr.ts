@@ -32,7 +32,17 @@ interface Factor {
  */
 export function parseLokr(json: JsonObject, file: SafetensorsFile): ParsedAdapter {
   const ignored = ['decompose_both', 'decompose_factor', 'rank_dropout_scale']
-  return parseFactored(json, file, { method: 'lokr', title: 'a LoKr', parts: PARTS, ignored, read: readModule })
+  const method = { method: 'lokr', title: 'a LoKr', parts: PARTS, ignored, read: readModule, warnings } as const
+  return parseFactored(json, file, method)
+}
+
+/** PEFT up to 0.13 trained without the scale that later versions load the same file with. They wrote no `exclude_modules`. */
+function warnings(json: JsonObject, { scale }: ModuleScale): readonly string[] {
+  if (scale === 1 || 'exclude_modules' in json || 'peft_version' in json) return []
+  const text =
+    'adapter_config.json was written by PEFT 0.13 or older, which trained a LoKr without its scale alpha / r; it is served as current versions of PEFT ' +
+    `load it, with the scale ${scale}. To get what was trained, set "alpha" to the value of "r"`
+  return [text]
 }
 
 function readModule(module: ModuleTensors<Part>, { rank }: ModuleScale, file: SafetensorsFile): FactoredModule {

@@ -20,12 +20,22 @@ import { SCALE_FIELDS, moduleScales, readScales } from './scales.ts'
 import type { ModuleTensors, SavedCopy } from './tensors.ts'
 import { collectModules, requirePart } from './tensors.ts'
 
-/** Modules that PEFT adapts in most families when the configuration names none. */
-const DEFAULT_TARGETS = ['q_proj', 'v_proj']
+/** Modules that PEFT adapts in a family when the configuration names none. */
+const FUSED_TARGETS: Readonly<Record<string, readonly string[]>> = { gpt2: ['c_attn'], gpt_neox: ['query_key_value'] }
+const defaultTargets = (family: string): readonly string[] => FUSED_TARGETS[family] ?? ['q_proj', 'v_proj']
 
 const RULES = {
   read: ['lora_alpha', 'use_dora', 'lora_bias', ...SCALE_FIELDS],
-  ignored: ['eva_config', 'lora_dropout', 'megatron_core', 'qalora_group_size'],
+  // How training began says nothing about what it saved, as long as the base weights stayed as they were (init_lora_weights).
+  ignored: [
+    'corda_config',
+    'eva_config',
+    'loftq_config',
+    'lora_dropout',
+    'lora_ga_config',
+    'megatron_core',
+    'qalora_group_size',
+  ],
   // The other ways to begin change the base weights too, so the adapter alone would not do.
   allowed: { init_lora_weights: [true, 'gaussian', 'orthogonal', 'eva', 'mica'] },
 }
@@ -92,7 +102,7 @@ export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapte
     for (const { module, base } of placed) {
       checkDims(module.path, [base.inDim, base.outDim], [module.inDim, module.outDim], module.names, info)
     }
-    checkSelection(placed, config, info, DEFAULT_TARGETS)
+    checkSelection(placed, config, info, defaultTargets)
     checkCopies(copies, file, info, weights)
     const parts = placed.map(({ module, base }) =>
       module.magnitude === null

@@ -4,6 +4,7 @@ import type { ModelInfo } from '../../core/model-info.ts'
 import type { Placement } from '../base-fit.ts'
 import { checkPlace, checkSites } from '../base-fit.ts'
 import type { BaseModule } from '../base-modules.ts'
+import { fieldRefusal } from '../config-fields.ts'
 import { findModule, modulePaths, namingsOf } from '../base-modules.ts'
 import type { TunerConfig } from './fields.ts'
 import { selectModules } from './targets.ts'
@@ -39,14 +40,14 @@ export function placeModules<M extends { readonly path: string; readonly tensor:
 /**
  * Checks that the adapter's modules are those that its configuration selects in this base model.
  *
- * @param fallback names that PEFT selects when the configuration has none
+ * @param fallback names that PEFT selects for a family when the configuration has none
  * @throws TroupeError `unsupported_adapter`, `base_mismatch` or `invalid_adapter` naming the tensor or field
  */
 export function checkSelection(
   placed: readonly Placed<{ readonly path: string; readonly tensor: string }>[],
   { targets, fanInFanOut }: TunerConfig,
   info: ModelInfo,
-  fallback: readonly string[] = [],
+  fallback: (family: string) => readonly string[] = () => [],
 ): void {
   if (fanInFanOut && !info.modules.some(({ transposed }) => transposed)) {
     const text = `adapter_config.json: "fan_in_fan_out" is true, but base models of the family ${info.family} have no such modules`
@@ -54,12 +55,16 @@ export function checkSelection(
   }
   const paths = modulePaths(info, namingOf(placed, info))
   const expected = new Set<string>()
-  for (const path of selectModules(targets, [...paths.keys()], fallback)) {
+  for (const path of selectModules(targets, [...paths.keys()], fallback(info.family))) {
     const base = paths.get(path) ?? null
     if (base === null) throw notSupported(path, info)
     for (const { kind } of base.parts) expected.add(siteName(base.layer, kind))
   }
-  checkSites(placed.flatMap(placementsOf), expected, info)
+  checkSites(placed.flatMap(placementsOf), expected, info, (fault) => {
+    const names = [...new Set(placed.map(({ module }) => module.path.replace(/.*\./, '')))].sort()
+    const instead = `the tensors are for ${JSON.stringify(names)}`
+    return fieldRefusal('invalid_adapter', 'target_modules', targets.given, `${fault}; ${instead}`)
+  })
 }
 
 /** The naming that all modules share. @throws TroupeError `invalid_adapter` naming two that have none in common */

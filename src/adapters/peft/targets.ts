@@ -6,10 +6,14 @@ import { matchPatterns, translatePattern } from '../python-pattern.ts'
 export interface Targets {
   /** A list of module names or one Python pattern; null = those that PEFT chooses for the family. */
   readonly modules: readonly string[] | string | null
+  /** The same as the configuration has it. */
+  readonly given: unknown
   readonly excluded: readonly string[] | string
   readonly layers: readonly number[] | null
   readonly layersPattern: readonly string[]
 }
+
+const ALL_LINEAR = 'all-linear'
 
 /** The fields that `readTargets` reads. */
 export const TARGET_FIELDS = ['target_modules', 'exclude_modules', 'layers_to_transform', 'layers_pattern']
@@ -17,11 +21,25 @@ export const TARGET_FIELDS = ['target_modules', 'exclude_modules', 'layers_to_tr
 /** Reads the selection of modules. @throws TroupeError `invalid_adapter` naming the field */
 export function readTargets(config: JsonObject): Targets {
   return {
-    modules: readNameOrList('target_modules', config['target_modules']),
+    modules: readModules(config['target_modules']),
+    given: config['target_modules'],
     excluded: readNameOrList('exclude_modules', config['exclude_modules']) ?? [],
     layers: layersOf(config['layers_to_transform']),
     layersPattern: [readNameOrList('layers_pattern', config['layers_pattern']) ?? []].flat(),
   }
+}
+
+/**
+ * The field that names the modules. As a pattern, `all`, a bare name and names with commas would match nothing at all; what trainers mean by them
+ * is clear.
+ */
+function readModules(value: unknown): readonly string[] | string | null {
+  const modules = readNameOrList('target_modules', value)
+  if (typeof modules !== 'string') return modules?.length === 0 ? null : modules
+  const text = modules.trim()
+  if (/^all(-linear)?$/i.test(text)) return ALL_LINEAR
+  const names = text.split(',').map((name) => name.trim())
+  return names.every((name) => /^[A-Za-z_]\w*$/.test(name)) ? names : text
 }
 
 /** A text or a list of texts; absent for null. */
@@ -48,7 +66,7 @@ export function selectModules(targets: Targets, paths: readonly string[], fallba
 function matchTargets(targets: Targets, paths: readonly string[], fallback: readonly string[]): boolean[] {
   const { layers, layersPattern } = targets
   const modules = targets.modules ?? fallback
-  if (modules === 'all-linear') return paths.map((path) => /\.\d+\./.test(path))
+  if (modules === ALL_LINEAR) return paths.map((path) => /\.\d+\./.test(path))
   const named = matchNames('target_modules', modules, paths)
   if (layers === null || typeof modules === 'string') return named
   const inPattern = matchLayersPattern(layersPattern, paths)

@@ -14,6 +14,8 @@ export const GPT_NEOX: Family = {
     embed: 'gpt_neox.embed_in.weight',
     finalNorm: 'gpt_neox.final_layer_norm.weight',
     head: 'embed_out.weight',
+    // As transformers 5 names it in the model, though not in checkpoints.
+    within: [[['embed_out', 'lm_head']]],
     attnNorm: 'gpt_neox.layers.{i}.input_layernorm.weight',
     mlpNorm: 'gpt_neox.layers.{i}.post_attention_layernorm.weight',
     derived: ['bias', 'masked_bias', 'rotary_emb.inv_freq'].map((name) => `gpt_neox.layers.{i}.attention.${name}`),

@@ -39,15 +39,13 @@ export const FinishReasonSchema = Type.Enum(['stop', 'length'], {
   description: '`stop`: an ending token or a stop text; `length`: `max_tokens` or the context was reached.',
 })
 
-/** A `200` that is JSON, or server-sent events when `stream` was set. */
+/**
+ * A `200` that is JSON. With `stream: true` it is server-sent events instead, which the description says in words only: a second media type
+ * would make every generated client's answer a union with `string`.
+ */
 export function AnswerContent<T extends object>(schema: T, title: string) {
   return {
-    description: title,
-    content: {
-      'application/json': { schema },
-      'text/event-stream': {
-        schema: Type.String({ description: 'Lines `data: {chunk}`, the last one `data: [DONE]`.' }),
-      },
-    },
+    description: `${title} With \`stream: true\` the answer is \`text/event-stream\`: events of a chunk each.`,
+    content: { 'application/json': { schema } },
   }
 }

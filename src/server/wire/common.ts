@@ -4,8 +4,19 @@ import { ERRORS } from '../../core/errors.ts'
 import { NAME_PATTERN } from '../../registry/names.ts'
 
 /** An object that refuses every field it does not name. */
-export function Strict<T extends TProperties>(properties: T, options: { title?: string; description?: string } = {}) {
+export function Strict<T extends TProperties>(
+  properties: T,
+  options: { title?: string; description?: string; examples?: unknown[] } = {},
+) {
   return Type.Object(properties, { additionalProperties: false, ...options })
+}
+
+/** An object of an OpenAI-shaped body: fields it does not name are dealt with by `takeFields`. */
+export function Open<T extends TProperties>(
+  properties: T,
+  options: { title?: string; description?: string; examples?: unknown[] } = {},
+) {
+  return Type.Object(properties, { additionalProperties: true, ...options })
 }
 
 /** An optional field in which `null` means the same as leaving it out. */

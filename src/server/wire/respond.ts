@@ -1,13 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { clientSignal } from './client-signal.ts'
-import type { RouteDeps } from '../deps.ts'
 import { collect } from '../../generation/collect.ts'
 import type { Outcome } from '../../generation/collect.ts'
 import type { GenerationPlan } from '../../generation/plan.ts'
 import { adaptersHeader } from '../../generation/provenance.ts'
-import { runGeneration } from '../../generation/run.ts'
+import { startGeneration } from '../../generation/run.ts'
 import type { RunEvent } from '../../generation/run.ts'
+import type { RouteDeps } from '../deps.ts'
+import { clientSignal } from './client-signal.ts'
 import { sendEvents } from './sse.ts'
+import type { EventStyle } from './sse.ts'
 
 /** How one API writes a run on the wire. One object per request. */
 export interface AnswerFormat<Answer extends object> {
@@ -15,6 +16,8 @@ export interface AnswerFormat<Answer extends object> {
   answer(outcome: Outcome): Answer
   /** The chunks of a stream that one event becomes; none is fine. */
   chunks(event: RunEvent): readonly object[]
+  /** How chunks are written as events. */
+  readonly style?: EventStyle
 }
 
 /** Runs a plan and answers in the given format: one JSON body, or server-sent events. */
@@ -28,9 +31,9 @@ export async function respond<Answer extends object>(
 ): Promise<Answer | FastifyReply> {
   const { adapters } = plan.resolution
   if (adapters.length > 0) reply.header('x-troupe-adapters', adaptersHeader(adapters))
-  const events = runGeneration(deps, plan, clientSignal(reply))
+  const events = startGeneration(deps, plan, clientSignal(reply))
   if (!stream) return format.answer(await collect(events))
-  return sendEvents(request, reply, chunksOf(events, format))
+  return sendEvents(request, reply, chunksOf(events, format), format.style)
 }
 
 async function* chunksOf(

@@ -1,41 +1,53 @@
 import { Type } from 'typebox'
 import type { Static, TObject } from 'typebox'
+import type { PlanParts } from '../../generation/planning.ts'
 import type { SamplingWish } from '../../generation/sampling.ts'
 import type { MixWish } from '../../generation/target.ts'
-import { Maybe, Name, Strict, VersionRef } from './common.ts'
+import { Maybe, Name, Open, VersionRef } from './common.ts'
+
+/** Answers per prompt. */
+const MAX_N = 16
+const MAX_STOPS = 64
+/** Seeds are kept where they and their successors are exact. */
+const SEED_RANGE = 2 ** 52
 
 /** One member of a mix as clients write it. */
-export const AdapterRef = Strict(
+export const AdapterRef = Open(
   {
     name: Name,
-    version: Type.Optional(VersionRef),
-    scale: Type.Optional(Type.Number({ description: 'Factor on the adapter’s own scale; default 1.' })),
+    version: Maybe(VersionRef),
+    scale: Maybe(Type.Number({ description: 'Factor on the adapter’s own scale; default 1.' })),
   },
   { title: 'AdapterRef' },
 )
 
-/** How the next token is chosen: the same fields with the same names in every generation route. */
+/** How the next token is chosen and where the answer ends: the same fields with the same names in every generation route. */
 export const SamplingFields = {
   temperature: Maybe(Type.Number({ minimum: 0, maximum: 2, description: '0 = greedy.' })),
   top_k: Maybe(Type.Integer({ minimum: -1, description: '0 or -1 = off.' })),
-  top_p: Maybe(Type.Number({ exclusiveMinimum: 0, maximum: 1, description: '1 = off.' })),
+  top_p: Maybe(Type.Number({ minimum: 0, maximum: 1, description: '1 = off.' })),
   min_p: Maybe(Type.Number({ minimum: 0, maximum: 1, description: '0 = off.' })),
   repetition_penalty: Maybe(Type.Number({ exclusiveMinimum: 0, maximum: 10, description: '1 = off.' })),
+  repeat_penalty: Maybe(
+    Type.Number({ exclusiveMinimum: 0, maximum: 10, description: 'llama.cpp’s name of `repetition_penalty`.' }),
+  ),
   presence_penalty: Maybe(Type.Number({ minimum: -2, maximum: 2 })),
   frequency_penalty: Maybe(Type.Number({ minimum: -2, maximum: 2 })),
-  seed: Maybe(
-    Type.Integer({
-      minimum: -(2 ** 52),
-      maximum: 2 ** 52,
-      description: 'Same seed, same request, same version: same tokens.',
-    }),
-  ),
+  seed: Maybe(Type.Integer({ description: 'Same seed, same request, same version: same tokens.' })),
   stop: Maybe(
-    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { maxItems: 16 })], {
-      description: 'Texts that end the answer; they are not part of it.',
+    Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: MAX_STOPS })], {
+      description: 'Texts that end the answer; they are not part of it. Empty ones end nothing.',
     }),
   ),
-  n: Maybe(Type.Integer({ minimum: 1, maximum: 16, description: 'Answers per prompt.' })),
+  stop_token_ids: Maybe(
+    Type.Array(Type.Integer({ minimum: 0 }), {
+      maxItems: MAX_STOPS,
+      description: 'Tokens that end the answer besides the model’s own.',
+    }),
+  ),
+  include_stop_str_in_output: Maybe(Type.Boolean({ description: 'Keep the text of `stop` that was met.' })),
+  skip_special_tokens: Maybe(Type.Boolean({ description: 'false = show special tokens in the text.' })),
+  n: Maybe(Type.Integer({ minimum: 1, maximum: MAX_N, description: 'Answers per prompt.' })),
   logit_bias: Maybe(
     Type.Record(Type.String({ pattern: '^[0-9]+$' }), Type.Number({ minimum: -100, maximum: 100 }), {
       description: 'Added to the logits of single tokens, by token id.',
@@ -71,17 +83,37 @@ export function samplingWish(body: SamplingBody, maxTokens: number | null | unde
     topK: body.top_k,
     topP: body.top_p,
     minP: body.min_p,
-    repetitionPenalty: body.repetition_penalty,
+    repetitionPenalty: body.repetition_penalty ?? body.repeat_penalty,
     presencePenalty: body.presence_penalty,
     frequencyPenalty: body.frequency_penalty,
     logitBias: body.logit_bias,
-    seed: body.seed,
+    seed: typeof body.seed === 'number' ? body.seed % SEED_RANGE : body.seed,
     stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
-    maxTokens,
+    // -1 is llama.cpp's way to say: as many as fit.
+    maxTokens: maxTokens === -1 ? null : maxTokens,
   }
 }
 
-/** What is said about the weights. `user` stands in for the sticky key. */
+/** What they say about where answers end and what is shown. */
+export function answerWish(
+  body: SamplingBody,
+  specialIds: readonly number[],
+): Pick<PlanParts, 'n' | 'ignoreEos' | 'stopTokens' | 'stopShown' | 'shown'> {
+  return {
+    n: body.n ?? 1,
+    ignoreEos: body.ignore_eos ?? false,
+    stopTokens: body.stop_token_ids ?? [],
+    stopShown: body.include_stop_str_in_output ?? false,
+    shown: body.skip_special_tokens === false ? specialIds : [],
+  }
+}
+
+/** What they say about the weights. `user` stands in for the sticky key. */
 export function mixWish(body: SamplingBody & { readonly user?: string | null }): MixWish {
-  return { adapters: body.adapters, stack: body.composition === 'stack', sticky: body.sticky_key ?? body.user }
+  const adapters = body.adapters?.map(({ name, version, scale }) => ({
+    name,
+    ...(version === null || version === undefined ? {} : { version }),
+    ...(scale === null || scale === undefined ? {} : { scale }),
+  }))
+  return { adapters, stack: body.composition === 'stack', sticky: body.sticky_key ?? body.user }
 }

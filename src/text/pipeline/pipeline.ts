@@ -67,13 +67,20 @@ export class TokenPipeline {
     return this.#tokens.get(id) ?? null
   }
 
-  /** Token ids of a text, with the frame of the post-processor if asked. */
-  encode(text: string, framed: boolean): number[] {
+  /**
+   * Token ids of a text, with the frame of the post-processor if asked.
+   *
+   * @param mark a character that keeps special tokens in the text from being found (see `InertTexts`); it becomes no token
+   */
+  encode(text: string, framed: boolean, mark: string | null = null): number[] {
     const ids: number[] = []
     // Half of a surrogate pair has no UTF-8.
     for (const section of this.#finder.split(text.replace(LONE_SURROGATE, '\uFFFD'))) {
       if (section.id !== null) ids.push(section.id)
-      else for (const word of this.#words(section)) for (const id of this.#model.encode(word)) ids.push(id)
+      else {
+        const plain = mark === null ? section : { ...section, text: section.text.replaceAll(mark, '') }
+        for (const word of this.#words(plain)) for (const id of this.#model.encode(word)) ids.push(id)
+      }
     }
     return framed && this.#frame ? [...this.#frame.before, ...ids, ...this.#frame.after] : ids
   }

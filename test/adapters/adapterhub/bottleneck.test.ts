@@ -50,6 +50,7 @@ describe('a bottleneck becomes branches', () => {
       parameters: 2 * (16 + 2 + 16 + 8),
       bytes: 4 * 2 * (16 + 2 + 16 + 8),
       baseModel: 'fixtures/tiny',
+      warnings: [],
     })
     expect(inspectAdapter(dir)).toMatchObject({ description, digest: weights.digest })
   })

@@ -51,7 +51,24 @@ function lora(mode: 'add' | 'scale', inner: object = {}): AdapterFixture {
   return { config: { ...tinyBottleneck().config, config }, tensors }
 }
 
+/** The same on the modules alone that one of the flags stands for in the library's wrapping of Llama and Mistral. */
+function crossed(flag: 'intermediate_lora' | 'output_lora', module: ModuleName): AdapterFixture {
+  const fixture = lora('scale', { selfattn_lora: false, intermediate_lora: false, output_lora: false, [flag]: true })
+  for (const name of Object.keys(fixture.tensors)) if (!name.includes(`.${module}.`)) delete fixture.tensors[name]
+  return fixture
+}
+
 describe('a LoRA of AdapterHub', () => {
+  it.each([
+    ['intermediate_lora', 'down_proj'],
+    ['output_lora', 'up_proj'],
+  ] as const)('on a Llama has with %s alone the module %s', async (flag, module) => {
+    const { description } = await readFixture(crossed(flag, module))
+    expect(description.sites).toEqual([`layers.0.${module}`, `layers.1.${module}`])
+    const other = module === 'down_proj' ? 'up_proj' : 'down_proj'
+    await expectRefused(crossed(flag, other), 'invalid_adapter', 'that it does not select')
+  })
+
   it.each([
     ['add', 'lora'],
     ['scale', 'ia3'],

@@ -73,7 +73,6 @@ describe('an (IA)³', () => {
     await expectRefused(ia3({ target_modules: null }), 'invalid_adapter', '"target_modules"')
     await expectRefused(ia3({ target_modules: ['k_proj'] }), 'invalid_adapter', 'does not select')
     await expectRefused(ia3({ feedforward_modules: ['down_proj'] }), 'invalid_adapter', 'o_proj.ia3_l')
-    await expectRefused(ia3({ modules_to_save: ['lm_head'] }), 'unsupported_adapter', '"modules_to_save"')
     const inputs = tinyTuner({ peft_type: 'IA3', feedforward_modules: ['q_proj'] }, ['q_proj'], () => ({
       ia3_l: [1, 8],
     }))

@@ -123,7 +123,6 @@ describe('a LoRA becomes branches', () => {
 describe('what is not plain LoRA is refused by field or tensor', () => {
   const fields: Record<string, unknown> = {
     peft_type: 'ADALORA',
-    modules_to_save: ['lm_head'],
     bias: 'all',
     fan_in_fan_out: true,
     init_lora_weights: 'pissa_niter_16',
@@ -131,10 +130,9 @@ describe('what is not plain LoRA is refused by field or tensor', () => {
     trainable_token_indices: [3],
     target_parameters: ['mlp.experts'],
     alora_invocation_tokens: [1],
-    loftq_config: { loftq_bits: 4 },
     megatron_config: { hidden: 8 },
     use_qalora: true,
-    task_type: 'SEQ_CLS',
+    task_type: 'SEQ_2_SEQ_LM',
     sharpness: 0.5,
   }
   for (const [field, value] of Object.entries(fields)) {

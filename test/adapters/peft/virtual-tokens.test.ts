@@ -54,7 +54,7 @@ describe('prompt tuning', () => {
       '"num_transformer_submodules"',
     )
     await expectRefused(prompt({ num_layers: 3 }), 'base_mismatch', '"num_layers" is 3')
-    await expectRefused(prompt({ task_type: 'SEQ_CLS' }), 'unsupported_adapter', '"task_type"')
+    await expectRefused(prompt({ task_type: 'SEQ_2_SEQ_LM' }), 'unsupported_adapter', '"task_type"')
     await expectRefused(virtual('PROMPT_TUNING', 6, { token_dim: 6 }), 'base_mismatch', '"token_dim" is 6')
     await expectRefused(prompt({}), 'unsupported_adapter', '"peft_type"', tinyInfo({ edges: [] }))
     await expectRefused(prompt({}), 'unsupported_adapter', 'rotate what they', tinyInfo({ longRope: true }))

@@ -14,7 +14,11 @@ import type { VersionBody } from './schema.ts'
 export async function addNewVersion(
   { registry, metrics }: ServerDeps,
   name: string,
-  { source, caller }: { readonly source: Origin['source']; readonly caller: Caller },
+  {
+    source,
+    caller,
+    allowBaseMismatch = false,
+  }: Pick<Origin, 'source' | 'allowBaseMismatch'> & { readonly caller: Caller },
   fill: (staging: Staging) => Promise<VersionNotes>,
 ): Promise<{ readonly status: 200 | 201; readonly body: VersionBody }> {
   const staging = await registry.stageUpload()
@@ -22,7 +26,12 @@ export async function addNewVersion(
   try {
     const notes = await fill(staging)
     pending.validating()
-    const { record, created } = await registry.addVersion(name, staging, { source, by: caller.tenant, notes })
+    const { record, created } = await registry.addVersion(name, staging, {
+      source,
+      by: caller.tenant,
+      notes,
+      allowBaseMismatch,
+    })
     pending.finish()
     metrics.uploadEnded(created ? 'created' : 'known')
     return { status: created ? 201 : 200, body: versionBody(record) }

@@ -2,6 +2,7 @@ import { METHODS } from '../../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { VERSION_SOURCES, VERSION_STATES } from '../../../registry/records.ts'
+import type { FolderReport } from '../../../intake/folder-report.ts'
 import type { AdapterRecord, VersionRecord } from '../../../registry/records.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Strict } from '../../wire/common.ts'
@@ -29,6 +30,7 @@ const VersionProperties = {
   created_at: Type.String(),
   description: Type.String(),
   labels: Labels,
+  warnings: Type.Array(Type.String(), { description: 'What was noticed when it was taken.' }),
 }
 
 /** One schema per description it is used under. */
@@ -55,6 +57,14 @@ export function UploadedSchema(description: string) {
     { ...VersionProperties, report: Type.Union([ReportSchema, Type.Null()]) },
     { title: 'UploadedVersion', description },
   )
+}
+
+/** A report as it is written on the wire, with what was noticed while the files were read. */
+export function reportBody(
+  { format, took, ignored }: FolderReport,
+  warnings: readonly string[],
+): Static<typeof ReportSchema> {
+  return { format, took: [...took], ignored: [...ignored], warnings: [...warnings] }
 }
 
 /** One version with everything that is known of it. */
@@ -157,6 +167,7 @@ export function versionBody(record: VersionRecord): VersionBody {
     created_at: record.createdAt,
     description: record.description ?? '',
     labels: { ...record.labels },
+    warnings: [...(record.warnings ?? [])],
   }
 }
 

@@ -13,7 +13,7 @@ import type { Staging } from '../../../registry/store/port.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { UploadedSchema } from './schema.ts'
+import { UploadedSchema, reportBody } from './schema.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { addNewVersion } from './new-version.ts'
 
@@ -30,6 +30,11 @@ const schema = {
     'The names of the form’s fields do not matter, the files’ own names do. The same bytes again are the same version.',
   consumes: ['multipart/form-data', ...ARCHIVE_TYPES],
   params: Strict({ name: Name }),
+  querystring: Strict({
+    allow_base_mismatch: Type.Optional(
+      Type.Boolean({ description: 'Take it although it names another base model, with a warning.' }),
+    ),
+  }),
   body: Type.Object(
     {
       files: Type.Array(Type.String({ format: 'binary' })),
@@ -66,15 +71,16 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   }
 
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
-    const { caller, params } = request
+    const { caller, params, query } = request
     assertMayAlter(caller, params.name)
-    let report: FolderReport | null = null
-    const { status, body } = await addNewVersion(deps, params.name, { source: 'upload', caller }, async (staging) => {
+    let report = null as FolderReport | null
+    const origin = { source: 'upload', caller, allowBaseMismatch: query.allow_base_mismatch ?? false } as const
+    const { status, body } = await addNewVersion(deps, params.name, origin, async (staging) => {
       const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
       report = received.report
       return received.notes
     })
-    return reply.code(status).send({ ...body, report })
+    return reply.code(status).send({ ...body, report: report && reportBody(report, body.warnings) })
   })
 }
 
@@ -106,7 +112,7 @@ function noteField(name: string, value: unknown): VersionNotes {
   if (name === 'labels') return readNotes({ labels: parseJsonObject(text, 'labels', 'invalid_request') })
   throw new TroupeError(
     'invalid_request',
-    `the form has a text field \`${name}\`: taken are files with their file names, \`description\` and \`labels\` (a JSON object)`,
+    `the form has a text field \`${name}\`: fields are \`description\` and \`labels\` (a JSON object); each file part needs a file name`,
     { param: name },
   )
 }

@@ -1,25 +1,24 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
-import type { App } from '../../app.ts'
-import type { RouteDeps } from '../../deps.ts'
-import { chatFormat } from './format.ts'
+import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
-import { encodePrompt, renderMessages } from '../../../generation/prompts.ts'
 import { resolveTarget } from '../../../generation/target.ts'
 import type { ToolOffer } from '../../../generation/tool-offer.ts'
 import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
-import { respond } from '../../wire/respond.ts'
+import type { App } from '../../app.ts'
+import type { RouteDeps } from '../../deps.ts'
+import { nameIgnored, taking } from '../../fields/taking.ts'
 import { AnswerContent } from '../../wire/answer.ts'
+import { chatMessages } from '../../wire/chat-messages.ts'
+import { errorResponses } from '../../wire/common.ts'
+import { templateWish, truncated, unreadByTemplate } from '../../wire/prompt-fields.ts'
+import { respond } from '../../wire/respond.ts'
+import { answerWish, mixWish, samplingWish } from '../../wire/sampling.ts'
+import { includeUsage } from '../../wire/stream-options.ts'
+import { chatFormat } from './format.ts'
 import { ChatAnswer, ChatBody } from './schema.ts'
 import type { ChatRequest } from './schema.ts'
-import { errorResponses } from '../../wire/common.ts'
-import { chatMessages } from '../../wire/chat-messages.ts'
-import { mixWish, samplingWish } from '../../wire/sampling.ts'
-import { includeUsage } from '../../wire/stream-options.ts'
-
-/** OpenAI's own defaults for this route: an answer may take all of the context. */
-const DEFAULTS = { temperature: 1, maxTokens: null }
 
 const schema = {
   operationId: 'createChatCompletion',
@@ -34,14 +33,21 @@ const schema = {
 
 /** `POST /v1/chat/completions` */
 export function chatRoutes(app: App, deps: RouteDeps): void {
-  app.post('/v1/chat/completions', { schema }, async (request, reply) => {
+  const options = { schema, ...taking('chat-completions', schema, deps.settings.strictRequests) }
+  app.post('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request
-    const offer = offeredTools(body.tools ?? null, body.tool_choice ?? null, deps.text)
+    const tools = body.tools?.length ? body.tools : null
+    const offer = offeredTools(tools, body.tool_choice ?? null, deps.text)
     const plan = planChat(deps, request, body, offer)
+    nameIgnored(reply, unreadByTemplate(body, deps.text))
     const shape = {
       model: body.model,
+      logprobs: logprobsOf(body),
+      promptLogprobs: body.prompt_logprobs ?? null,
       tokenIds: body.return_token_ids ?? false,
+      tokensAsIds: body.return_tokens_as_token_ids ?? false,
       includeUsage: includeUsage(body),
+      maxCalls: body.parallel_tool_calls === false ? 1 : Infinity,
       scanner: () => (offer ? deps.text.toolScanner(new Set(toolNames(offer.tools)), offer.begun) : null),
     }
     return respond(deps, request, reply, plan, chatFormat(plan, shape, deps.text), body.stream ?? false)
@@ -54,36 +60,47 @@ function planChat(
   body: ChatRequest,
   offer: ToolOffer | null,
 ): GenerationPlan {
-  const { model } = body
+  const { model, prompt_logprobs: ofPrompt } = body
   const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
-  const rendered = renderMessages(deps.text, chatMessages(body.messages), resolution.task, offer?.tools)
+  const prompt = encodeConversation(deps.text, {
+    messages: chatMessages(body.messages),
+    task: resolution.task,
+    tools: offer?.tools ?? [],
+    begun: offer?.begun ?? '',
+    template: templateWish(body),
+  })
+  const answer = answerWish(body, deps.text.specialIds)
+  const logprobs = logprobsOf(body)
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution,
-    // The chat template writes the special tokens itself.
-    prompts: [encodePrompt(deps.text, rendered + (offer?.begun ?? ''), false, 'messages')],
+    prompts: [truncated(prompt, body)],
     wish: samplingWish(body, maxTokensOf(body)),
-    n: body.n ?? 1,
-    ignoreEos: body.ignore_eos ?? false,
-    fallback: DEFAULTS,
-    logprobs: logprobsOf(body),
-    promptLogprobs: false,
-    shown: offer ? deps.text.toolMarkers : [],
+    fallbacks: [deps.modelDefaults, { temperature: 1 }],
+    ...answer,
+    shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
+    everyToken: body.return_token_ids ?? false,
+    logprobs: typeof ofPrompt === 'number' ? Math.max(ofPrompt, logprobs ?? 0) : logprobs,
+    promptLogprobs: typeof ofPrompt === 'number',
   })
 }
 
-/** `max_tokens` is the older name of `max_completion_tokens`. */
-function maxTokensOf({ max_tokens: older, max_completion_tokens: newer }: ChatRequest): number | null {
-  if (typeof older === 'number' && typeof newer === 'number' && older !== newer)
-    throw new TroupeError('invalid_request', '`max_tokens` and `max_completion_tokens` differ: send one of them', {
-      param: 'max_tokens',
-    })
-  return newer ?? older ?? null
+/** One field under three names. */
+function maxTokensOf(body: ChatRequest): number | null {
+  const fields = ['max_completion_tokens', 'max_tokens', 'n_predict'] as const
+  const given = fields.filter((field) => typeof body[field] === 'number')
+  const [first, ...others] = given
+  if (first === undefined) return null
+  const other = others.find((field) => body[field] !== body[first])
+  if (other !== undefined)
+    throw new TroupeError('invalid_request', `\`${first}\` and \`${other}\` differ: send one of them`, { param: other })
+  if (body[first] === 0)
+    throw new TroupeError('invalid_request', `\`${first}\` is 0, it must be at least 1`, { param: first })
+  return body[first] ?? null
 }
 
 function logprobsOf({ logprobs, top_logprobs: top }: ChatRequest): number | null {
   if (logprobs) return top ?? 0
-  if (typeof top === 'number')
-    throw new TroupeError('invalid_request', '`top_logprobs` needs `logprobs: true`', { param: 'top_logprobs' })
+  if (top) throw new TroupeError('invalid_request', '`top_logprobs` needs `logprobs: true`', { param: 'top_logprobs' })
   return null
 }

@@ -1,27 +1,41 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
+import { StructuredOutputFields } from '../../fields/structured-output.ts'
 import { ProvenanceSchema, UsageSchema } from '../../wire/answer.ts'
-import { Maybe, Strict } from '../../wire/common.ts'
-import { OpenAiFields } from '../completions/schema.ts'
-import { ChatMessages, ToolCallSchema, ToolChoice, ToolSchema } from '../../wire/messages.ts'
+import { Maybe, Open, Strict } from '../../wire/common.ts'
+import { ChatMessages, ToolCallSchema, ToolChoiceSchema, ToolSchema } from '../../wire/messages.ts'
+import { MAX_TOP_LOGPROBS, OpenAiFields, PromptLogprobs } from '../../wire/openai-fields.ts'
+import { TemplateFields, TruncationFields } from '../../wire/prompt-fields.ts'
 import { SamplingFields } from '../../wire/sampling.ts'
 
-const MaxTokens = Type.Integer({ minimum: 1, description: 'Default: the task’s, else what fits into the context.' })
+const MaxTokens = Type.Integer({
+  minimum: -1,
+  description: 'Default, and with -1: the task’s or the base model’s own, else what fits into the context.',
+})
 
-export const ChatBody = Strict(
+export const ChatBody = Open(
   {
     ...OpenAiFields,
     messages: ChatMessages,
     max_tokens: Maybe(MaxTokens),
     max_completion_tokens: Maybe(MaxTokens),
+    n_predict: Maybe(Type.Integer({ minimum: -1, description: 'llama.cpp’s name of `max_tokens`.' })),
     logprobs: Maybe(Type.Boolean()),
-    top_logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Only with `logprobs: true`.' })),
-    tools: Maybe(Type.Array(ToolSchema, { minItems: 1, maxItems: 128, description: 'Functions the model may call.' })),
-    tool_choice: Maybe(ToolChoice),
-    response_format: Maybe(Strict({ type: Type.Literal('text') })),
+    top_logprobs: Maybe(
+      Type.Integer({ minimum: 0, maximum: MAX_TOP_LOGPROBS, description: 'Alternatives; with `logprobs: true`.' }),
+    ),
+    tools: Maybe(Type.Array(ToolSchema, { maxItems: 128, description: 'Functions the model may call.' })),
+    tool_choice: Maybe(ToolChoiceSchema),
+    parallel_tool_calls: Maybe(Type.Boolean({ description: 'false = the first call only.' })),
+    ...TemplateFields,
+    ...TruncationFields,
+    ...StructuredOutputFields,
     ...SamplingFields,
   },
-  { title: 'ChatRequest' },
+  {
+    title: 'ChatRequest',
+    examples: [{ model: 'ticket-json', messages: [{ role: 'user', content: 'My parcel 1234 has not arrived.' }] }],
+  },
 )
 export type ChatRequest = Static<typeof ChatBody>
 
@@ -55,9 +69,10 @@ export const ChatAnswer = Strict(
         logprobs: Type.Union([ChatLogprobs, Type.Null()]),
         finish_reason: ChatFinishReason,
         token_ids: Type.Optional(Type.Array(Type.Integer())),
-        prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
       }),
     ),
+    prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
+    prompt_logprobs: Type.Optional(PromptLogprobs),
     usage: UsageSchema,
     provenance: ProvenanceSchema,
   },

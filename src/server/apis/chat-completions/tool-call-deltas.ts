@@ -12,10 +12,10 @@ export function wireCall(call: Call) {
 }
 
 /** The text and the calls of a whole answer; without a scanner all of it is text. */
-export function scanAll(scanner: CallScanner | null, text: string): ScannedCalls {
+export function scanAll(scanner: CallScanner | null, text: string, maxCalls: number): ScannedCalls {
   if (!scanner) return { text, calls: [] }
   const [scanned, rest] = [scanner.push(text), scanner.flush()]
-  return { text: scanned.text + rest.text, calls: [...scanned.calls, ...rest.calls] }
+  return { text: scanned.text + rest.text, calls: [...scanned.calls, ...rest.calls].slice(0, maxCalls) }
 }
 
 /** An answer that was cut off stays so, whatever calls came before. */
@@ -26,11 +26,13 @@ export function finishReason(reason: 'stop' | 'length', calls: number): 'stop' |
 /** The deltas of one choice of a stream. A call is one delta, sent when it is complete. */
 export class StreamedChoice {
   readonly #scanner: CallScanner | null
+  readonly #maxCalls: number
   #begun = false
   #calls = 0
 
-  constructor(scanner: CallScanner | null) {
+  constructor(scanner: CallScanner | null, maxCalls = Infinity) {
     this.#scanner = scanner
+    this.#maxCalls = maxCalls
   }
 
   /** Calls so far. */
@@ -59,7 +61,8 @@ export class StreamedChoice {
     return this.#scanner ? this.#write(this.#scanner.flush(), false) : []
   }
 
-  #write({ text, calls }: ScannedCalls, always: boolean): object[] {
+  #write({ text, calls: found }: ScannedCalls, always: boolean): object[] {
+    const calls = found.slice(0, this.#maxCalls - this.#calls)
     const words = text !== '' || (always && calls.length === 0) ? [{ ...this.begin(), content: text }] : []
     return [
       ...words,

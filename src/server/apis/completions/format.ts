@@ -5,6 +5,8 @@ import type { RunEvent } from '../../../generation/run.ts'
 import type { TextToken } from '../../../generation/sequence.ts'
 import type { AnswerFormat } from '../../wire/respond.ts'
 import type { CompletionAnswerBody, LegacyLogprobsBody } from './schema.ts'
+import { tokenNames } from '../../wire/logprob.ts'
+import { promptLogprobsBody } from '../../wire/prompt-logprobs.ts'
 import { joinLegacy, legacyLogprobs } from './legacy-logprobs.ts'
 import { promptOffsets } from './prompt-offsets.ts'
 
@@ -12,7 +14,11 @@ import { promptOffsets } from './prompt-offsets.ts'
 export interface CompletionShape {
   readonly model: string
   readonly echo: boolean
+  /** Alternatives per token; null = no log-probabilities. */
+  readonly logprobs: number | null
+  readonly promptLogprobs: number | null
   readonly tokenIds: boolean
+  readonly tokensAsIds: boolean
   readonly includeUsage: boolean
 }
 
@@ -28,28 +34,33 @@ export function completionFormat(
     created: Math.floor(Date.now() / 1000),
     model: shape.model,
   }
+  const naming = { alternatives: shape.logprobs ?? 0, name: tokenNames(shape.tokensAsIds, text) }
   const echoes = plan.prompts.map((prompt) => (shape.echo ? (prompt.text ?? text.decode([...prompt.tokens])) : ''))
   const promptAt = (index: number): number => Math.floor(index / plan.n)
   const echoAt = (index: number): string => echoes[promptAt(index)] ?? ''
   const tokensAt = (index: number): Int32Array => plan.prompts[promptAt(index)]?.tokens ?? new Int32Array(0)
 
   const promptPart = (index: number, logprobs: readonly (TokenLogprob | null)[] | null): LegacyLogprobsBody | null => {
-    if (plan.logprobs === null) return null
-    if (!shape.echo || logprobs === null) return legacyLogprobs([], text)
+    if (shape.logprobs === null) return null
+    if (!shape.echo || logprobs === null) return legacyLogprobs([], naming)
     const tokens = tokensAt(index)
     const offsets = promptOffsets(tokens, text)
     return legacyLogprobs(
       logprobs.map((logprob, i) => ({ token: tokens[i] ?? 0, offset: offsets[i] ?? 0, logprob })),
-      text,
+      naming,
     )
   }
   const answerPart = (index: number, tokens: readonly TextToken[]): LegacyLogprobsBody | null =>
-    plan.logprobs === null ? null : legacyLogprobs(tokens, text, echoAt(index).length)
+    shape.logprobs === null ? null : legacyLogprobs(tokens, naming, echoAt(index).length)
   const ids = (index: number, tokens: readonly TextToken[], withPrompt: boolean) => {
     if (!shape.tokenIds) return {}
     const prompt = withPrompt ? { prompt_token_ids: [...tokensAt(index)] } : {}
     return { token_ids: tokens.map(({ token }) => token), ...prompt }
   }
+  const scores = (logprobs: readonly (TokenLogprob | null)[] | null) =>
+    shape.promptLogprobs === null || logprobs === null
+      ? {}
+      : { prompt_logprobs: promptLogprobsBody(logprobs, shape.promptLogprobs, text) }
 
   const begun = new Set<number>()
   const usage = shape.includeUsage ? { usage: null } : {}
@@ -62,9 +73,10 @@ export function completionFormat(
   const opening = (event: RunEvent): object[] => {
     if (begun.has(event.index)) return []
     begun.add(event.index)
-    if (!shape.echo && !shape.tokenIds) return []
-    const logprobs = promptPart(event.index, event.type === 'prompt' ? event.logprobs : null)
-    return [chunk(event.index, echoAt(event.index), logprobs, ids(event.index, [], true))]
+    if (!shape.echo && !shape.tokenIds && shape.promptLogprobs === null) return []
+    const found = event.type === 'prompt' ? event.logprobs : null
+    const more = { ...ids(event.index, [], true), ...scores(found) }
+    return [chunk(event.index, echoAt(event.index), promptPart(event.index, found), more)]
   }
 
   return {
@@ -76,6 +88,7 @@ export function completionFormat(
         logprobs: joinLegacy(promptPart(index, promptLogprobs), answerPart(index, tokens)),
         finish_reason: reason,
         ...ids(index, tokens, true),
+        ...scores(promptLogprobs),
       })),
       usage: outcome.usage,
       provenance: outcome.provenance,

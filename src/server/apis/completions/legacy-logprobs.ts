@@ -1,18 +1,23 @@
 import type { TokenLogprob } from '../../../core/generation.ts'
-import type { TextPort } from '../../../generation/ports.ts'
 import type { TextToken } from '../../../generation/sequence.ts'
 import type { LegacyLogprobsBody } from './schema.ts'
 import { finiteLogprob } from '../../wire/logprob.ts'
+
+/** How tokens and their alternatives are written. */
+export interface LegacyNaming {
+  readonly alternatives: number
+  name(token: number): string
+}
 
 /**
  * Log-probabilities in the form of OpenAI's completions: four parallel arrays.
  * `shift` = where the tokens' own text begins, for answers behind an echoed prompt.
  */
-export function legacyLogprobs(tokens: readonly TextToken[], text: TextPort, shift = 0): LegacyLogprobsBody {
+export function legacyLogprobs(tokens: readonly TextToken[], naming: LegacyNaming, shift = 0): LegacyLogprobsBody {
   return {
-    tokens: tokens.map(({ token }) => text.tokenText(token)),
+    tokens: tokens.map(({ token }) => naming.name(token)),
     token_logprobs: tokens.map(({ logprob }) => (logprob ? finiteLogprob(logprob.logprob) : null)),
-    top_logprobs: tokens.map(({ logprob }) => (logprob ? alternatives(logprob, text) : null)),
+    top_logprobs: tokens.map(({ logprob }) => (logprob ? alternatives(logprob, naming) : null)),
     text_offset: tokens.map(({ offset }) => offset + shift),
   }
 }
@@ -32,10 +37,10 @@ export function joinLegacy(
 }
 
 /** The best alternatives by their text, and the token itself even when it is not among them. The better of two with the same text stays. */
-function alternatives(logprob: TokenLogprob, text: TextPort): Record<string, number> {
+function alternatives(logprob: TokenLogprob, naming: LegacyNaming): Record<string, number> {
   const byText = new Map<string, number>()
-  for (const { token, logprob: value } of [...logprob.top, logprob]) {
-    const key = text.tokenText(token)
+  for (const { token, logprob: value } of [...logprob.top.slice(0, naming.alternatives), logprob]) {
+    const key = naming.name(token)
     byText.set(key, Math.max(byText.get(key) ?? -Infinity, finiteLogprob(value)))
   }
   return Object.fromEntries(byText)

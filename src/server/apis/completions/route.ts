@@ -1,23 +1,25 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
-import type { App } from '../../app.ts'
-import type { RouteDeps } from '../../deps.ts'
-import { completionFormat } from './format.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodePrompt, tokenPrompt } from '../../../generation/prompts.ts'
 import type { EncodedPrompt } from '../../../generation/prompts.ts'
 import { resolveTarget } from '../../../generation/target.ts'
-import { respond } from '../../wire/respond.ts'
+import type { App } from '../../app.ts'
+import type { RouteDeps } from '../../deps.ts'
+import { taking } from '../../fields/taking.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { errorResponses } from '../../wire/common.ts'
+import { truncated } from '../../wire/prompt-fields.ts'
+import { respond } from '../../wire/respond.ts'
+import { answerWish, mixWish, samplingWish } from '../../wire/sampling.ts'
+import { includeUsage } from '../../wire/stream-options.ts'
+import { completionFormat } from './format.ts'
 import { CompletionAnswer, CompletionBody } from './schema.ts'
 import type { CompletionRequest } from './schema.ts'
-import { mixWish, samplingWish } from '../../wire/sampling.ts'
-import { includeUsage } from '../../wire/stream-options.ts'
 
-/** OpenAI's own defaults for this route. */
-const DEFAULTS = { temperature: 1, maxTokens: 16 }
+/** OpenAI's own default for this route. */
+const DEFAULT_MAX_TOKENS = 16
 
 const schema = {
   operationId: 'createCompletion',
@@ -32,13 +34,17 @@ const schema = {
 
 /** `POST /v1/completions` */
 export function completionRoutes(app: App, deps: RouteDeps): void {
-  app.post('/v1/completions', { schema }, async (request, reply) => {
+  const options = { schema, ...taking('completions', schema, deps.settings.strictRequests) }
+  app.post('/v1/completions', options, async (request, reply) => {
     const { body } = request
     const plan = planCompletion(deps, request, body)
     const shape = {
       model: body.model,
       echo: body.echo ?? false,
+      logprobs: logprobsOf(body),
+      promptLogprobs: body.prompt_logprobs ?? null,
       tokenIds: body.return_token_ids ?? false,
+      tokensAsIds: body.return_tokens_as_token_ids ?? false,
       includeUsage: includeUsage(body),
     }
     return respond(deps, request, reply, plan, completionFormat(plan, shape, deps.text), body.stream ?? false)
@@ -46,30 +52,60 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
 }
 
 function planCompletion(deps: RouteDeps, request: FastifyRequest, body: CompletionRequest): GenerationPlan {
-  const { best_of: bestOf, model } = body
+  const { best_of: bestOf, model, prompt_logprobs: ofPrompt } = body
   if (typeof bestOf === 'number' && bestOf !== (body.n ?? 1))
-    throw new TroupeError('invalid_request', '`best_of` must equal `n`: all answers are returned', { param: 'best_of' })
-  if (body.max_tokens === 0 && !body.echo)
-    throw new TroupeError('invalid_request', '`max_tokens: 0` makes sense only with `echo: true`', {
-      param: 'max_tokens',
-    })
-  const logprobs = body.logprobs ?? null
+    throw new TroupeError(
+      'invalid_request',
+      `\`best_of\` is ${bestOf}, it must equal \`n\`: all answers are returned`,
+      {
+        param: 'best_of',
+      },
+    )
+  const maxTokens = maxTokensOf(body)
+  if (maxTokens === 0 && !body.echo && typeof ofPrompt !== 'number')
+    throw new TroupeError(
+      'invalid_request',
+      '`max_tokens` is 0: that makes sense only with `echo` or `prompt_logprobs`',
+      {
+        param: 'max_tokens',
+      },
+    )
+  const logprobs = logprobsOf(body)
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution: resolveTarget(deps.registry, request.caller, { model }, mixWish(body)),
-    prompts: encodePrompts(deps, body),
-    wish: samplingWish(body, body.max_tokens),
-    n: body.n ?? 1,
-    ignoreEos: body.ignore_eos ?? false,
-    fallback: DEFAULTS,
-    logprobs,
-    promptLogprobs: logprobs !== null && (body.echo ?? false),
+    prompts: encodePrompts(deps, body).map((prompt) => truncated(prompt, body)),
+    wish: samplingWish(body, maxTokens),
+    fallbacks: [
+      ...(maxTokens === -1 ? [] : [{ maxTokens: DEFAULT_MAX_TOKENS }]),
+      deps.modelDefaults,
+      { temperature: 1 },
+    ],
+    ...answerWish(body, deps.text.specialIds),
+    everyToken: body.return_token_ids ?? false,
+    logprobs: typeof ofPrompt === 'number' ? Math.max(ofPrompt, logprobs ?? 0) : logprobs,
+    promptLogprobs: typeof ofPrompt === 'number' || (logprobs !== null && (body.echo ?? false)),
   })
 }
 
-function encodePrompts(deps: RouteDeps, { prompt, add_special_tokens: special }: CompletionRequest): EncodedPrompt[] {
+function maxTokensOf(body: CompletionRequest): number | null {
+  return body.max_tokens ?? body.max_completion_tokens ?? body.n_predict ?? null
+}
+
+function logprobsOf({ logprobs, n_probs: nProbs }: CompletionRequest): number | null {
+  if (typeof logprobs === 'boolean') return logprobs ? 1 : null
+  // llama.cpp's 0 is "none".
+  return logprobs ?? (nProbs || null)
+}
+
+function encodePrompts(deps: RouteDeps, body: CompletionRequest): EncodedPrompt[] {
+  const { prompt, add_special_tokens: addSpecialTokens, parse_special: parseSpecial } = body
   const { vocab } = deps.engine.info
-  const encode = (text: string, param: string): EncodedPrompt => encodePrompt(deps.text, text, special ?? true, param)
+  const encode = (given: string, param: string): EncodedPrompt => {
+    // A raw prompt is the client's own: it writes the special tokens of the model's format itself.
+    const { value, mark } = parseSpecial === false ? deps.text.inert(given) : { value: given, mark: null }
+    return encodePrompt(deps.text, value, { param, addSpecialTokens: addSpecialTokens ?? true, mark })
+  }
   if (typeof prompt === 'string') return [encode(prompt, 'prompt')]
   if (isTokenIds(prompt)) return [tokenPrompt(prompt, vocab, 'prompt')]
   return prompt.map((one, i) =>

@@ -1,23 +1,22 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
+import { StructuredOutputFields } from '../../fields/structured-output.ts'
 import { FinishReasonSchema, ProvenanceSchema, UsageSchema } from '../../wire/answer.ts'
-import { Maybe, Strict } from '../../wire/common.ts'
+import { Maybe, Open, Strict } from '../../wire/common.ts'
+import { MAX_TOP_LOGPROBS, OpenAiFields, PromptLogprobs } from '../../wire/openai-fields.ts'
+import { EncodingFields, TruncationFields } from '../../wire/prompt-fields.ts'
 import { SamplingFields } from '../../wire/sampling.ts'
 
 /** Prompts one request may carry. */
 const MAX_PROMPTS = 1024
 const TokenIds = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 })
+const MaxTokens = Type.Integer({
+  minimum: -1,
+  description:
+    'Default: the task’s, else 16. -1 = what fits into the context. 0 only with `echo` or `prompt_logprobs`.',
+})
 
-/** What the OpenAI routes share. */
-export const OpenAiFields = {
-  model: Type.String({ minLength: 1, description: 'A task, an adapter `name` or `name@v3`, or the base model.' }),
-  stream: Maybe(Type.Boolean()),
-  stream_options: Maybe(Strict({ include_usage: Maybe(Type.Boolean()) })),
-  user: Maybe(Type.String({ description: 'Stands in for `sticky_key`. Tenants are told apart by their keys.' })),
-  return_token_ids: Maybe(Type.Boolean({ description: 'Also report the ids of prompt and answer.' })),
-}
-
-export const CompletionBody = Strict(
+export const CompletionBody = Open(
   {
     ...OpenAiFields,
     prompt: Type.Union([
@@ -26,14 +25,28 @@ export const CompletionBody = Strict(
       TokenIds,
       Type.Array(TokenIds, { minItems: 1, maxItems: MAX_PROMPTS }),
     ]),
-    max_tokens: Maybe(Type.Integer({ minimum: 0, description: 'Default: the task’s, else 16. 0 only with `echo`.' })),
+    max_tokens: Maybe(MaxTokens),
+    max_completion_tokens: Maybe(Type.Integer({ minimum: -1, description: 'Another name of `max_tokens`.' })),
+    n_predict: Maybe(Type.Integer({ minimum: -1, description: 'llama.cpp’s name of `max_tokens`.' })),
     echo: Maybe(Type.Boolean({ description: 'Put the prompt before the answer, with its log-probabilities.' })),
-    logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20 })),
+    logprobs: Maybe(
+      Type.Union([Type.Integer({ minimum: 0, maximum: MAX_TOP_LOGPROBS }), Type.Boolean()], {
+        description: 'Alternatives per token; 0 = the sampled token only. `true` = 1.',
+      }),
+    ),
+    n_probs: Maybe(
+      Type.Integer({ minimum: 0, maximum: MAX_TOP_LOGPROBS, description: 'llama.cpp’s name of `logprobs`.' }),
+    ),
     best_of: Maybe(Type.Integer({ minimum: 1, description: 'Only equal to `n`.' })),
-    add_special_tokens: Maybe(Type.Boolean({ description: 'Let the tokenizer add its own tokens; default true.' })),
+    ...EncodingFields,
+    ...TruncationFields,
+    ...StructuredOutputFields,
     ...SamplingFields,
   },
-  { title: 'CompletionRequest' },
+  {
+    title: 'CompletionRequest',
+    examples: [{ model: 'ticket-json', prompt: 'My parcel 1234 has not arrived.', max_tokens: 32 }],
+  },
 )
 export type CompletionRequest = Static<typeof CompletionBody>
 
@@ -59,6 +72,7 @@ export const CompletionAnswer = Strict(
         finish_reason: FinishReasonSchema,
         token_ids: Type.Optional(Type.Array(Type.Integer())),
         prompt_token_ids: Type.Optional(Type.Array(Type.Integer())),
+        prompt_logprobs: Type.Optional(PromptLogprobs),
       }),
     ),
     usage: UsageSchema,

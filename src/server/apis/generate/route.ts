@@ -1,22 +1,26 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import { encodeConversation } from '../../../generation/conversation.ts'
+import type { GenerationPlan } from '../../../generation/plan.ts'
+import { completePlan } from '../../../generation/planning.ts'
+import { encodePrompt, fillPrompt } from '../../../generation/prompts.ts'
+import type { EncodedPrompt } from '../../../generation/prompts.ts'
+import { resolveTarget } from '../../../generation/target.ts'
 import type { TaskRecord } from '../../../registry/records.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
-import { generateFormat } from './format.ts'
-import type { GenerationPlan } from '../../../generation/plan.ts'
-import { completePlan } from '../../../generation/planning.ts'
-import { encodePrompt, fillPrompt, renderMessages } from '../../../generation/prompts.ts'
-import type { EncodedPrompt } from '../../../generation/prompts.ts'
-import { resolveTarget } from '../../../generation/target.ts'
-import { respond } from '../../wire/respond.ts'
-import { chatMessages } from '../../wire/chat-messages.ts'
-import { mixWish, samplingWish } from '../../wire/sampling.ts'
+import { nameIgnored, taking } from '../../fields/taking.ts'
 import { AnswerContent } from '../../wire/answer.ts'
+import { chatMessages } from '../../wire/chat-messages.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
+import { templateWish, truncated, unreadByTemplate } from '../../wire/prompt-fields.ts'
+import { respond } from '../../wire/respond.ts'
+import { answerWish, mixWish, samplingWish } from '../../wire/sampling.ts'
+import { generateFormat } from './format.ts'
 import { GenerateAnswer, GenerateBody } from './schema.ts'
 import type { GenerateRequest } from './schema.ts'
 
+/** A task is greedy unless it or the request says otherwise. */
 const DEFAULTS = { temperature: 0, maxTokens: 256 }
 
 const schema = {
@@ -34,9 +38,11 @@ const schema = {
 
 /** `POST /v1/tasks/{task}/generate` */
 export function generateRoutes(app: App, deps: RouteDeps): void {
-  app.post('/v1/tasks/:task/generate', { schema }, async (request, reply) => {
+  const options = { schema, ...taking('generate', schema, deps.settings.strictRequests) }
+  app.post('/v1/tasks/:task/generate', options, async (request, reply) => {
     const { body, params } = request
     const plan = planGenerate(deps, request, params.task, body)
+    if (body.messages) nameIgnored(reply, unreadByTemplate(body, deps.text))
     const format = generateFormat(plan, params.task, deps.engine.info.name, deps.text)
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
@@ -47,24 +53,29 @@ function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, bo
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
-    prompts: [encodeInput(deps, resolution.task, body)],
+    prompts: [truncated(encodeInput(deps, resolution.task, body), body)],
     wish: samplingWish(body, body.max_tokens),
-    n: body.n ?? 1,
-    ignoreEos: body.ignore_eos ?? false,
-    fallback: DEFAULTS,
+    fallbacks: [DEFAULTS, deps.modelDefaults],
+    ...answerWish(body, deps.text.specialIds),
     logprobs: body.logprobs ?? null,
     promptLogprobs: false,
   })
 }
 
-function encodeInput(deps: RouteDeps, task: TaskRecord | null, body: GenerateRequest): EncodedPrompt {
+function encodeInput({ text }: RouteDeps, task: TaskRecord | null, body: GenerateRequest): EncodedPrompt {
   const { input, prompt, messages } = body
-  const encode = (text: string, addSpecialTokens: boolean, param: string): EncodedPrompt =>
-    encodePrompt(deps.text, text, addSpecialTokens, param)
-  if ([input, prompt, messages].filter((given) => given !== undefined).length !== 1)
+  const given = [input, prompt, messages].filter((one) => one !== undefined && one !== null)
+  if (given.length !== 1)
     throw new TroupeError('invalid_request', 'send exactly one of `input`, `prompt` and `messages`', { param: 'input' })
-  if (input !== undefined) return encode(task ? fillPrompt(task, input) : input, true, 'input')
-  if (prompt !== undefined) return encode(prompt, true, 'prompt')
-  // The chat template writes the special tokens itself.
-  return encode(renderMessages(deps.text, chatMessages(messages ?? []), task), false, 'messages')
+  const addSpecialTokens = body.add_special_tokens ?? true
+  if (messages)
+    return encodeConversation(text, {
+      ...{ messages: chatMessages(messages), task, tools: [], begun: '' },
+      template: templateWish(body),
+    })
+  // The task's own text may hold special tokens, what is put into it may not; a raw prompt is the client's own.
+  const whole = typeof prompt === 'string'
+  const { value, mark } = body.parse_special ?? whole ? { value: prompt ?? input ?? '', mark: null } : text.inert(prompt ?? input ?? '') // prettier-ignore
+  const filled = whole || !task ? value : fillPrompt(task, value)
+  return encodePrompt(text, filled, { param: whole ? 'prompt' : 'input', addSpecialTokens, mark })
 }

@@ -1,22 +1,31 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { FinishReasonSchema, ProvenanceSchema, UsageSchema } from '../../wire/answer.ts'
+import { StructuredOutputFields } from '../../fields/structured-output.ts'
+import { TemplateFields, TruncationFields } from '../../wire/prompt-fields.ts'
 import { ChatMessages } from '../../wire/messages.ts'
-import { Maybe, Strict } from '../../wire/common.ts'
+import { Maybe, Open, Strict } from '../../wire/common.ts'
 import { SamplingFields } from '../../wire/sampling.ts'
 
-export const GenerateBody = Strict(
+export const GenerateBody = Open(
   {
-    input: Type.Optional(Type.String({ description: 'Goes into the task’s prompt template.' })),
-    prompt: Type.Optional(Type.String({ description: 'Taken as it is.' })),
-    messages: Type.Optional(ChatMessages),
+    input: Maybe(Type.String({ description: 'Goes into the task’s prompt template.' })),
+    prompt: Maybe(Type.String({ description: 'Taken as it is.' })),
+    messages: Maybe(ChatMessages),
     stream: Maybe(Type.Boolean()),
     user: Maybe(Type.String({ description: 'Stands in for `sticky_key`.' })),
     max_tokens: Maybe(Type.Integer({ minimum: 1, description: 'Default: the task’s, else 256, or what fits.' })),
+    ...TemplateFields,
+    ...TruncationFields,
+    ...StructuredOutputFields,
     logprobs: Maybe(Type.Integer({ minimum: 0, maximum: 20, description: 'Alternatives per token to report.' })),
     ...SamplingFields,
   },
-  { title: 'GenerateRequest', description: 'Exactly one of `input`, `prompt` and `messages`.' },
+  {
+    title: 'GenerateRequest',
+    description: 'Exactly one of `input`, `prompt` and `messages`.',
+    examples: [{ input: 'My parcel 1234 has not arrived.' }],
+  },
 )
 export type GenerateRequest = Static<typeof GenerateBody>
 

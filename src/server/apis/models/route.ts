@@ -5,8 +5,21 @@ import { viewOf } from '../../../tenancy/access.ts'
 import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
+import type { SamplingWish } from '../../../generation/sampling.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Strict, errorResponses } from '../../wire/common.ts'
+
+const Defaults = Strict(
+  {
+    temperature: Type.Optional(Type.Number()),
+    top_k: Type.Optional(Type.Integer()),
+    top_p: Type.Optional(Type.Number()),
+    min_p: Type.Optional(Type.Number()),
+    repetition_penalty: Type.Optional(Type.Number()),
+    max_tokens: Type.Optional(Type.Integer()),
+  },
+  { description: 'Of the base model’s makers (generation_config.json): used where neither request nor task say more.' },
+)
 
 const Model = Strict(
   {
@@ -14,6 +27,9 @@ const Model = Strict(
     object: Type.Literal('model'),
     created: Type.Integer(),
     owned_by: Type.String(),
+    root: Type.String({ description: 'The adapter of a version; else the id itself.' }),
+    parent: Type.Union([Type.String(), Type.Null()], { description: 'The base model, of what runs on it.' }),
+    max_model_len: Type.Integer({ description: 'Longest prompt + answer, in tokens.' }),
     troupe: Strict({
       kind: Type.Enum(['base', 'task', 'adapter', 'version']),
       description: Type.Optional(Type.String()),
@@ -23,6 +39,7 @@ const Model = Strict(
       method: Type.Optional(Type.String()),
       fingerprint: Type.Optional(Type.String()),
       max_context: Type.Optional(Type.Integer()),
+      defaults: Type.Optional(Defaults),
     }),
   },
   { title: 'Model' },
@@ -69,10 +86,17 @@ export function modelRoutes(app: App, deps: ServerDeps): void {
 }
 
 /** The same name means a task before an adapter before the base model, as in requests. */
-function models({ engine, registry, settings }: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
+function models(deps: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
+  const { engine, registry, settings } = deps
   const view = viewOf(caller)
   const { name, fingerprint } = engine.info
-  const base = model(name, startedAt, { kind: 'base', fingerprint, max_context: settings.maxContext })
+  const model = (id: string, createdAt: string, troupe: ModelBody['troupe']): ModelBody => ({
+    ...{ id, object: 'model', created: Math.floor(Date.parse(createdAt) / 1000), owned_by: ownerOf(id) },
+    ...{ root: troupe.kind === 'version' ? id.slice(0, id.indexOf('@')) : id, parent: troupe.kind === 'base' ? null : name },
+    ...{ max_model_len: settings.maxContext, troupe },
+  })
+  const defaults = defaultsBody(deps.modelDefaults)
+  const base = model(name, startedAt, { kind: 'base', fingerprint, max_context: settings.maxContext, defaults })
   const tasks = registry
     .listTasks(view)
     .map((task) => model(task.name, task.createdAt, { kind: 'task', description: task.description }))
@@ -96,13 +120,16 @@ function models({ engine, registry, settings }: ServerDeps, caller: Caller, star
   return named.some(({ id }) => id === name) ? named : [base, ...named]
 }
 
-function model(id: string, createdAt: string, troupe: ModelBody['troupe']): ModelBody {
+function ownerOf(id: string): string {
   const slash = id.indexOf('/')
-  return {
-    id,
-    object: 'model',
-    created: Math.floor(Date.parse(createdAt) / 1000),
-    owned_by: slash < 0 ? 'troupe' : id.slice(0, slash),
-    troupe,
-  }
+  return slash < 0 ? 'troupe' : id.slice(0, slash)
+}
+
+function defaultsBody(defaults: SamplingWish): Static<typeof Defaults> {
+  const { temperature, topK, topP, minP, repetitionPenalty, maxTokens } = defaults
+  const named = [
+    ...([['temperature', temperature], ['top_k', topK], ['top_p', topP], ['min_p', minP]] as const),
+    ...([['repetition_penalty', repetitionPenalty], ['max_tokens', maxTokens]] as const),
+  ]
+  return Object.fromEntries(named.filter(([, value]) => typeof value === 'number'))
 }

@@ -1,61 +1,75 @@
-import { Type } from 'typebox'
+import { TroupeError } from '../../../core/errors.ts'
+import { encodeConversation } from '../../../generation/conversation.ts'
+import { encodePrompt, tokenPrompt } from '../../../generation/prompts.ts'
+import type { EncodedPrompt } from '../../../generation/prompts.ts'
+import { resolveTarget } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { encodePrompt, renderMessages, tokenPrompt } from '../../../generation/prompts.ts'
-import { TroupeError } from '../../../core/errors.ts'
-import { Strict, errorResponses } from '../../wire/common.ts'
+import { taking } from '../../fields/taking.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
-import { ChatMessages } from '../../wire/messages.ts'
+import { errorResponses } from '../../wire/common.ts'
+import { templateWish } from '../../wire/prompt-fields.ts'
+import { DetokenizeAnswer, DetokenizeBody, TokenizeAnswer, TokenizeBody } from './schema.ts'
+import type { TokenizeRequest } from './schema.ts'
 
-const tokenizeSchema = {
-  operationId: 'tokenize',
-  tags: ['text'],
-  summary: 'Turn text into token ids',
-  body: Strict(
-    {
-      prompt: Type.Optional(Type.String()),
-      messages: Type.Optional(ChatMessages),
-      add_special_tokens: Type.Optional(Type.Boolean({ description: 'For `prompt`; default true.' })),
-    },
-    { title: 'TokenizeRequest', description: 'Exactly one of `prompt` and `messages`.' },
-  ),
-  response: {
-    200: Strict(
-      { tokens: Type.Array(Type.Integer()), count: Type.Integer(), max_context: Type.Integer() },
-      { title: 'TokenizeAnswer', description: 'The ids.' },
-    ),
-    ...errorResponses(400, 401, 413, 415),
-  },
-}
+/** vLLM's paths come without `/v1`. */
+const PREFIXES = ['/v1', '']
 
-const detokenizeSchema = {
-  operationId: 'detokenize',
-  tags: ['text'],
-  summary: 'Turn token ids into text',
-  body: Strict({ tokens: Type.Array(Type.Integer({ minimum: 0 })) }, { title: 'DetokenizeRequest' }),
-  response: {
-    200: Strict({ text: Type.String() }, { title: 'DetokenizeAnswer', description: 'The text.' }),
-    ...errorResponses(400, 401, 413, 415),
-  },
-}
-
-/** `POST /v1/tokenize`, `POST /v1/detokenize` */
+/** `POST /v1/tokenize`, `/v1/detokenize`, and the same without `/v1`: vLLM's calls. */
 export function tokenizeRoutes(app: App, deps: ServerDeps): void {
-  const { maxContext } = deps.settings
+  const { maxContext, strictRequests } = deps.settings
 
-  app.post('/v1/tokenize', { schema: tokenizeSchema }, async ({ body }) => {
-    const { prompt, messages, add_special_tokens: special = true } = body
-    if ((prompt === undefined) === (messages === undefined))
-      throw new TroupeError('invalid_request', 'send exactly one of `prompt` and `messages`', { param: 'prompt' })
-    const { tokens } =
-      prompt === undefined
-        ? encodePrompt(deps.text, renderMessages(deps.text, chatMessages(messages ?? []), null), false, 'messages')
-        : encodePrompt(deps.text, prompt, special, 'prompt')
-    return { tokens: [...tokens], count: tokens.length, max_context: maxContext }
-  })
+  for (const prefix of PREFIXES) {
+    const { tokenize, detokenize } = schemasOf(prefix)
+    const encoding = { schema: tokenize, ...taking('tokenize', tokenize, strictRequests) }
+    app.post(`${prefix}/tokenize`, encoding, async ({ body, caller }) => {
+      if (body.model) resolveTarget(deps.registry, caller, { model: body.model }, {})
+      const ids = [...encode(deps, body).tokens]
+      return {
+        ...{ count: ids.length, max_model_len: maxContext, tokens: ids },
+        token_strs: body.return_token_strs ? ids.map((id) => deps.text.tokenText(id)) : null,
+      }
+    })
 
-  app.post('/v1/detokenize', { schema: detokenizeSchema }, async ({ body }) => {
-    const { tokens } = tokenPrompt(body.tokens, deps.engine.info.vocab, 'tokens')
-    return { text: deps.text.decode([...tokens]) }
-  })
+    const decoding = { schema: detokenize, ...taking('detokenize', detokenize, strictRequests) }
+    app.post(`${prefix}/detokenize`, decoding, async ({ body, caller }) => {
+      if (body.model) resolveTarget(deps.registry, caller, { model: body.model }, {})
+      if (body.tokens.length === 0) return { prompt: '' }
+      const { tokens } = tokenPrompt(body.tokens, deps.engine.info.vocab, 'tokens')
+      return { prompt: deps.text.decode([...tokens]) }
+    })
+  }
+}
+
+function schemasOf(prefix: string) {
+  const name = (base: string): string => (prefix === '' ? `${base}AsVllm` : base)
+  return {
+    tokenize: {
+      operationId: name('tokenize'),
+      tags: ['text'],
+      summary: 'Turn text into token ids',
+      body: TokenizeBody,
+      response: { 200: TokenizeAnswer, ...errorResponses(400, 401, 404, 409, 413, 415) },
+    },
+    detokenize: {
+      operationId: name('detokenize'),
+      tags: ['text'],
+      summary: 'Turn token ids into text',
+      body: DetokenizeBody,
+      response: { 200: DetokenizeAnswer, ...errorResponses(400, 401, 404, 409, 413, 415) },
+    },
+  }
+}
+
+function encode({ text }: ServerDeps, body: TokenizeRequest): EncodedPrompt {
+  const { prompt, messages, tools } = body
+  if ((prompt ?? null) === null && messages)
+    return encodeConversation(text, {
+      ...{ messages: chatMessages(messages), task: null, tools: tools ?? [], begun: '' },
+      template: templateWish(body),
+    })
+  if (typeof prompt !== 'string' || messages)
+    throw new TroupeError('invalid_request', 'send exactly one of `prompt` and `messages`', { param: 'prompt' })
+  const { value, mark } = body.parse_special === false ? text.inert(prompt) : { value: prompt, mark: null }
+  return encodePrompt(text, value, { param: 'prompt', addSpecialTokens: body.add_special_tokens ?? true, mark })
 }

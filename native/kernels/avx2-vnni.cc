@@ -1,0 +1,12 @@
+#include "dots.avx2.h"
+#include "products.h"
+#include "branch_sums.h"
+#include "functions.h"
+#include "norms.h"
+#include "logits.h"
+#include "table.h"
+
+namespace troupe {
+extern const Kernels avx2_vnni_kernels;
+const Kernels avx2_vnni_kernels = table_named("avx2-vnni");
+}  // namespace troupe

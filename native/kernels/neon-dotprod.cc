@@ -1,0 +1,12 @@
+#include "dots.neon.h"
+#include "products.h"
+#include "branch_sums.h"
+#include "functions.h"
+#include "norms.h"
+#include "logits.h"
+#include "table.h"
+
+namespace troupe {
+extern const Kernels neon_dotprod_kernels;
+const Kernels neon_dotprod_kernels = table_named("neon-dotprod");
+}  // namespace troupe
