@@ -4,6 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { Caller } from '../tenancy/keys.ts'
+import { assertHasRule, assertMay } from '../tenancy/operations.ts'
 import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers.ts'
 import type { ServerDeps } from './deps.ts'
 import { edgeOf } from './edge/edge.ts'
@@ -84,7 +85,9 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
       request.caller = authenticate(request, deps)
+      assertMay(request.caller, operationOf(request.routeOptions.schema) ?? '')
     })
+    api.addHook('onRoute', ({ schema, url }) => assertHasRule(operationOf(schema), url))
     generateRoutes(api, routeDeps)
     completionRoutes(api, routeDeps)
     responseRoutes(api, routeDeps)
@@ -101,6 +104,10 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))
   })
   return app
+}
+
+function operationOf(schema: object | undefined): string | undefined {
+  return schema && 'operationId' in schema ? String(schema.operationId) : undefined
 }
 
 /** Failed logins are counted and logged, never with what was sent as a key. */

@@ -12,7 +12,7 @@ beforeEach(async () => {
   served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ],
     empty: true,
     registry: { host: new FakeHost(tinyInfo()), reader: async (dir) => readTiny(dir), memoryBytes: 1_000_000 },

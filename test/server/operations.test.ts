@@ -27,7 +27,7 @@ describe('GET /metrics', () => {
   it('is for administrators once there are keys', async () => {
     const tenants = [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ]
     const { app, call } = await testApp({ tenants })
     expect((await call({ url: '/metrics' })).statusCode).toBe(401)
