@@ -72,12 +72,12 @@ there itself or, better, as its SHA-256:
 \`printf %s "$KEY" | sha256sum\` prints the hash of a key. Adapters and tasks called \`acme/…\` belong to the tenant \`acme\` and are
 seen by no other; names without an owner are seen by all and changed by administrators only.
 
-| \`role\`                            | may                                                                                        |
-| ----------------------------------- | ------------------------------------------------------------------------------------------ |
-| \`admin\`                           | everything, with the names of every tenant; also written \`"admin": true\`                  |
-| \`publisher\`, where none is given  | see and use what its tenant may see; upload, activate, change and delete its own           |
-| \`caller\`                          | see and use what its tenant may see                                                        |
-| \`metrics\`                         | read \`/metrics\`, and nothing else                                                        |
+| \`role\`                           | may                                                                              |
+| -------------------------------- | -------------------------------------------------------------------------------- |
+| \`admin\`                          | everything, with the names of every tenant; also written \`"admin": true\`         |
+| \`publisher\`, where none is given | see and use what its tenant may see; upload, activate, change and delete its own |
+| \`caller\`                         | see and use what its tenant may see                                              |
+| \`metrics\`                        | read \`/metrics\`, and nothing else                                                |
 
 The file is read again on SIGHUP.
 `
