@@ -3,7 +3,7 @@ import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Rooms } from './rooms.ts'
 import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -34,11 +34,11 @@ export interface Server {
   readonly settings: Settings
   readonly info: ModelInfo
   readonly maxContext: number
-  readonly registry: Registry
+  readonly rooms: Rooms
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
   readonly crashed: Promise<Error>
-  /** Throws when the books of queue, registry or engine contradict themselves. For tests: it takes time. */
+  /** Throws when the books of queue, rooms or engine contradict themselves. For tests: it takes time. */
   checkIntegrity(): Promise<void>
   /**
    * Says that it is not ready but still takes requests, for `drainSeconds` or until `hurry` aborts: balancers turn away meanwhile.
@@ -52,7 +52,7 @@ export interface Server {
 }
 
 /**
- * Starts a whole server: prepared model, engine, registry, HTTP. Prints nothing. When a step fails, what was started is stopped.
+ * Starts a whole server: prepared model, engine, rooms, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
@@ -73,7 +73,7 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
     const app = await buildHttp(settings, edge, backend, admission, keyring, log)
     const url = await listen(app, settings)
     const certificates = tls && new LiveCertificates(tls, app.server, log)
-    const { info, maxContext, registry, engine } = backend
+    const { info, maxContext, rooms, engine } = backend
     let closing: Promise<void> | null = null
     const close = (hurry?: AbortSignal): Promise<void> => {
       certificates?.stop()
@@ -89,11 +89,11 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
     }
     const checkIntegrity = async (): Promise<void> => {
       admission.checkIntegrity()
-      registry.checkIntegrity()
+      rooms.checkIntegrity()
       await engine.checkIntegrity()
     }
     const { crashed } = engine
-    return { url, settings, info, maxContext, registry, log, crashed, checkIntegrity, drain, reload, close }
+    return { url, settings, info, maxContext, rooms, log, crashed, checkIntegrity, drain, reload, close }
   } catch (error) {
     await backend.close()
     throw error
@@ -117,16 +117,17 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, modelDefaults, maxContext } = backend
+  const { engine, rooms, text, modelDefaults, maxContext } = backend
+  const { catalogue, changes, residency, intake, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
-    tiers: () => [{ tier: 'memory', ...registry.stats().memory }],
+    tiers: () => [{ tier: 'memory', ...rooms.stats().memory }],
     queue: () => admission.stats(),
-    registry: () => registry.stats(),
+    store: () => rooms.stats(),
   })
   const deps = {
-    ...{ engine, registry, text, modelDefaults, keyring, admission, metrics, log },
+    ...{ engine, catalogue, changes, residency, intake, server, text, modelDefaults, keyring, admission, metrics, log },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
@@ -134,7 +135,7 @@ async function buildHttp(
       logPrompts: settings.logPrompts,
       strictRequests: settings.strictRequests,
     },
-    readiness: () => readinessOf(engine, registry),
+    readiness: () => readinessOf(engine, rooms.journal),
   }
   return buildApp(deps, edge)
 }

@@ -1,17 +1,25 @@
 import { existsSync, readdirSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { readKeysFile } from '../config/keys-file.ts'
 import { ensureWritableFolder } from '../config/writable-folder.ts'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
 import { packedWeights } from '../model/packed/packed-weights.ts'
 import { readArchitecture } from '../model/families/families.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import { ChatTemplate } from '../text/chat-template.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
 import type { Finding } from './doctor.ts'
 
-/** The store can be read and written or, if it is not there yet, be made; then it is not left behind. */
-export function checkStore(store: string): Finding {
+/** The store can be read and written or, if it is a folder and not there yet, be made; then it is not left behind. */
+export async function checkStore(store: string): Promise<Finding> {
   try {
+    if (isBucket(store)) {
+      const open = await openStore({ location: store, cacheDir: join(tmpdir(), 'troupe-doctor'), cacheBytes: 1 })
+      await open.store.close()
+      return { ok: true, what: 'store', detail: `${store}: conditional writes work` }
+    }
     const isThere = existsSync(store)
     const made = ensureWritableFolder('store', store)
     const detail = isThere ? `${store} (${readdirSync(store).length} entries)` : `${store} will be made`

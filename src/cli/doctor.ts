@@ -25,7 +25,7 @@ export async function doctor(settings: Settings, json?: string | true): Promise<
     await checkOnnxRuntime(),
     checkCpu(),
     checkMemory(),
-    checkStore(settings.store),
+    await checkStore(settings.store),
     ...(keys ? [keys] : []),
     checkModel(settings.model),
     await checkTokenizer(settings.model),

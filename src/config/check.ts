@@ -28,7 +28,8 @@ export function checkSetting(key: SettingKey, raw: unknown, source: Source, base
     throw wrong(key, `${where}: "${value}" is not available in this build; it must be ${allowedValues(schema)}`)
   if (!Value.Check(schema, value))
     throw wrong(key, `${where} must be ${allowedValues(schema)}, not ${JSON.stringify(raw)}`)
-  return schema.path ? resolve(base, value as string) : value
+  const isUrl = typeof value === 'string' && value.includes('://')
+  return schema.path && !isUrl ? resolve(base, value as string) : value
 }
 
 function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknown {

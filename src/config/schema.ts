@@ -43,8 +43,12 @@ export const SettingsSchema = Type.Object({
   store: Type.String({
     minLength: 1,
     path: true,
-    description: 'Folder of adapters and tasks; made if missing.',
-    defaultText: 'the bundled demo store',
+    description: 'Adapters and tasks: a folder, made if missing, or a bucket as `s3://bucket/prefix`.',
+    defaultText: '`troupe/store` in `$XDG_DATA_HOME` or `~/.local/share`, filled with the demo at the first start',
+  }),
+  storeCacheBytes: bytes({
+    default: 16 * 2 ** 30,
+    description: 'Adapter files of a bucket kept on the local disk, below `cacheDir`.',
   }),
   name: Type.Optional(
     Type.String({

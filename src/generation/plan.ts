@@ -1,5 +1,5 @@
 import type { Sampling } from '../core/generation.ts'
-import type { Resolution } from '../registry/records.ts'
+import type { Resolution } from '../catalogue/records.ts'
 import type { Caller } from '../tenancy/keys.ts'
 
 /** One prompt of a request, ready for the engine. */

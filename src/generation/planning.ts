@@ -1,5 +1,5 @@
 import type { Caller } from '../tenancy/keys.ts'
-import type { Resolution } from '../registry/records.ts'
+import type { Resolution } from '../catalogue/records.ts'
 import { planLength } from './length.ts'
 import type { GenerationPlan } from './plan.ts'
 import type { GenerationParts } from './ports.ts'

@@ -78,7 +78,10 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
   await installDocs(app, edge.tls !== null)
   const shadows = new ShadowRuns(deps)
   const routeDeps = { ...deps, shadows }
-  const readiness = async (): Promise<readonly string[]> => [...edge.lifecycle.reasons, ...(await deps.readiness())]
+  const readiness: ServerDeps['readiness'] = async () => {
+    const found = await deps.readiness()
+    return { ...found, reasons: [...edge.lifecycle.reasons, ...found.reasons] }
+  }
   app.addHook('preClose', async () => shadows.stop())
 
   await app.register(async (open: App) => healthRoutes(open, { readiness }))
@@ -132,6 +135,7 @@ function installRequestHooks(app: App, deps: ServerDeps): void {
   app.addHook('onRequest', async (request, reply) => {
     request.arrivedAt = performance.now()
     reply.header('x-request-id', request.id)
+    reply.header('x-troupe-server', deps.server)
   })
   app.addHook('onResponse', async (request, reply) => {
     const seconds = (performance.now() - request.arrivedAt) / 1000

@@ -3,8 +3,8 @@ import type { EngineStats } from '../core/messages.ts'
 import { BoundedLabels } from './bounded-labels.ts'
 import { ENGINE_METRICS } from './engine-metrics.ts'
 import type { ReadMetric } from './read-metric.ts'
-import { REGISTRY_METRICS } from './registry-metrics.ts'
-import type { RegistryNumbers } from './registry-metrics.ts'
+import { STORE_METRICS } from './store-metrics.ts'
+import type { StoreNumbers } from './store-metrics.ts'
 import { VllmMetrics } from './vllm-metrics.ts'
 import type { AdapterUse } from './vllm-metrics.ts'
 
@@ -26,7 +26,7 @@ export interface MetricSources {
   /** Rejects when the engine does not answer. */
   engine(): Promise<EngineStats>
   tiers(): readonly TierNumbers[]
-  registry(): RegistryNumbers
+  store(): StoreNumbers
   queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
 }
 
@@ -126,7 +126,7 @@ export class Metrics {
   observe(sources: MetricSources): void {
     const up = this.#gauge('engine_up', '1 while the engine thread answers.')
     const setEngine = this.#readMetrics(ENGINE_METRICS)
-    const setRegistry = this.#readMetrics(REGISTRY_METRICS)
+    const setStore = this.#readMetrics(STORE_METRICS)
     const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
     const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
     const open = this.#gauge('open_requests', 'Generation requests open now.')
@@ -138,7 +138,7 @@ export class Metrics {
       running.set(queue.running)
       open.set(queue.requests)
       for (const tier of sources.tiers()) setTier(tier)
-      setRegistry(sources.registry())
+      setStore(sources.store())
       const stats = await sources.engine().catch(() => null)
       up.set(stats ? 1 : 0)
       if (!stats) return

@@ -75,7 +75,7 @@ describe('doctor', () => {
     expect(checkMemory(2 ** 29).fix).toContain('1 GiB')
     expect(checkModel('/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--model') as string })
     expect(await checkTokenizer(await temporaryFolder())).toMatchObject({ ok: false })
-    expect(checkStore(join(ADAPTER, 'adapter_config.json'))).toMatchObject({
+    expect(await checkStore(join(ADAPTER, 'adapter_config.json'))).toMatchObject({
       ok: false,
       fix: expect.stringContaining('--store') as string,
     })
@@ -84,13 +84,12 @@ describe('doctor', () => {
   it('passes a good model and a store that can be made', async () => {
     const dir = await temporaryFolder()
     await mkdir(join(dir, 'store'))
-    expect([checkStore(join(dir, 'store')), checkStore(join(dir, 'a/b')), checkModel(modelDir('qwen3'))]).toMatchObject(
-      [
-        { ok: true },
-        { ok: true, detail: expect.stringContaining('will be made') as string },
-        { ok: true, detail: expect.stringContaining('qwen3') as string },
-      ],
-    )
+    const stores = [await checkStore(join(dir, 'store')), await checkStore(join(dir, 'a/b'))]
+    expect([...stores, checkModel(modelDir('qwen3'))]).toMatchObject([
+      { ok: true },
+      { ok: true, detail: expect.stringContaining('will be made') as string },
+      { ok: true, detail: expect.stringContaining('qwen3') as string },
+    ])
     expect(await checkTokenizer(modelDir('qwen2'))).toMatchObject({
       ok: true,
       detail: expect.stringContaining('without') as string,

@@ -89,7 +89,7 @@ describe('/v1/tasks', () => {
     await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a', version: 'v1' })
     const activated = await as('acme', 'POST', 'tasks/acme/t/activate', {
       adapter: 'acme/a',
-      version: 'sha256:dddd0000',
+      version: 'sha256:dddd00000000',
     })
     expect(activated.json()).toMatchObject({
       task: { routes: [{ version: 'v2' }] },

@@ -22,7 +22,16 @@ export function metricSources(overrides: Partial<MetricSources> = {}): MetricSou
   return {
     engine: () => new FakeEngine().stats(),
     tiers: () => [tier],
-    registry: () => ({ ...figures, imports: 6, activations: 7, rollbacks: 8, deletions: 9 }),
+    store: () => ({
+      ...figures,
+      imports: 6,
+      activations: 7,
+      rollbacks: 8,
+      deletions: 9,
+      journalHead: 21,
+      condemnedBlobs: 1,
+      storeError: null,
+    }),
     queue: () => ({ waiting: 2, running: 3, requests: 4 }),
     ...overrides,
   }

@@ -155,7 +155,7 @@ describe('deadlines', () => {
     await allGone()
     expect(await metric('troupe_connections_cut_total{reason="stalled"}')).toBe(1)
     expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
-    expect(fake.registry.stats().leases).toBe(0)
+    expect(fake.rooms.stats().leases).toBe(0)
   })
 })
 

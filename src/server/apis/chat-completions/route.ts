@@ -61,7 +61,7 @@ function planChat(
   offer: ToolOffer | null,
 ): GenerationPlan {
   const { model, prompt_logprobs: ofPrompt } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const prompt = encodeConversation(deps.text, {
     messages: chatMessages(body.messages),
     task: resolution.task,

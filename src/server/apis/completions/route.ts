@@ -73,7 +73,7 @@ function planCompletion(deps: RouteDeps, request: FastifyRequest, body: Completi
   const logprobs = logprobsOf(body)
   return completePlan(deps, request, {
     label: { task: null, model },
-    resolution: resolveTarget(deps.registry, request.caller, { model }, mixWish(body)),
+    resolution: resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body)),
     prompts: encodePrompts(deps, body).map((prompt) => truncated(prompt, body)),
     wish: samplingWish(body, maxTokens),
     fallbacks: [

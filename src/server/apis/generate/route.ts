@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import type { TaskRecord } from '../../../catalogue/task.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodePrompt, fillPrompt } from '../../../generation/prompts.ts'
 import type { EncodedPrompt } from '../../../generation/prompts.ts'
 import { resolveTarget } from '../../../generation/target.ts'
-import type { TaskRecord } from '../../../registry/records.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
@@ -49,7 +49,7 @@ export function generateRoutes(app: App, deps: RouteDeps): void {
 }
 
 function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
-  const resolution = resolveTarget(deps.registry, request.caller, { task }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { task }, mixWish(body))
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,

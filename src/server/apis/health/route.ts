@@ -20,7 +20,15 @@ const readySchema = {
   summary: 'The server can serve',
   security: [],
   response: {
-    200: Strict({ status: Type.Literal('ready') }, { title: 'Ready', description: 'Engine and store answer.' }),
+    200: Strict(
+      {
+        status: Type.Literal('ready'),
+        degraded: Type.Array(Type.String(), {
+          description: 'What does not work meanwhile, such as a store that is lost.',
+        }),
+      },
+      { title: 'Ready', description: 'Requests are served.' },
+    ),
     ...errorResponses(503),
   },
 }
@@ -35,10 +43,10 @@ const healthSchema = {
 export function healthRoutes(app: App, deps: Pick<ServerDeps, 'readiness'>): void {
   app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
 
-  const ready = async (): Promise<{ status: 'ready' }> => {
-    const reasons = await deps.readiness()
+  const ready = async (): Promise<{ status: 'ready'; degraded: string[] }> => {
+    const { reasons, degraded } = await deps.readiness()
     if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
-    return { status: 'ready' }
+    return { status: 'ready', degraded: [...degraded] }
   }
   app.get('/health/ready', { schema: readySchema }, ready)
   app.get('/health', { schema: healthSchema }, ready)

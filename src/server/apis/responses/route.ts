@@ -56,7 +56,7 @@ function planResponse(
   offer: ToolOffer | null,
 ): GenerationPlan {
   const { model } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const messages = inputMessages(body)
   if (messages.length === 0)
     throw new TroupeError('invalid_request', '`input` has no message to answer: add one', { param: 'input' })

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { Activation, Route, TaskRecord } from '../../../registry/records.ts'
+import type { Activation, Route, TaskRecord } from '../../../catalogue/task.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Name, Strict, VersionRef } from '../../wire/common.ts'
 
