@@ -52,7 +52,7 @@ export interface Program {
   readonly compiler: Compiler
   readonly sources: readonly string[]
   readonly arch: Arch
-  /** For sources and linking alike: the target, sanitizers. */
+  /** For sources and linking alike, behind all others: the target, sanitizers. */
   readonly flags: readonly string[]
   readonly linkFlags: readonly string[]
   /** Defines for one source. */
@@ -76,7 +76,7 @@ export async function build(program: Program): Promise<string> {
   const invoke = async (args: readonly string[]): Promise<void> => {
     try {
       const [command, ...first] = compiler.command
-      const { stderr } = await run(command!, [...first, ...flags, ...args], { cwd: NATIVE, maxBuffer: 1 << 26 })
+      const { stderr } = await run(command!, [...first, ...args, ...flags], { cwd: NATIVE, maxBuffer: 1 << 26 })
       process.stderr.write(stderr)
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string }

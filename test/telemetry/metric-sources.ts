@@ -22,6 +22,7 @@ export function metricSources(overrides: Partial<MetricSources> = {}): MetricSou
   return {
     engine: () => new FakeEngine().stats(),
     tiers: () => [tier],
+    grammars: () => ({ compiled: 10, hits: 11, refused: 12, seconds: 13.5 }),
     store: () => ({
       ...figures,
       imports: 6,
