@@ -1,6 +1,8 @@
 import { join } from 'node:path'
+import { engineThreads } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
+import { ensureWritableFolder } from '../config/writable-folder.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { kvPageBytes } from '../device/kv-size.ts'
 import { Engine } from '../engine/engine.ts'
@@ -9,7 +11,7 @@ import { checkpointNames } from '../model/checkpoint-names.ts'
 import { checkMemoryPlan } from '../model/memory-plan.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
-import { openStore } from '../store/open.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
@@ -40,10 +42,13 @@ export interface Backend {
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
+  const cacheDir = settings.cacheDir ?? defaultCacheDir()
+  if (!isBucket(settings.store)) ensureWritableFolder('store', settings.store)
+  ensureWritableFolder('cacheDir', cacheDir)
   const prepared = await prepareModel({
     modelDir: settings.model,
     precision: settings.precision,
-    cacheDir: settings.cacheDir ?? defaultCacheDir(),
+    cacheDir,
     name: settings.name,
     onProgress,
   })
@@ -64,11 +69,10 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
     kvPages: kv.pages,
     kvFormat: kv.format,
     adapterFormat: adapterFormat(manifest.info, settings.adapterPrecision),
-    threads: threadCount(settings.threads),
+    threads: threadCount(engineThreads(settings.threads)),
   })
   engine.onFault = (message) => log.error({ message }, 'the engine failed')
   try {
-    const cacheDir = settings.cacheDir ?? defaultCacheDir()
     fillDefaultStore(settings.store)
     const open = await openStore({
       location: settings.store,

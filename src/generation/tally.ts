@@ -1,6 +1,7 @@
 import type { Logger } from '../telemetry/log.ts'
 import { logGeneration } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { AdapterUse } from '../telemetry/vllm-metrics.ts'
 import { TroupeError } from '../core/errors.ts'
 import { versionName } from './target.ts'
 import type { GenerationPlan } from './plan.ts'
@@ -11,6 +12,7 @@ import type { Usage } from './provenance.ts'
 export class Tally {
   readonly #plan: GenerationPlan
   readonly #metrics: Metrics
+  readonly #use: AdapterUse | null
   #completionTokens = 0
   #cachedTokens = 0
   #engineQueueMs: number | null = null
@@ -18,6 +20,8 @@ export class Tally {
   constructor(plan: GenerationPlan, metrics: Metrics) {
     this.#plan = plan
     this.#metrics = metrics
+    const { label, resolution } = plan
+    this.#use = resolution.adapters.length > 0 ? metrics.adapterUse(label.task ?? label.model ?? '') : null
   }
 
   /** Counts the tokens of one sequence, with the times between them. */
@@ -35,6 +39,7 @@ export class Tally {
   /** A sequence left the engine's queue. The request's waiting time is that of the first one. */
   started(queueMs: number): void {
     this.#engineQueueMs ??= queueMs
+    this.#use?.runs()
   }
 
   /** A sequence found so many tokens of its prompt evaluated. */
@@ -67,6 +72,7 @@ export class Tally {
   ): void {
     const { label, caller, resolution, prompts, requestId, arrivedAt } = this.#plan
     const usage = this.usage
+    this.#use?.ends()
     this.#metrics.generationEnded({
       task: label.task,
       tenant: caller.tenant,

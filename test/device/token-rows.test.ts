@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { DeviceAdapter } from '../../src/device/cpu/adapter.ts'
+import type { AdapterWeights } from '../../src/core/branch.ts'
 import type { CpuDevice } from '../../src/device/cpu/device.ts'
 import { openCpuDevice } from '../../src/device/cpu/device.ts'
 import type { PreparedDeviceModel } from '../support/device-model.ts'
@@ -50,7 +50,7 @@ describe('token rows', () => {
     )
   }
 
-  function adapter(tokenRows: DeviceAdapter['tokenRows']): DeviceAdapter {
+  function adapter(tokenRows: AdapterWeights['tokenRows']): AdapterWeights {
     const nothing = { branches: [], gains: [], virtualTokens: null, bytes: 0 }
     return { digest: 'sha256:0', method: 'lora', ...nothing, tokenRows }
   }
@@ -95,7 +95,7 @@ describe('token rows', () => {
   })
 
   it('of the head alone, of the embedding alone, and of several members: the first has its way', async () => {
-    const load = async (rows: DeviceAdapter['tokenRows']): Promise<number> =>
+    const load = async (rows: AdapterWeights['tokenRows']): Promise<number> =>
       (await device.loadAdapter(adapter(rows))).id
     const ids = Int32Array.of(7)
     const head = await load({ ids, embed: null, head: baseRows('head.w', [8]) })
