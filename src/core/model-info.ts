@@ -89,11 +89,6 @@ export function siteDims(
   return dims
 }
 
-/** How many sites of this kind the base model has: one per layer, one at an edge. */
-function siteCount(info: Pick<ModelInfo, 'layers'>, kind: SiteKind): number {
-  return isEdgeKind(kind) ? 1 : info.layers
-}
-
 /** The outputs of a range, in order, as runs `[start, count]` that lie together. */
 export function* outputRuns({ first, run, stride, times }: OutputRange): Generator<readonly [number, number]> {
   for (let t = 0; t < times; t++) yield [first + t * stride, run]
