@@ -88,23 +88,31 @@ void pack(napi_env, void* data) {
   }
 }
 
+/** Puts a packed adapter into its model and answers with its handle. */
+void add_loaded(napi_env env, Load& load) {
+  const size_t bytes = load.adapter->bytes();
+  int32_t id;
+  try {
+    id = load.model->add(std::move(load.adapter));
+  } catch (const Error& error) {
+    load.code = error.code;
+    load.message = error.what();
+    return;
+  }
+  napi_value out;
+  check(napi->create_object_(env, &out));
+  set(env, out, "id", number(env, id));
+  set(env, out, "bytes", number(env, double(bytes)));
+  check(napi->resolve_deferred_(env, load.deferred, out));
+}
+
 void loaded(napi_env env, napi_status, void* data) {
   const std::unique_ptr<Load> load(static_cast<Load*>(data));
   napi->delete_async_work_(env, load->work);
   napi->delete_reference_(env, load->weights);
   try {
-    if (load->code != nullptr) {
-      check(napi->reject_deferred_(env, load->deferred, error(env, load->code, load->message)));
-      return;
-    }
-    const size_t bytes = load->adapter->bytes();
-    napi_value out;
-    check(napi->create_object_(env, &out));
-    set(env, out, "id", number(env, load->model->add(std::move(load->adapter))));
-    set(env, out, "bytes", number(env, double(bytes)));
-    check(napi->resolve_deferred_(env, load->deferred, out));
-  } catch (const Error& error) {
-    napi->reject_deferred_(env, load->deferred, js::error(env, error.code, error.what()));
+    if (load->code == nullptr) add_loaded(env, *load);
+    if (load->code != nullptr) check(napi->reject_deferred_(env, load->deferred, error(env, load->code, load->message)));
   } catch (const Pending&) {
     // The environment is going away, and nobody waits any more.
   }

@@ -28,7 +28,7 @@ class Attention {
  private:
   void place_token(int token);
   void attend(size_t worker);
-  void attend_chunk(const QueryChunk& chunk, int kvHead, char* memory);
+  void attend_rows(const QueryChunk& chunk, int kvHead, int first, int count, char* memory);
 
   Model& model_;
   const Step& step_;
@@ -36,6 +36,8 @@ class Attention {
   const LayerWeights& weights_;
   const Pool& pool_;
   const int layer_, group_, rope_;
+  /** Pieces that the rows of a chunk are cut into: more than one where there are fewer heads of keys than threads. */
+  int pieces_ = 1;
   const float* const qkv_;
   float* const out_;
   /** `[tokens][heads · headDim]`: normalised, rotated and scaled. */
@@ -60,6 +62,8 @@ Attention::Attention(Call& call, const float* qkv, float* out)
       out_(out) {
   int rows = 0;
   for (const QueryChunk& chunk : step_.chunks()) rows = std::max(rows, chunk.count * group_);
+  const size_t heads = step_.chunks().size() * size_t(a_.kvHeads), threads = size_t(pool_.threads);
+  if (heads < threads) pieces_ = int((threads + heads - 1) / heads);
   const size_t tokens = size_t(step_.tokens()), dim = size_t(a_.headDim), count = size_t(rows);
   workspaceBytes_ = Scratch::room<const float*>(count) + Scratch::room<float*>(count) + Scratch::room<int32_t>(count) +
                     Scratch::room<float>(attend_room(rows, a_.headDim));
@@ -99,9 +103,8 @@ void Attention::place_token(int token) {
     model_.kv().write(model_.kv().head(page, layer_, int(head)), index % PAGE, keys + head * dim, values + head * dim);
 }
 
-void Attention::attend_chunk(const QueryChunk& chunk, int kvHead, char* memory) {
+void Attention::attend_rows(const QueryChunk& chunk, int kvHead, int first, int rows, char* memory) {
   const size_t dim = size_t(a_.headDim), heads = size_t(a_.heads);
-  const int rows = chunk.count * group_;
   const float** q = reinterpret_cast<const float**>(memory);
   memory += Scratch::room<const float*>(size_t(rows));
   float** out = reinterpret_cast<float**>(memory);
@@ -110,8 +113,8 @@ void Attention::attend_chunk(const QueryChunk& chunk, int kvHead, char* memory) 
   memory += Scratch::room<int32_t>(size_t(rows));
   const SequenceSpan& span = step_.sequences()[size_t(chunk.sequence)];
   for (int i = 0; i < rows; i++) {
-    const int token = chunk.firstToken + i / group_;
-    const size_t head = size_t(kvHead) * size_t(group_) + size_t(i % group_);
+    const int token = chunk.firstToken + (first + i) / group_;
+    const size_t head = size_t(kvHead) * size_t(group_) + size_t((first + i) % group_);
     const size_t at = (size_t(span.firstToken + token) * heads + head) * dim;
     q[i] = queries_ + at;
     out[i] = out_ + at;
@@ -134,15 +137,19 @@ void Attention::attend_chunk(const QueryChunk& chunk, int kvHead, char* memory) 
 }
 
 void Attention::attend(size_t worker) {
-  const size_t kvHeads = size_t(a_.kvHeads), items = step_.chunks().size() * kvHeads;
-  for (size_t item; (item = nextItem_.fetch_add(1, std::memory_order_relaxed)) < items;)
-    attend_chunk(step_.chunks()[item / kvHeads], int(item % kvHeads), workspace_ + worker * workspaceBytes_);
+  const size_t kvHeads = size_t(a_.kvHeads), pieces = size_t(pieces_), items = step_.chunks().size() * kvHeads * pieces;
+  for (size_t item; (item = nextItem_.fetch_add(1, std::memory_order_relaxed)) < items;) {
+    const QueryChunk& chunk = step_.chunks()[item / (kvHeads * pieces)];
+    const int rows = chunk.count * group_, perPiece = (rows + pieces_ - 1) / pieces_, first = int(item % pieces) * perPiece;
+    if (first < rows)
+      attend_rows(chunk, int(item / pieces % kvHeads), first, std::min(perPiece, rows - first), workspace_ + worker * workspaceBytes_);
+  }
 }
 
 void Attention::run() {
   const int width = (a_.heads + 2 * a_.kvHeads) * a_.headDim;
   each_row(pool_, step_.tokens(), 4 * width, [&](int token) { place_token(token); });
-  const size_t items = step_.chunks().size() * size_t(a_.kvHeads);
+  const size_t items = step_.chunks().size() * size_t(a_.kvHeads) * size_t(pieces_);
   const auto work = [&](size_t worker) { attend(worker); };
   parallel(pool_, std::min(items, size_t(pool_.threads)), work);
 }

@@ -65,9 +65,9 @@ ort::CustomOp table_of() {
   table.output_count = [](const ort::CustomOp* op) { return operator_of(op).kind->outputs; };
   table.input_characteristic = [](const ort::CustomOp* op, size_t index) -> int32_t {
     const OperatorKind& kind = *operator_of(op).kind;
-    return kind.optional && index + 1 == kind.inputs ? ort::OPTIONAL : ort::REQUIRED;
+    return kind.optional && index + 1 == kind.inputs ? ort::MAY_BE_ABSENT : ort::MUST_BE_THERE;
   };
-  table.output_characteristic = [](const ort::CustomOp*, size_t) -> int32_t { return ort::REQUIRED; };
+  table.output_characteristic = [](const ort::CustomOp*, size_t) -> int32_t { return ort::MUST_BE_THERE; };
   table.input_memory = [](const ort::CustomOp*, size_t) -> int32_t { return ort::DEFAULT_MEMORY; };
   table.variadic_input_least = table.variadic_output_least = [](const ort::CustomOp*) -> int32_t { return 0; };
   table.variadic_input_same = table.variadic_output_same = [](const ort::CustomOp*) -> int32_t { return 0; };

@@ -24,7 +24,7 @@ namespace troupe::ort {
 constexpr uint32_t API_VERSION = 24;
 
 enum Element : int32_t { F32 = 1, I32 = 6 };
-enum Characteristic : int32_t { REQUIRED = 0, OPTIONAL = 1 };
+enum Characteristic : int32_t { MUST_BE_THERE = 0, MAY_BE_ABSENT = 1 };
 enum LogLevel : int32_t { WARNING = 2, FAILURE = 3 };
 constexpr int32_t STATUS_FAIL = 1;
 constexpr int32_t ALL_OPTIMISATIONS = 99;

@@ -4,6 +4,7 @@ import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { kvPageBytes } from '../device/kv-size.ts'
 import { Engine } from '../engine/engine.ts'
+import { GrammarCompiler } from '../grammar/compiler.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { checkMemoryPlan } from '../model/memory-plan.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
@@ -25,6 +26,7 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly grammars: GrammarCompiler
   readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
   readonly rooms: Rooms
@@ -82,11 +84,14 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
       ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,
     })
+    const grammars = new GrammarCompiler(text.tokenBytesOf(manifest.info.vocab))
+    void grammars.start()
     const close = async (): Promise<void> => {
+      await grammars.close()
       await rooms.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, modelDefaults, engine, rooms, close }
+    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, rooms, close }
   } catch (error) {
     await engine.stop()
     throw error

@@ -82,17 +82,32 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, rooms, text, modelDefaults, maxContext } = backend
+  const { engine, rooms, text, grammars, modelDefaults, maxContext } = backend
   const { catalogue, changes, residency, intake, server } = rooms
   const metrics = new Metrics()
   metrics.observe({
     engine: () => engine.stats(),
     tiers: () => [{ tier: 'memory', ...rooms.stats().memory }],
     queue: () => admission.stats(),
+    grammars: () => grammars.counters,
     store: () => rooms.stats(),
   })
   return buildApp({
-    ...{ engine, catalogue, changes, residency, intake, server, text, modelDefaults, keyring, admission, metrics, log },
+    ...{
+      engine,
+      catalogue,
+      changes,
+      residency,
+      intake,
+      server,
+      text,
+      grammars,
+      modelDefaults,
+      keyring,
+      admission,
+      metrics,
+      log,
+    },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,

@@ -104,6 +104,16 @@ export const ERRORS = {
     'The probe ran and the answers are not those of the base model with the adapter merged into its weights: it would be served wrongly. Please report it; the setting `mergedProbe` switches the comparison off.',
   ),
   upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
+  unsupported_schema: kind(
+    400,
+    'invalid_request_error',
+    'A JSON Schema or grammar uses something that cannot be enforced on the answer; the message names it and what to write instead.',
+  ),
+  schema_too_complex: kind(
+    400,
+    'invalid_request_error',
+    'A JSON Schema or grammar needs more states, alternatives or time to compile than is allowed; the message names the place.',
+  ),
   invalid_model: kind(
     400,
     'invalid_request_error',

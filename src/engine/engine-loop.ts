@@ -5,6 +5,8 @@ import type { DeviceResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Device } from '../device/port.ts'
 import { PAGE_TOKENS } from '../device/port.ts'
+import type { SequenceConstraint } from './constraint.ts'
+import { Constraints } from './constraint.ts'
 import { HeldAdapters } from './held-adapters.ts'
 import { KvPages } from './kv-pages.ts'
 import { PageTables } from './page-tables.ts'
@@ -54,6 +56,7 @@ export class EngineLoop {
   readonly #held: HeldAdapters
   readonly #speculation: Speculation
   readonly #sampler: Sampler
+  readonly #constraints = new Constraints()
   readonly #costs = new StepCosts()
   readonly #writer = new StepWriter()
   readonly #advice: StepAdvice
@@ -109,12 +112,21 @@ export class EngineLoop {
       for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...problem })
       return
     }
+    let constraints: readonly (SequenceConstraint | null)[]
+    try {
+      const { constraint, stopTokens } = request
+      constraints = ids.map(() => (constraint === undefined ? null : this.#constraints.of(constraint, stopTokens)))
+    } catch (error) {
+      const refusal = { code: 'invalid_request', message: messageOf(error) } as const
+      for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...refusal })
+      return
+    }
     const now = performance.now()
     const { fingerprint } = this.#info
     const [first, ...forks] = ids.map((id, index) => {
       const sampling = { ...request.sampling, seed: request.sampling.seed + index }
       const use = this.#held.use(request.mix)
-      return new Sequence(id, { ...request, sampling }, { now, fingerprint, use })
+      return new Sequence(id, { ...request, sampling }, { now, fingerprint, use, constraint: constraints[index]! })
     })
     first!.forks.push(...forks)
     this.#scheduler.add(first!)
@@ -174,6 +186,7 @@ export class EngineLoop {
       copiedPages: this.#tables.counters.copiedPages,
       ...this.#scheduler.counters,
       ...this.#speculation.counters,
+      ...this.#constraints.stats,
       ...this.#counters,
     }
   }
@@ -272,14 +285,17 @@ export class EngineLoop {
 
   /** @returns the token, also when it ended the sequence */
   #accept(sequence: Sequence, row: Float32Array): number {
+    const { constraint, request } = sequence
+    if (constraint?.stuck) throw new Error('the grammar lets nothing follow what was written')
     const { token, logprob } = this.#sampler.sample(row, sequence)
-    if (sequence.request.stopTokens.includes(token)) {
+    if (request.stopTokens.includes(token)) {
       this.#finish(sequence, 'stop')
       return token
     }
     sequence.accept(token)
     this.#emit(sequence.id, { type: 'token', token, logprob })
-    if (sequence.generated.length >= sequence.request.maxTokens) this.#finish(sequence, 'length')
+    if (constraint !== null && (!constraint.accept(token) || constraint.complete)) this.#finish(sequence, 'stop')
+    else if (sequence.generated.length >= request.maxTokens) this.#finish(sequence, 'length')
     return token
   }
 

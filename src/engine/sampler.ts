@@ -22,7 +22,7 @@ export class Sampler {
   }
 
   /**
-   * Chooses the next token of a sequence and reports log-probabilities when asked. Order: penalties and bias, then greedy, or temperature, top-k, top-p,
+   * Chooses the next token of a sequence and reports log-probabilities when asked. Order: what the answer is held to, penalties and bias, then greedy, or temperature, top-k, top-p,
    * min-p and one draw. The reported log-probabilities are the model's own, before all of this.
    *
    * @throws Error when the row has no number that could be chosen
@@ -42,13 +42,14 @@ export class Sampler {
     return { token, logprob: row[token]! - normaliser, top }
   }
 
-  /** A row after penalties and bias; the row itself where there are none. */
-  #adjust(row: Float32Array, { request, seen, counts }: Sequence): Float32Array {
+  /** A row after constraint, penalties and bias; the row itself where there are none. */
+  #adjust(row: Float32Array, { request, seen, counts, constraint }: Sequence): Float32Array {
     const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling
     const counted = presencePenalty !== 0 || frequencyPenalty !== 0
-    if (repetitionPenalty === 1 && !counted && logitBias === null) return row
+    if (constraint === null && repetitionPenalty === 1 && !counted && logitBias === null) return row
     const changed = (this.#changed = sized(this.#changed, row.length))
     changed.set(row)
+    constraint?.restrict(changed)
     if (repetitionPenalty !== 1)
       for (const token of seen) {
         const logit = changed[token]!

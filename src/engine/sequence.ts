@@ -1,6 +1,7 @@
 import type { GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import { PAGE_TOKENS } from '../device/port.ts'
 import { PageKeys } from './page-keys.ts'
+import type { SequenceConstraint } from './constraint.ts'
 import type { MixUse, VirtualPrefix } from './held-adapters.ts'
 import { RandomSource } from './random.ts'
 
@@ -11,6 +12,15 @@ import { RandomSource } from './random.ts'
  * - `paused`: had to give its pages back; goes on from what of them is still cached
  */
 export type SequenceState = 'waiting' | 'forking' | 'running' | 'paused' | 'finished'
+
+/** What a sequence begins with beside its request. */
+export interface SequenceStart {
+  readonly now: number
+  readonly fingerprint: string
+  readonly use: MixUse
+  /** What the answer is held to; absent = nothing. */
+  readonly constraint?: SequenceConstraint | null
+}
 
 /** First of the ids that stand for virtual tokens with given keys and values; no token of a vocabulary and no virtual embedding has them. */
 const KEYS_VALUES_ID = -(2 ** 30)
@@ -61,19 +71,18 @@ export class Sequence {
   overtaken = 0
   /** Tokens evaluated so far, again after a pause included. */
   evaluated = 0
+  /** What the answer is held to; null = nothing. */
+  readonly constraint: SequenceConstraint | null
   readonly #fingerprint: string
   #keys: PageKeys | null = null
 
-  constructor(
-    id: number,
-    request: GenerationRequest,
-    { now, fingerprint, use }: { readonly now: number; readonly fingerprint: string; readonly use: MixUse },
-  ) {
+  constructor(id: number, request: GenerationRequest, { now, fingerprint, use, constraint = null }: SequenceStart) {
     this.id = id
     this.request = request
     this.submittedAt = now
     this.use = use
     this.virtual = use.virtual
+    this.constraint = constraint
     this.#fingerprint = fingerprint
     const members = request.mix.map(({ digest, scale }) => `${digest}*${scale}`)
     this.mixKey = [request.stack ?? false, ...members].join(' ')

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { EngineStats } from '../core/messages.ts'
 import { BoundedLabels } from './bounded-labels.ts'
 import { ENGINE_METRICS } from './engine-metrics.ts'
+import { counter } from './read-metric.ts'
 import type { ReadMetric } from './read-metric.ts'
 import { STORE_METRICS } from './store-metrics.ts'
 import type { StoreNumbers } from './store-metrics.ts'
@@ -19,12 +20,28 @@ export interface TierNumbers {
   readonly failedLoads?: number
 }
 
+/** Compilation of schemas and grammars; counters. */
+export interface GrammarNumbers {
+  readonly compiled: number
+  readonly hits: number
+  readonly refused: number
+  readonly seconds: number
+}
+
+const GRAMMAR_METRICS: readonly ReadMetric<GrammarNumbers>[] = [
+  counter('grammars_compiled_total', 'Schemas and grammars compiled.', (s) => s.compiled),
+  counter('grammar_cache_hits_total', 'Schemas and grammars that were compiled already.', (s) => s.hits),
+  counter('grammars_refused_total', 'Schemas and grammars refused.', (s) => s.refused),
+  counter('grammar_compile_seconds_total', 'Seconds spent on compiling.', (s) => s.seconds),
+]
+
 /** Where the numbers come from that are read when somebody asks, not counted as they happen. */
 export interface MetricSources {
   /** Rejects when the engine does not answer. */
   engine(): Promise<EngineStats>
   tiers(): readonly TierNumbers[]
   store(): StoreNumbers
+  grammars(): GrammarNumbers
   queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
 }
 
@@ -103,6 +120,7 @@ export class Metrics {
   observe(sources: MetricSources): void {
     const up = this.#gauge('engine_up', '1 while the engine thread answers.')
     const setEngine = this.#readMetrics(ENGINE_METRICS)
+    const setGrammars = this.#readMetrics(GRAMMAR_METRICS)
     const setStore = this.#readMetrics(STORE_METRICS)
     const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
     const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
@@ -115,6 +133,7 @@ export class Metrics {
       running.set(queue.running)
       open.set(queue.requests)
       for (const tier of sources.tiers()) setTier(tier)
+      setGrammars(sources.grammars())
       setStore(sources.store())
       const stats = await sources.engine().catch(() => null)
       up.set(stats ? 1 : 0)

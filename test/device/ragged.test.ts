@@ -87,6 +87,8 @@ describe('a row has the same bits alone, in chunks and among others', () => {
     ]),
     ...KV_FORMATS.map((format): [Precision, KvFormat, number] => ['f32', format, 1]),
     ['int4', 'int8', 3] as [Precision, KvFormat, number],
+    // More threads than heads of keys: their rows are shared out.
+    ['f32', 'f32', 8] as [Precision, KvFormat, number],
   ]
 
   it.each(cases)('%s, keys and values in %s, %s threads', async (precision, kvFormat, threads) => {
@@ -161,7 +163,14 @@ it('nothing grows while adapters come and go and devices open and close', async 
     // The model has 64 channels.
     const virtual = values.length / 64
     const weights = {
-      ...({ digest: 'sha256:0', method: 'prompt_tuning', branches: [], gains: [], bytes: values.byteLength } as const),
+      ...({
+        digest: 'sha256:0',
+        method: 'prompt_tuning',
+        branches: [],
+        gains: [],
+        tokenRows: null,
+        bytes: values.byteLength,
+      } as const),
       virtualTokens: {
         type: 'embeddings',
         count: virtual,

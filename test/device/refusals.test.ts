@@ -67,7 +67,7 @@ function branch(changes: Partial<Branch> = {}): Branch {
 }
 
 function adapter(...branches: Branch[]): AdapterWeights {
-  return { digest: 'sha256:0', method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+  return { digest: 'sha256:0', method: 'lora', branches, gains: [], virtualTokens: null, tokenRows: null, bytes: 0 }
 }
 
 describe('a step', () => {

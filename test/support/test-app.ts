@@ -6,6 +6,7 @@ import { TroupeError } from '../../src/core/errors.ts'
 import type { AdapterReader } from '../../src/residency/loader-messages.ts'
 import type { VersionRecord } from '../../src/catalogue/version.ts'
 import { Rooms } from '../../src/app/rooms.ts'
+import { GrammarCompiler } from '../../src/grammar/compiler.ts'
 import { buildApp } from '../../src/server/app.ts'
 import type { App } from '../../src/server/app.ts'
 import type { ServerDeps } from '../../src/server/deps.ts'
@@ -19,7 +20,7 @@ import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
 import { FakeEngine } from './fake-engine.ts'
 import type { FakeHost } from './fake-host.ts'
-import { fakeText } from './fake-text.ts'
+import { fakeText, fakeTokens } from './fake-text.ts'
 import { filesOf, ME, openLocation, QUIET, STILL } from './store-folder.ts'
 
 /** The whole HTTP side on the real rooms; engine, tokenizer and adapter files are stand-ins. */
@@ -85,8 +86,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
   const { catalogue, changes, residency, intake, server } = rooms
+  const grammars = new GrammarCompiler(fakeTokens)
   const app = await buildApp({
-    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, admission, metrics, log },
+    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
@@ -99,6 +101,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     },
     readiness: options.readiness ?? (async () => ({ reasons: [], degraded: [] })),
   })
+  app.addHook('onClose', async () => grammars.close())
   app.addHook('onClose', async () => rooms.close())
   const addAdapter: TestApp['addAdapter'] = async (name, ...labels) => {
     const records: VersionRecord[] = []

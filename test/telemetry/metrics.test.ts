@@ -34,6 +34,7 @@ function sources(overrides: Partial<MetricSources> = {}): MetricSources {
   return {
     engine: () => new FakeEngine().stats(),
     tiers: () => [tier],
+    grammars: () => ({ compiled: 10, hits: 11, refused: 12, seconds: 13.5 }),
     store: () => ({
       ...figures,
       imports: 6,

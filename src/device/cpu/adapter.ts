@@ -5,8 +5,11 @@ import type { NativeAdapter } from '../../native/addon.ts'
 /** Sites as `native/runtime/adapter.h` numbers them. */
 const SITES: readonly SiteKind[] = [...LINEAR_KINDS, ...RESIDUAL_KINDS, ...EDGE_KINDS]
 
+/** Weights that may have rows of embedding and head of their own. */
+export type DeviceAdapter = AdapterWeights & { readonly tokenRows?: NativeAdapter['tokens'] }
+
 /** An adapter's weights in the addon's terms; the arrays stay the adapter's. */
-export function nativeAdapter({ branches, gains, virtualTokens }: AdapterWeights): NativeAdapter {
+export function nativeAdapter({ branches, gains, virtualTokens, tokenRows }: DeviceAdapter): NativeAdapter {
   return {
     branches: branches.map(({ kind, activation, ...branch }) => ({
       ...branch,
@@ -21,6 +24,6 @@ export function nativeAdapter({ branches, gains, virtualTokens }: AdapterWeights
     })),
     embeddings: virtualTokens?.type === 'embeddings' ? virtualTokens : null,
     prefix: virtualTokens?.type === 'keys_values' ? virtualTokens : null,
-    tokens: null,
+    tokens: tokenRows ?? null,
   }
 }

@@ -1,9 +1,9 @@
-import type { AdapterWeights } from '../../core/branch.ts'
 import { ACTIVATIONS } from '../../core/branch.ts'
 import type { AdapterFormat, KvFormat } from '../../core/model-info.ts'
 import { KV_FORMATS } from '../../core/model-info.ts'
 import type { Architecture, Rope } from '../../model/architecture.ts'
 import type { Device, DeviceStatistics, LoadedAdapter, LogitTools, StepInput } from '../port.ts'
+import type { DeviceAdapter } from './adapter.ts'
 import { nativeAdapter } from './adapter.ts'
 import { buildStepGraph } from './graph.ts'
 import type { InputSquares, NativeArchitecture, NativeModel } from '../../native/addon.ts'
@@ -79,7 +79,7 @@ export class CpuDevice implements Device {
     return this.#logitWidth
   }
 
-  async loadAdapter(weights: AdapterWeights): Promise<LoadedAdapter> {
+  async loadAdapter(weights: DeviceAdapter): Promise<LoadedAdapter> {
     const load = guarded(() => this.#addon.loadAdapter(this.#model, nativeAdapter(weights)))
     this.#loads.add(load)
     try {
