@@ -21,7 +21,7 @@ describe('loadSettings', () => {
       host: '127.0.0.1',
       port: 8080,
       precision: 'auto',
-      maxBatch: 256,
+      maxBatch: 32,
       logPrompts: false,
     })
     expect(settings.model).toMatch(/models\/demo$/)
@@ -102,7 +102,7 @@ describe('loadSettings', () => {
 
 describe('completeSettings', () => {
   it('fills in defaults and checks what is given', () => {
-    expect(completeSettings({ port: 0, name: undefined })).toMatchObject({ port: 0, maxBatch: 256 })
+    expect(completeSettings({ port: 0, name: undefined })).toMatchObject({ port: 0, maxBatch: 32 })
     expect(() => completeSettings({ port: -1 })).toThrow(refused(/port as an option/))
   })
 })

@@ -185,7 +185,7 @@ describe('MemoryTier', () => {
     await settle()
     load.finish()
     expect(await codeOf(() => pin)).toBe('overloaded')
-    expect([host.holds, tier.stats().bytes]).toEqual([0, 0])
+    expect([host.held.size, tier.stats().bytes]).toEqual([0, 0])
     tier.checkIntegrity()
   })
 
