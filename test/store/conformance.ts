@@ -108,7 +108,8 @@ export function describeStore(name: string, start: () => Promise<() => Promise<S
       )
       await Promise.all(raced)
       for (const { journal } of journals) await journal.follow()
-      for (const { state, journal } of journals) expect([journal.head, state.tasks.get('t')?.revision]).toEqual([24, 24])
+      for (const { state, journal } of journals)
+        expect([journal.head, state.tasks.get('t')?.revision]).toEqual([24, 24])
       const records = await journals[0]!.journal.read(0, 100)
       expect(records.map(({ n, based, request }) => [n, based, request])).toEqual(
         Array.from({ length: 24 }, (_, n) => [n + 1, n, 'r']),
@@ -120,7 +121,8 @@ export function describeStore(name: string, start: () => Promise<() => Promise<S
     it('starts from a snapshot with the same content as from all records', async () => {
       const open = await start()
       const first = await openJournal(await open(), 'a')
-      for (let n = 1; n <= 70; n++) await first.journal.append({ type: 'version.added', data: newVersion(`a-${n}`, n) }, ME)
+      for (let n = 1; n <= 70; n++)
+        await first.journal.append({ type: 'version.added', data: newVersion(`a-${n}`, n) }, ME)
       await first.journal.append(taskPut('t', 1), ME)
       await first.journal.close()
       const store = await open()
@@ -182,7 +184,12 @@ export function describeStore(name: string, start: () => Promise<() => Promise<S
       let now = 0
       let released = 3
       const [one, two] = ['one', 'two'].map((server) => {
-        return new ServerLeases(store, { server, host: 'h' }, () => released, () => now)
+        return new ServerLeases(
+          store,
+          { server, host: 'h' },
+          () => released,
+          () => now,
+        )
       })
       await one!.beat()
       expect(await two!.others()).toMatchObject([{ server: 'one', released: 3 }])

@@ -34,7 +34,11 @@ describe('a store that is a folder', () => {
     const store = await FilesystemStore.open(root)
     await store.put('journal/1', Buffer.from('x'))
     await rename(root, `${root}-away`)
-    for (const call of [() => store.get('journal/1'), () => store.list('journal/'), () => store.put('blobs/a', Buffer.from('x'))])
+    for (const call of [
+      () => store.get('journal/1'),
+      () => store.list('journal/'),
+      () => store.put('blobs/a', Buffer.from('x')),
+    ])
       expect(await codeOf(call)).toBe('storage_error')
     await mkdir(root)
     expect(await messageOf(() => store.get('journal/1'))).toContain(`${root} is gone`)
@@ -52,12 +56,15 @@ describe('a store that is a folder', () => {
     expect(await codeOf(() => openLocation('s3://Not_A_Bucket'))).toBe('invalid_config')
   })
 
-  it.skipIf(process.geteuid?.() === 0)('names a folder that cannot be written (skipped for the superuser, who can)', async () => {
-    const dir = await temporaryFolder()
-    await chmod(dir, 0o555)
-    expect(await messageOf(() => openLocation(dir))).toMatch(/EACCES/)
-    await chmod(dir, 0o755)
-  })
+  it.skipIf(process.geteuid?.() === 0)(
+    'names a folder that cannot be written (skipped for the superuser, who can)',
+    async () => {
+      const dir = await temporaryFolder()
+      await chmod(dir, 0o555)
+      expect(await messageOf(() => openLocation(dir))).toMatch(/EACCES/)
+      await chmod(dir, 0o755)
+    },
+  )
 
   it('is refused by name when it lets two win', async () => {
     const store = await FilesystemStore.open(await temporaryFolder())

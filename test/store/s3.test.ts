@@ -48,7 +48,9 @@ describe.skipIf(reason !== null)(`a bucket${reason === null ? '' : ` (skipped: $
     const [first, second] = [await cache.folder(ids[0]!), await cache.folder(ids[1]!)]
     expect(await cache.folder(ids[0]!)).toBe(first)
     const third = await cache.folder(ids[2]!)
-    expect((await readdir(join(dir, 'blobs'))).map((name) => join(dir, 'blobs', name)).sort()).toEqual([first, third].sort())
+    expect((await readdir(join(dir, 'blobs'))).map((name) => join(dir, 'blobs', name)).sort()).toEqual(
+      [first, third].sort(),
+    )
     expect(await cache.folder(ids[1]!)).toBe(second)
     expect(await messageOf(() => cache.folder(newBlob(fakeDigest({ effect: 9 }), 9)))).toMatch(/are not in s3:/)
     expect(await readdir(join(dir, 'staging'))).toEqual([])

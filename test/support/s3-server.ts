@@ -40,7 +40,13 @@ export class BucketServer {
       AWS_SECRET_ACCESS_KEY: 'test',
     })
     for (let waited = 0; ; waited += 100) {
-      if (await fetch(url).then(({ ok }) => ok, () => false)) break
+      if (
+        await fetch(url).then(
+          ({ ok }) => ok,
+          () => false,
+        )
+      )
+        break
       if (waited > START_MS) throw new Error('the server of buckets does not start')
       await sleep(100)
     }
