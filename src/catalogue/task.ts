@@ -31,6 +31,8 @@ const DefaultsSchema = Type.Object(
     frequency_penalty: Type.Optional(Type.Number()),
     seed: Type.Optional(Type.Number()),
     stop: Type.Optional(Type.Array(Type.String())),
+    /** OpenAI's field: what answers are held to. */
+    response_format: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   },
   { additionalProperties: false },
 )

@@ -2,6 +2,7 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { GrammarCompiler } from '../grammar/compiler.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Residency } from '../residency/residency.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -102,6 +103,7 @@ export interface GenerationParts {
   readonly catalogue: Pick<Catalogue, 'resolve'>
   readonly residency: Pick<Residency, 'claim' | 'acquire' | 'prefetch'>
   readonly text: TextPort
+  readonly grammars: Pick<GrammarCompiler, 'compile'>
   readonly admission: Admission
   readonly metrics: Metrics
   readonly log: Logger

@@ -121,6 +121,7 @@ function sources(
         sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
         maxTokens: prompt.maxTokens,
         stopTokens: plan.stopTokens,
+        ...(plan.constraint && { constraint: plan.constraint }),
         logprobs: plan.logprobs,
         promptLogprobs: plan.promptLogprobs,
         tenant: plan.caller.tenant,

@@ -142,6 +142,7 @@ export class Intake {
   async #examine(name: string, staging: Staging, arrival: Arrival): Promise<AddedVersion> {
     const { catalogue, readers, baseNames, prover } = this.#parts
     const found = await readers.read(staging.dir)
+    refuseTokenRows(found.weights)
     const { baseModel, warnings: noticed } = found.description
     const ofBase = baseNames && checkBaseName(baseModel, baseNames, arrival.allowBaseMismatch ?? false)
     const warnings = ofBase === null ? noticed : [...noticed, ofBase]
@@ -262,4 +263,13 @@ export class Intake {
   #refuseIfClosing(): void {
     if (this.#closing) throw new TroupeError('not_ready', 'the server is stopping')
   }
+}
+
+/** The engine looks rows of embedding and head up in the base model only. */
+function refuseTokenRows({ tokenRows }: ReadAdapter['weights']): void {
+  if (tokenRows === null) return
+  const count = `${tokenRows.ids.length} rows of ${tokenRows.embed === null ? 'the head' : 'the embedding'}`
+  const shown = `${[...tokenRows.ids.subarray(0, 5)].join(', ')}${tokenRows.ids.length > 5 ? ' …' : ''}`
+  const text = `the adapter replaces ${count} (tokens ${shown}), which is not served yet; train a LoRA on embed_tokens and lm_head instead`
+  throw new TroupeError('unsupported_adapter', text, { param: 'trainable_token_indices' })
 }

@@ -42,6 +42,7 @@ function nothingToServe(): ServerDeps {
     intake: absent as unknown as ServerDeps['intake'],
     server: 'none',
     text: absent as unknown as ServerDeps['text'],
+    grammars: absent as unknown as ServerDeps['grammars'],
     keyring: new Keyring([]),
     admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
     metrics: new Metrics({ process: false }),

@@ -41,7 +41,7 @@ export function fakeWeights(digest: string, effect: number, bytes: number): Adap
     a: null,
     c: null,
   } as const
-  return { digest, method: 'lora', branches: [branch], gains: [], virtualTokens: null, bytes }
+  return { digest, method: 'lora', branches: [branch], gains: [], virtualTokens: null, tokenRows: null, bytes }
 }
 
 /** Reads the files `fakeFile` writes; what is not JSON is an invalid adapter. */

@@ -6,9 +6,12 @@ import { TroupeError } from '../../src/core/errors.ts'
 import type { AdapterReader } from '../../src/residency/loader-messages.ts'
 import type { VersionRecord } from '../../src/catalogue/version.ts'
 import { Rooms } from '../../src/app/rooms.ts'
+import { GrammarCompiler } from '../../src/grammar/compiler.ts'
 import { buildApp } from '../../src/server/app.ts'
 import type { App } from '../../src/server/app.ts'
 import type { ServerDeps } from '../../src/server/deps.ts'
+import { edgeOf } from '../../src/server/edge/edge.ts'
+import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
@@ -19,7 +22,7 @@ import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
 import { FakeEngine } from './fake-engine.ts'
 import type { FakeHost } from './fake-host.ts'
-import { fakeText } from './fake-text.ts'
+import { fakeText, fakeTokens } from './fake-text.ts'
 import { filesOf, ME, openLocation, QUIET, STILL } from './store-folder.ts'
 
 /** The whole HTTP side on the real rooms; engine, tokenizer and adapter files are stand-ins. */
@@ -49,6 +52,8 @@ export interface TestAppOptions {
   readonly host?: FakeHost
   readonly reader?: AdapterReader
   readonly modelDefaults?: ServerDeps['modelDefaults']
+  readonly edge?: Partial<EdgeSettings>
+  readonly tls?: Edge['tls']
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -85,8 +90,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
   const { catalogue, changes, residency, intake, server } = rooms
-  const app = await buildApp({
-    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, admission, metrics, log },
+  const grammars = new GrammarCompiler(fakeTokens)
+  const deps = {
+    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
@@ -98,7 +104,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => ({ reasons: [], degraded: [] })),
-  })
+  }
+  const app = await buildApp(deps, { ...edgeOf(options.edge), tls: options.tls ?? null })
+  app.addHook('onClose', async () => grammars.close())
   app.addHook('onClose', async () => rooms.close())
   const addAdapter: TestApp['addAdapter'] = async (name, ...labels) => {
     const records: VersionRecord[] = []

@@ -5,6 +5,7 @@ import { TroupeError } from '../../../core/errors.ts'
 import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
 import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
+import { constrain, responseForm } from '../../../generation/answer-form.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { NextSchema, numberKey, pageOf, pageQuery } from '../../wire/paging.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
@@ -102,10 +103,14 @@ const schemas = {
 }
 
 /** `/v1/tasks …` but for `generate`. */
-export function taskRoutes(app: App, { catalogue, changes }: ServerDeps): void {
+export function taskRoutes(app: App, deps: ServerDeps): void {
+  const { catalogue, changes } = deps
   app.put('/v1/tasks/:task', { schema: schemas.put }, async (request, reply) => {
     const { body, caller, params } = request
     assertMayAlter(caller, params.task)
+    const preset = body.defaults?.response_format
+    // A form that cannot be enforced is refused now, not by the first request.
+    if (preset) await constrain(deps, responseForm(preset, 'defaults.response_format'), caller.tenant)
     const input = taskInput(catalogue, caller, body)
     const { task, created } = await changes.putTask(params.task, input, originOf(request))
     return reply.code(created ? 201 : 200).send(taskBody(task))
