@@ -67,7 +67,7 @@ export const SettingsSchema = Type.Object({
   precision: Type.Enum(['auto', ...PRECISIONS], {
     default: 'auto',
     description:
-      'Precision of the base model’s weights; `auto` is `f32` up to 1 GiB, `int8` up to 4 GiB, `int4` above.',
+      'Precision of the base model’s weights; `auto` is the first that loses nothing and fits half of the memory, else `int8`, else `int4`.',
   }),
   device: Type.Enum(['cpu'], {
     default: 'cpu',

@@ -156,7 +156,7 @@ function request({ id, method, path }: Operation, owner: Owner): InjectOptions {
   const form = id === 'uploadAdapterVersion'
   if (form)
     return { method: 'POST', url, headers: { 'content-type': 'multipart/form-data; boundary=x' }, payload: '--x--\r\n' }
-  return { method: method as 'GET', url, ...(body && { payload: body }) }
+  return { method: method, url, ...(body && { payload: body }) }
 }
 
 async function send(operation: Operation, owner: Owner, key?: string): Promise<LightMyRequestResponse> {

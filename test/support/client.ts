@@ -75,7 +75,7 @@ export class Client {
       const events = (rest + bytes).split('\n\n')
       rest = events.pop()!
       for (const event of events) {
-        // A comment keeps the connection alive while the request waits.
+        // A comment only keeps the connection alive.
         if (event.startsWith(':')) continue
         const data = event.replace(/^data: /, '')
         if (data === '[DONE]') return
