@@ -5,6 +5,7 @@
 #include "norms.h"
 #include "logits.h"
 #include "attend.h"
+#include "quantise4.h"
 #include "table.h"
 
 namespace troupe {
