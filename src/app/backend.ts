@@ -1,13 +1,15 @@
 import { join } from 'node:path'
+import { engineThreads } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
+import { ensureWritableFolder } from '../config/writable-folder.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
 import { GrammarCompiler } from '../grammar/compiler.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
-import { openStore } from '../store/open.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
@@ -38,10 +40,13 @@ export interface Backend {
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
+  const cacheDir = settings.cacheDir ?? defaultCacheDir()
+  if (!isBucket(settings.store)) ensureWritableFolder('store', settings.store)
+  ensureWritableFolder('cacheDir', cacheDir)
   const prepared = await prepareModel({
     modelDir: settings.model,
     precision: settings.precision,
-    cacheDir: settings.cacheDir ?? defaultCacheDir(),
+    cacheDir,
     name: settings.name,
     onProgress,
   })
@@ -51,13 +56,15 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const text = await ModelText.load(settings.model, maxContext)
   const modelDefaults = await readGenerationDefaults(settings.model)
 
-  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
+  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes } = settings
   const speculation = draftLength(manifest.info, settings.speculation)
   const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, speculation }
-  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
+  const engine = await Engine.start(
+    { preparedDir: dir, device, ...sizes, threads: engineThreads(settings.threads) },
+    manifest.info.name,
+  )
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
-    const cacheDir = settings.cacheDir ?? defaultCacheDir()
     fillDefaultStore(settings.store)
     const open = await openStore({
       location: settings.store,

@@ -40,13 +40,14 @@ export function buildProgram(): Command {
 
   addBenchCommand(program)
 
-  addSettingFlags(program.command('doctor').description('check machine, store and model folder'), [
-    'model',
-    'store',
-  ]).action(async (flags: Flags) => {
-    const { doctor } = await import('./doctor.ts')
-    if (!(await doctor(settingsFromFlags(flags)))) process.exitCode = 1
-  })
+  const checks = program.command('doctor').description('check machine, store and model folder')
+  checks.option('--json [file]', 'print what was found as JSON, or also write it to this file')
+  addSettingFlags(checks, ['model', 'store', 'keys']).action(
+    async ({ json, ...flags }: Flags & { json?: string | true }) => {
+      const { doctor } = await import('./doctor.ts')
+      if (!(await doctor(settingsFromFlags(flags), json))) process.exitCode = 1
+    },
+  )
   return program
 }
 

@@ -38,8 +38,15 @@ function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknow
   if (schema.unit === 'bytes') return parseByteSize(raw)
   if (!isText) return raw
   if (type === 'integer') return /^\d+$/.test(raw.trim()) ? Number(raw) : raw
+  if (type === 'array') return listOf(raw)
   if (type === 'boolean') return { true: true, '1': true, false: false, '0': false }[raw.trim().toLowerCase()]
   return raw
+}
+
+/** `a, b` → `['a', 'b']`. */
+function listOf(text: string): readonly string[] {
+  const items = text.split(',').map((item) => item.trim())
+  return items.filter((item) => item !== '')
 }
 
 function nameOf(source: Source, key: SettingKey): string {

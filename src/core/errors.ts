@@ -31,6 +31,16 @@ export const ERRORS = {
     'permission_error',
     'The key is valid but may not do this: a tenant alters only names that begin with its own, the rest needs an administrator.',
   ),
+  host_not_allowed: kind(
+    421,
+    'permission_error',
+    'The request’s `Host` is none of this server’s names, as when a web page’s name is pointed at it (DNS rebinding). The setting `allowedHosts` adds names.',
+  ),
+  origin_not_allowed: kind(
+    403,
+    'permission_error',
+    'A web page of another origin asked a server without keys for a change. The setting `allowedOrigins` lets pages of an origin use the API.',
+  ),
   not_found: kind(404, 'not_found_error', 'No such route or resource.'),
   model_not_found: kind(
     404,
@@ -126,7 +136,11 @@ export const ERRORS = {
     'The tenant has too many requests at once. Retry after `Retry-After` seconds.',
   ),
   overloaded: kind(503, 'overloaded_error', 'The queue is full. Retry after `Retry-After` seconds.'),
-  not_ready: kind(503, 'overloaded_error', 'The server is starting or stopping.'),
+  not_ready: kind(
+    503,
+    'overloaded_error',
+    'The server is starting or stopping. At the end of a stream: it stopped before the answer was complete. Send the request again, to another server.',
+  ),
   storage_error: kind(500, 'server_error', 'The store could not be read or written; the message names the file.'),
   digest_mismatch: kind(
     500,

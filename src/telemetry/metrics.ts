@@ -6,6 +6,8 @@ import { counter } from './read-metric.ts'
 import type { ReadMetric } from './read-metric.ts'
 import { STORE_METRICS } from './store-metrics.ts'
 import type { StoreNumbers } from './store-metrics.ts'
+import { VllmMetrics } from './vllm-metrics.ts'
+import type { AdapterUse } from './vllm-metrics.ts'
 
 /** Residency of one tier: levels now, and counters that grow from the start of the process. */
 export interface TierNumbers {
@@ -58,6 +60,8 @@ export interface GenerationReport {
 }
 
 const PREFIX = 'troupe_'
+/** Gauges of the library that end like counters: `promtool check metrics` objects. Each is the sum of another gauge. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 const SECONDS_LONG = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const SECONDS_SHORT = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5]
 
@@ -67,6 +71,7 @@ export class Metrics {
   readonly #tasks = new BoundedLabels()
   readonly #tenants = new BoundedLabels()
   readonly #versions = new BoundedLabels()
+  readonly #beforeRender: (() => void)[] = []
   #refresh: () => Promise<void> = async () => {}
 
   readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', [
@@ -102,6 +107,18 @@ export class Metrics {
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
 
+  readonly #failedLogins = this.#counter('failed_logins_total', 'Requests whose key was missing or unknown.')
+  readonly #refusedConnections = this.#counter(
+    'connections_refused_total',
+    'Connections refused because too many were open, in all or from one address.',
+    ['reason'],
+  )
+  readonly #cutConnections = this.#counter(
+    'connections_cut_total',
+    'Connections ended because the body did not arrive, the answer was not read or too many requests were pipelined.',
+    ['reason'],
+  )
+
   readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
     'task',
     'result',
@@ -111,9 +128,15 @@ export class Metrics {
     'task',
   ])
 
-  /** `process: false` leaves the figures of the process itself out. */
-  constructor(options: { readonly process?: boolean } = {}) {
-    if (options.process ?? true) collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+  readonly #vllm: VllmMetrics | null
+
+  /** `process: false` leaves the figures of the process itself out, `vllm: false` those under vLLM's names. */
+  constructor(options: { readonly process?: boolean; readonly vllm?: boolean } = {}) {
+    if (options.process ?? true) {
+      collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+      for (const name of MISNAMED) this.#registry.removeSingleMetric(PREFIX + name)
+    }
+    this.#vllm = (options.vllm ?? true) ? new VllmMetrics(this.#registry) : null
   }
 
   /** Names the sources of the figures that are read at scrape time. To be called once. */
@@ -139,6 +162,7 @@ export class Metrics {
       up.set(stats ? 1 : 0)
       if (!stats) return
       setEngine(stats)
+      this.#vllm?.set(stats, queue.waiting)
       setTier({
         tier: 'device',
         bytes: stats.bankBytes,
@@ -157,6 +181,7 @@ export class Metrics {
 
   /** All metrics in Prometheus' text format. */
   async render(): Promise<string> {
+    for (const read of this.#beforeRender) read()
     await this.#refresh()
     return this.#registry.metrics()
   }
@@ -164,6 +189,11 @@ export class Metrics {
   httpAnswered(method: string, route: string, status: number, seconds: number): void {
     this.#httpRequests.inc({ method, route, status: String(status) })
     this.#httpSeconds.observe({ method, route }, seconds)
+  }
+
+  /** Counts a request for adapters by the name it asked with; null when nobody reads that. */
+  adapterUse(name: string): AdapterUse | null {
+    return this.#vllm?.use(name) ?? null
   }
 
   firstToken(seconds: number): void {
@@ -197,6 +227,24 @@ export class Metrics {
 
   refused(code: string): void {
     this.#refused.inc({ code })
+  }
+
+  loginFailed(): void {
+    this.#failedLogins.inc()
+  }
+
+  connectionRefused(reason: string): void {
+    this.#refusedConnections.inc({ reason })
+  }
+
+  connectionCut(reason: string): void {
+    this.#cutConnections.inc({ reason })
+  }
+
+  /** Names the source of the number of open connections. To be called once. */
+  observeConnections(open: () => number): void {
+    const gauge = this.#gauge('connections', 'Connections open now.')
+    this.#beforeRender.push(() => gauge.set(open()))
   }
 
   /** `result`: `created`, `known`, or the code of the error. */

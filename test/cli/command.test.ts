@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { describeFailure } from '../../src/cli/failure.ts'
@@ -94,6 +94,30 @@ describe('doctor', () => {
       ok: true,
       detail: expect.stringContaining('without') as string,
     })
+  })
+})
+
+describe('doctor --json', () => {
+  it('writes one row per check, and ends with the same status', async () => {
+    const file = join(await temporaryFolder(), 'doctor.json')
+    const args = ['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()]
+    const good = await runCommand([...args, '--json', file], { TROUPE_KEY: 'sk-acme-0123456789' })
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok +model/m) as string })
+    const { command, rows } = JSON.parse(await readFile(file, 'utf8')) as { command: string; rows: { name: string }[] }
+    expect(command).toBe('troupe doctor')
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(['node', 'cpu', 'store', 'model']))
+    for (const row of rows) expect(row).toMatchObject({ value: 1, target: '= 1', met: true })
+
+    const bad = await runCommand(['doctor', '--model', '/nowhere', '--keys', '/nowhere/keys', '--json'])
+    expect(bad.code).toBe(1)
+    const found = (JSON.parse(bad.stdout) as { rows: { name: string; met: boolean; note: string }[] }).rows
+    expect(found.filter(({ met }) => !met).map(({ name }) => name)).toEqual(['keys', 'model', 'tokenizer'])
+    expect(found.find(({ name }) => name === 'model')?.note).toContain('fix: give the folder')
+  })
+
+  it('lists only devices that can be chosen', async () => {
+    const { stdout } = await runCommand(['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()])
+    for (const device of ['webgpu', 'cuda', 'webgl']) expect(stdout).not.toContain(device)
   })
 })
 

@@ -12,7 +12,7 @@ beforeEach(async () => {
   served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ],
     empty: true,
     host: new FakeHost(tinyInfo()),

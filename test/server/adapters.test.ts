@@ -15,7 +15,7 @@ beforeEach(async () => {
   served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ],
   })
   await served.app.listen({ port: 0, host: '127.0.0.1' })

@@ -8,7 +8,7 @@ let served: TestApp
 
 const TENANTS = [
   { name: 'acme', keys: ['k'] },
-  { name: 'ops', keys: ['admin'], admin: true },
+  { name: 'ops', keys: ['admin'], role: 'admin' as const },
 ]
 
 /** Puts an adapter's files into a folder of the store, as a person would. */

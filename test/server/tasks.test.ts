@@ -9,7 +9,7 @@ beforeEach(async () => {
     tenants: [
       { name: 'acme', keys: ['acme-key'] },
       { name: 'zeta', keys: ['zeta-key'] },
-      { name: 'ops', keys: ['ops-key'], admin: true },
+      { name: 'ops', keys: ['ops-key'], role: 'admin' as const },
     ],
   })
   await served.addAdapter('acme/a', 'cccc', 'dddd')

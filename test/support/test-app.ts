@@ -10,6 +10,8 @@ import { GrammarCompiler } from '../../src/grammar/compiler.ts'
 import { buildApp } from '../../src/server/app.ts'
 import type { App } from '../../src/server/app.ts'
 import type { ServerDeps } from '../../src/server/deps.ts'
+import { edgeOf } from '../../src/server/edge/edge.ts'
+import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
@@ -50,6 +52,8 @@ export interface TestAppOptions {
   readonly host?: FakeHost
   readonly reader?: AdapterReader
   readonly modelDefaults?: ServerDeps['modelDefaults']
+  readonly edge?: Partial<EdgeSettings>
+  readonly tls?: Edge['tls']
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -87,7 +91,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   })
   const { catalogue, changes, residency, intake, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
-  const app = await buildApp({
+  const deps = {
     ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
@@ -100,7 +104,8 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       ...options.settings,
     },
     readiness: options.readiness ?? (async () => ({ reasons: [], degraded: [] })),
-  })
+  }
+  const app = await buildApp(deps, { ...edgeOf(options.edge), tls: options.tls ?? null })
   app.addHook('onClose', async () => grammars.close())
   app.addHook('onClose', async () => rooms.close())
   const addAdapter: TestApp['addAdapter'] = async (name, ...labels) => {

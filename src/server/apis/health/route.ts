@@ -33,13 +33,21 @@ const readySchema = {
   },
 }
 
-/** `GET /health/live`, `GET /health/ready` */
-export function healthRoutes(app: App, deps: ServerDeps): void {
+const healthSchema = {
+  ...readySchema,
+  operationId: 'health',
+  summary: 'The same as `/health/ready`, where probes made for other servers look',
+}
+
+/** `GET /health/live`, `GET /health/ready`, `GET /health` */
+export function healthRoutes(app: App, deps: Pick<ServerDeps, 'readiness'>): void {
   app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
 
-  app.get('/health/ready', { schema: readySchema }, async () => {
+  const ready = async (): Promise<{ status: 'ready'; degraded: string[] }> => {
     const { reasons, degraded } = await deps.readiness()
     if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
-    return { status: 'ready' as const, degraded: [...degraded] }
-  })
+    return { status: 'ready', degraded: [...degraded] }
+  }
+  app.get('/health/ready', { schema: readySchema }, ready)
+  app.get('/health', { schema: healthSchema }, ready)
 }

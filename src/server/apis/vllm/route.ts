@@ -67,7 +67,7 @@ export function vllmRoutes(app: App, { catalogue, intake, residency, metrics }: 
 
 /** Tenants import only what lies in a folder of their own: the rest of the store is others'. */
 function importRoot(caller: Caller): string {
-  return caller.admin ? '' : `${IMPORT_FOLDER}/${caller.tenant}`
+  return caller.role === 'admin' ? '' : `${IMPORT_FOLDER}/${caller.tenant}`
 }
 
 function isServed(catalogue: ServerDeps['catalogue'], name: string): boolean {
