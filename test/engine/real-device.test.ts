@@ -31,14 +31,30 @@ const FEW = { 3: 50, 34: 50, 65: 50, 96: 50 }
 
 function prompt({ hidden }: ModelInfo): AdapterWeights {
   const virtualTokens = { type: 'embeddings' as const, count: 5, values: noise(3, 5 * hidden) }
-  return { digest: 'prompt', method: 'prompt_tuning', branches: [], gains: [], virtualTokens, tokenRows: null, bytes: 0 }
+  return {
+    digest: 'prompt',
+    method: 'prompt_tuning',
+    branches: [],
+    gains: [],
+    virtualTokens,
+    tokenRows: null,
+    bytes: 0,
+  }
 }
 
 function prefix({ layers, kvHeads, headDim }: ModelInfo): AdapterWeights {
   const size = kvHeads * 18 * headDim
   const given = Array.from({ length: layers }, (_, i) => ({ keys: noise(i + 5, size), values: noise(i + 50, size) }))
   const virtualTokens = { type: 'keys_values' as const, count: 18, layers: given, usePositions: true }
-  return { digest: 'prefix', method: 'prefix_tuning', branches: [], gains: [], virtualTokens, tokenRows: null, bytes: 0 }
+  return {
+    digest: 'prefix',
+    method: 'prefix_tuning',
+    branches: [],
+    gains: [],
+    virtualTokens,
+    tokenRows: null,
+    bytes: 0,
+  }
 }
 
 /** Requests of every kind: what they ask for follows from their index. Some begin alike. */

@@ -1,3 +1,4 @@
+import type { AdapterWeights } from '../../core/branch.ts'
 import { ACTIVATIONS } from '../../core/branch.ts'
 import type { AdapterFormat, KvFormat } from '../../core/model-info.ts'
 import { KV_FORMATS } from '../../core/model-info.ts'
