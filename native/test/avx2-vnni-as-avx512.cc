@@ -4,6 +4,7 @@
 #include "../kernels/functions.h"
 #include "../kernels/norms.h"
 #include "../kernels/logits.h"
+#include "../kernels/quantise4.h"
 #include "../kernels/attend.h"
 #include "../kernels/table.h"
 
