@@ -13,8 +13,11 @@ import { adapterUploadRoutes } from './apis/adapters/uploads.ts'
 import { chatRoutes } from './apis/chat-completions/route.ts'
 import { responseRoutes } from './apis/responses/route.ts'
 import { completionRoutes } from './apis/completions/route.ts'
+import { installBodies } from './bodies.ts'
+import { drainUnreadBodies } from './unread-bodies.ts'
 import { installDocs } from './docs.ts'
 import { generateRoutes } from './apis/generate/route.ts'
+import { probeRoutes } from './apis/health/probes.ts'
 import { healthRoutes } from './apis/health/route.ts'
 import { metricsRoutes } from './apis/metrics/route.ts'
 import { modelRoutes } from './apis/models/route.ts'
@@ -56,7 +59,7 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.settings.bodyLimitBytes,
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
     rewriteUrl: joinOwnedNames,
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
@@ -64,18 +67,22 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  app.removeContentTypeParser('text/plain')
+  installBodies(app)
   app.setValidatorCompiler(validatorCompiler)
   // Answers are built from typed objects: nothing is to be left out or coerced on the way.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   installErrorHandlers(app)
+  drainUnreadBodies(app)
   installRequestHooks(app, deps)
   await installDocs(app)
   const shadows = new ShadowRuns(deps)
   const routeDeps = { ...deps, shadows }
   app.addHook('preClose', async () => shadows.stop())
 
-  await app.register(async (open: App) => healthRoutes(open, deps))
+  await app.register(async (open: App) => {
+    healthRoutes(open, deps)
+    probeRoutes(open, deps)
+  })
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
       request.caller = deps.keyring.authenticate(request.headers)

@@ -30,8 +30,13 @@ export function healthRoutes(app: App, deps: ServerDeps): void {
   app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
 
   app.get('/health/ready', { schema: readySchema }, async () => {
-    const reasons = await deps.readiness()
-    if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
+    await assertReady(deps)
     return { status: 'ready' as const }
   })
+}
+
+/** @throws TroupeError `not_ready` with the reasons */
+export async function assertReady({ readiness }: Pick<ServerDeps, 'readiness'>): Promise<void> {
+  const reasons = await readiness()
+  if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
 }
