@@ -16,7 +16,7 @@ import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { brokenOff, violationsRow } from './findings.ts'
-import { begin } from './begin.ts'
+import { WrongFlag, begin } from './begin.ts'
 
 /** A scenario of `test/chaos` at full size, and which of its figures are promises. */
 interface Scenario {
@@ -155,10 +155,10 @@ const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '20' }, scenario: { type: 'string' }, json: { type: 'string' } },
 })
 const minutes = Number(values.minutes)
-if (!(minutes > 0)) throw new Error(`--minutes takes a number above 0, not ${values.minutes}`)
+if (!(minutes > 0)) throw new WrongFlag(`--minutes takes a number above 0, not ${values.minutes}`)
 const chosen = values.scenario
 if (chosen !== undefined && !NAMES.includes(chosen)) {
-  throw new Error(`--scenario takes one of ${NAMES.join(', ')}, not ${chosen}`)
+  throw new WrongFlag(`--scenario takes one of ${NAMES.join(', ')}, not ${chosen}`)
 }
 
 const rows: Row[] = []

@@ -11,7 +11,7 @@ import { TOLERANCE, complete, deviation, readReference, samplesOf, shuffled } fr
 import { startServerProcess } from '../test/support/server-process.ts'
 import type { Result, Refusal } from './conformance-page.ts'
 import { compatibilityPage, summarise } from './conformance-page.ts'
-import { begin } from './begin.ts'
+import { WrongFlag, begin } from './begin.ts'
 
 /** Rows of the mixed batches: different cases, several at once. */
 const BATCH = 8
@@ -30,7 +30,7 @@ const { values: options } = parseArgs({
 const all = readdirSync(FIXTURES).sort()
 const names = options.folders?.split(',') ?? all
 const unknown = names.find((folder) => !all.includes(folder))
-if (unknown !== undefined) throw new Error(`--folders takes some of ${all.join(', ')}, not ${unknown}`)
+if (unknown !== undefined) throw new WrongFlag(`--folders takes some of ${all.join(', ')}, not ${unknown}`)
 const folders = options.dir === undefined ? names.map((name) => join(FIXTURES, name)) : [resolve(options.dir)]
 
 const results: Result[] = []

@@ -8,8 +8,8 @@ import type { AdapterKind } from './synthetic/adapters.ts'
 import { adapterName, writeAdapter } from './synthetic/adapters.ts'
 import { writeModel } from './synthetic/model.ts'
 
-/** Raised when the generator gives other bytes for the same names. */
-const GENERATION = 1
+/** Raised when the generator gives other bytes for the same names, or stores get another format. */
+const GENERATION = 2
 /** Name of the base model: its folder's. */
 export const BASE = 'model'
 /** ONNX Runtime's and llama.cpp's threads. */

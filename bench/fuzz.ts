@@ -9,7 +9,7 @@ import { startServerProcess } from '../test/support/server-process.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { violationsRow } from './findings.ts'
-import { begin } from './begin.ts'
+import { WrongFlag, begin } from './begin.ts'
 
 begin()
 const { values: options } = parseArgs({
@@ -31,7 +31,7 @@ const [count, uploads, seed, from, minutes] = [
 ].map((text, i) => {
   const value = Number(text)
   if (Number.isFinite(value) && value >= 0) return value
-  throw new Error(`--${['count', 'uploads', 'seed', 'from', 'minutes'][i]} takes a number from 0 on, not ${text}`)
+  throw new WrongFlag(`--${['count', 'uploads', 'seed', 'from', 'minutes'][i]} takes a number from 0 on, not ${text}`)
 }) as [number, number, number, number, number]
 
 const UNITS: Readonly<Record<string, string>> = { slowestMs: 'ms', growthMib: 'MiB' }

@@ -7,7 +7,7 @@ import type { Group } from './groups.ts'
 import { unmeasured } from './groups.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
-import { begin } from './begin.ts'
+import { WrongFlag, begin } from './begin.ts'
 import { BANDWIDTH } from './rows/bandwidth.ts'
 import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
@@ -39,7 +39,8 @@ const { values: options } = parseArgs({
 })
 
 const precision = PRECISIONS.find((name) => name === options.precision)
-if (precision === undefined) throw new Error(`--precision takes ${PRECISIONS.join(' or ')}, not ${options.precision}`)
+if (precision === undefined)
+  throw new WrongFlag(`--precision takes ${PRECISIONS.join(' or ')}, not ${options.precision}`)
 
 /** The rows asked for by their own names or their groups'; all without. */
 function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> {
@@ -48,7 +49,7 @@ function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> 
   const standard = precision === STANDARD ? GROUPS : GROUPS.filter((group) => !OF_THEIR_OWN.includes(group))
   const wanted = names?.split(',') ?? standard.map(({ name }) => name)
   const unknown = wanted.find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new Error(`--rows knows no "${unknown}"; there are ${known.join(', ')}`)
+  if (unknown !== undefined) throw new WrongFlag(`--rows knows no "${unknown}"; there are ${known.join(', ')}`)
   for (const group of GROUPS) {
     const rows = group.rows.filter((row) => wanted.includes(row) || wanted.includes(group.name))
     if (rows.length > 0) chosen.set(group, new Set(rows))
@@ -59,7 +60,7 @@ function chosenRows(names: string | undefined): Map<Group, ReadonlySet<string>> 
 function count(flag: string, value: string | undefined, standard: number): number {
   const number = Number(value ?? standard)
   if (Number.isInteger(number) && number > 0) return number
-  throw new Error(`--${flag} takes a whole number above 0, not ${value}`)
+  throw new WrongFlag(`--${flag} takes a whole number above 0, not ${value}`)
 }
 
 const { quick } = options

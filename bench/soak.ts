@@ -6,7 +6,7 @@ import { runChurn } from '../test/soak/scenarios/churn.ts'
 import { runRandom } from '../test/soak/scenarios/random.ts'
 import { brokenOff, violationsRow } from './findings.ts'
 import { figure, promise } from './groups.ts'
-import { begin } from './begin.ts'
+import { WrongFlag, begin } from './begin.ts'
 
 const SAMPLE_MS = 2_000
 const SAID_EVERY_MS = 60_000
@@ -96,7 +96,7 @@ function saidNowAndThen(): (line: string) => void {
 function above0(flag: string, value: string): number {
   const number = Number(value)
   if (number > 0) return number
-  throw new Error(`--${flag} takes a number above 0, not ${value}`)
+  throw new WrongFlag(`--${flag} takes a number above 0, not ${value}`)
 }
 
 function rowsOf({ name, figures }: Scenario, findings: Findings): Row[] {
@@ -112,7 +112,7 @@ function rowsOf({ name, figures }: Scenario, findings: Findings): Row[] {
 const chosen = options.scenario
 const names = SCENARIOS.map(({ name }) => name)
 if (chosen !== undefined && !names.includes(chosen))
-  throw new Error(`--scenario takes one of ${names.join(', ')}, not ${chosen}`)
+  throw new WrongFlag(`--scenario takes one of ${names.join(', ')}, not ${chosen}`)
 const rows: Row[] = []
 for (const scenario of SCENARIOS) {
   if (chosen !== undefined && chosen !== scenario.name) continue

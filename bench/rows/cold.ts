@@ -20,7 +20,7 @@ export const COLD: Group = {
   run: async (context, _rows, progress) => {
     const { rounds, promptTokens, newTokens } = context.options
     const names = await context.adapters(await context.server(), 'rank-16', ADAPTERS)
-    const { bytes, deviceBytes } = readStored(context.path('store'), names[0]!).document
+    const { bytes, deviceBytes } = (await readStored(context.path('store'), names[0]!)).version
     const roomFor = (each: number): string => `${Math.ceil(ROOM * each)}`
     const budgets = ['--memory-bytes', roomFor(bytes), '--bank-bytes', roomFor(deviceBytes)]
     const server = await context.start(context.path('store'), budgets)

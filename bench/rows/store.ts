@@ -38,7 +38,7 @@ async function zipf(context: BenchContext, progress: Progress): Promise<Row[]> {
   const store = await registeredStore(context, POPULAR)
   const roomy = await context.server()
   const hot = await context.adapters(roomy, 'rank-16', ROWS)
-  const { bytes, deviceBytes } = readStored(context.path('store'), hot[0]!).document
+  const { bytes, deviceBytes } = (await readStored(context.path('store'), hot[0]!)).version
   const roomFor = (adapters: number, each: number): string => `${Math.ceil((adapters + 0.5) * each)}`
   const budgets = ['--memory-bytes', roomFor(IN_MEMORY, bytes), '--bank-bytes', roomFor(ROWS, deviceBytes)]
   const tight = await context.start(store, budgets)
@@ -93,7 +93,7 @@ async function storeSize(context: BenchContext, progress: Progress): Promise<Row
 
 async function registeredStore(context: BenchContext, count: number): Promise<string> {
   const names = await context.adapters(await context.server(), 'rank-16', FEW)
-  const templates = names.map((name) => readStored(context.path('store'), name))
+  const templates = await Promise.all(names.map((name) => readStored(context.path('store'), name)))
   return writeRegistered(context.path(`registered-${count}`), templates, count)
 }
 

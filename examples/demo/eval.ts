@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import type { Row } from '../../src/bench/report.ts'
 import { report } from '../../src/bench/report.ts'
 import { startServer } from '../../src/app/start.ts'
+import { ProgressLine } from '../../src/cli/progress-line.ts'
 
 /**
  * Exact match of every demo adapter and of the bare base on the held-out files, through the HTTP API in mixed batches, beside what the
@@ -86,13 +87,15 @@ async function run(url: string): Promise<void> {
   const total = queue.length
   const started = performance.now()
   let done = 0
+  const progress = new ProgressLine('requests', process.stderr, () => performance.now(), String)
+  progress.update(0, total, 'starting')
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       if ((await answer(url, next.contest, next.item)) === next.item.expected) next.contest.right++
-      if (process.stderr.isTTY) process.stderr.write(`\r${++done}/${total}`)
+      progress.update(++done, total, next.contest.task.task)
     }
   }
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker)).finally(() => progress.finish())
   console.error(`${total} requests in ${((performance.now() - started) / 1000).toFixed(0)} s`)
 }
 

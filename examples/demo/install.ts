@@ -18,7 +18,7 @@ interface Task {
 
 const here = import.meta.dirname
 const tasks = JSON.parse(readFileSync(join(here, 'tasks.json'), 'utf8')) as Task[]
-const server = await startServer({ port: 0, logLevel: 'warn' })
+const server = await startServer({ store: join(here, '../../adapters-store'), port: 0, logLevel: 'warn' })
 try {
   for (const { task, kind, prompt, max_tokens, adapters } of tasks) {
     for (const { name } of adapters) await upload(name)

@@ -1,11 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Arch } from './flags.ts'
 import { SHARED_FLAGS, ZIG_VERSION, flagsOf, isForeign, systemFlagsOf } from './flags.ts'
-import { NATIVE } from './sources.ts'
+import { NATIVE, headerText } from './sources.ts'
 
 /** A C++ compiler: a program and what comes before its flags. */
 export interface Compiler {
@@ -52,7 +53,7 @@ export interface Program {
   readonly compiler: Compiler
   readonly sources: readonly string[]
   readonly arch: Arch
-  /** For sources and linking alike: the target, sanitizers. */
+  /** For sources and linking alike, behind all others: the target, sanitizers. */
   readonly flags: readonly string[]
   readonly linkFlags: readonly string[]
   /** Defines for one source. */
@@ -63,7 +64,8 @@ export interface Program {
 }
 
 /**
- * Compiles and links on all processors, in `native/` with relative names, so that no path of this machine gets into the result.
+ * Compiles and links on all processors, in `native/` with relative names, so that no path of this machine gets into the result. Objects are kept
+ * under a digest of all that made them, and made only once.
  *
  * @returns the path of the result
  * @throws Error with the compiler's message
@@ -71,31 +73,41 @@ export interface Program {
 export async function build(program: Program): Promise<string> {
   const { compiler, arch, flags, folder } = program
   mkdirSync(folder, { recursive: true })
-  const sources = program.sources.filter((source) => !isForeign(source, arch))
-  const objectOf = (source: string): string => join(folder, `${source.replaceAll('/', '_')}.o`)
+  const isZig = compiler.name.startsWith('zig')
   const invoke = async (args: readonly string[]): Promise<void> => {
     try {
       const [command, ...first] = compiler.command
-      const { stderr } = await run(command!, [...first, ...flags, ...args], { cwd: NATIVE, maxBuffer: 1 << 26 })
+      const { stderr } = await run(command!, [...first, ...args, ...flags], { cwd: NATIVE, maxBuffer: 1 << 26 })
       process.stderr.write(stderr)
     } catch (error) {
       const { stderr, message } = error as Error & { stderr?: string }
       throw new Error(`${compiler.name} failed:\n${stderr || message}`, { cause: error })
     }
   }
-  const isZig = compiler.name.startsWith('zig')
-  const left = [...sources]
+  const headers = headerText()
+  const compile = async (source: string): Promise<string> => {
+    const sets = (isZig ? flagsOf : systemFlagsOf)(source, arch)
+    // GCC 12 takes its own intrinsics' undefined registers for ours.
+    const quiet = compiler.name.includes('g++') ? ['-Wno-uninitialized', '-Wno-maybe-uninitialized'] : []
+    const args = [...SHARED_FLAGS, ...quiet, ...sets, ...(program.defines?.[source] ?? []), '-c', source]
+    const made = [compiler.name, ...args, ...flags, headers, readFileSync(join(NATIVE, source), 'utf8')].join('\0')
+    const key = createHash('sha256').update(made).digest('hex').slice(0, 16)
+    const object = join(folder, `${source.replaceAll('/', '_')}.${key}.o`)
+    if (existsSync(object)) return object
+    const unfinished = `${object}.${process.pid}`
+    await invoke([...args, '-o', unfinished])
+    renameSync(unfinished, object)
+    return object
+  }
+  const sources = program.sources.filter((source) => !isForeign(source, arch))
+  const objects: string[] = []
+  const left = [...sources.keys()]
   const work = async (): Promise<void> => {
-    for (let source = left.shift(); source !== undefined; source = left.shift()) {
-      const sets = (isZig ? flagsOf : systemFlagsOf)(source, arch)
-      const own = [...sets, ...(program.defines?.[source] ?? [])]
-      // GCC 12 takes its own intrinsics' undefined registers for ours.
-      const quiet = compiler.name.includes('g++') ? ['-Wno-uninitialized', '-Wno-maybe-uninitialized'] : []
-      await invoke([...SHARED_FLAGS, ...quiet, ...own, '-c', source, '-o', objectOf(source)])
-    }
+    for (let index = left.shift(); index !== undefined; index = left.shift())
+      objects[index] = await compile(sources[index]!)
   }
   await Promise.all(Array.from({ length: availableParallelism() }, work))
   const result = join(folder, program.name)
-  await invoke([...sources.map(objectOf), ...program.linkFlags, '-o', result])
+  await invoke([...objects, ...program.linkFlags, '-o', result])
   return result
 }

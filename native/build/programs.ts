@@ -40,7 +40,8 @@ export async function testSanitized(): Promise<void> {
   if (compiler === null) throw new Error('the sanitizers need g++ or clang++; set CXX to name another')
   const flags = [
     '-pthread',
-    '-g',
+    '-O1',
+    '-g1',
     '-fsanitize=address,undefined',
     '-fno-sanitize-recover=all',
     '-fno-omit-frame-pointer',

@@ -30,6 +30,12 @@ export function programSources(room: 'test' | 'bench'): string[] {
   return [...LIBRARY, room].flatMap((folder) => files(folder, /\.cc$/))
 }
 
+/** All headers, one after the other: any of them may change any object. */
+export function headerText(): string {
+  const headers = [...ROOMS, 'test', 'bench'].flatMap((room) => files(room, /\.h$/))
+  return headers.map((file) => `${file}\0${readFileSync(join(NATIVE, file), 'utf8')}`).join('\0')
+}
+
 /** `sha256:…` of all that decides what the addon is: sources, headers, compiler, flags. */
 export function sourceDigest(): string {
   const hash = createHash('sha256')

@@ -7,7 +7,17 @@ namespace troupe {
 /** Outputs of a tile, inputs that share a scale, rows that are multiplied at once. */
 constexpr int TILE = 16, BLOCK = 32, GROUP = 16;
 
-/** How the weights of a product are stored; `docs/engine.md` draws the tiles. */
+/**
+ * How the weights of a product are stored: tile after tile of 16 outputs (the last one filled with zeros), within a tile
+ *
+ *     f32, bf16  [input][16 outputs]
+ *     q8         [block of 32 inputs][8 quads][16 outputs][4 inputs], a byte each: value + 128; weight = d · value
+ *     q4         [block of 32 inputs][4 quads][16 outputs][4 inputs], two values a byte: quad v in the low four bits,
+ *                quad v + 4 in the high ones; weight = d · value + m
+ *
+ * with d and m in f16 [tile][block][16 outputs]. A quad of 16 outputs is one register of AVX-512, and four inputs are what one multiply-add of
+ * int8 takes.
+ */
 enum class Format : uint8_t { f32, bf16, q8, q4 };
 
 /** Non-linearities, in the order of `ACTIVATIONS` in `src/core/branch.ts`. */

@@ -5,13 +5,41 @@
 namespace troupe {
 namespace {
 
-inline void fetch(Ahead* ahead) {
-  if (!ahead) return;
-  for (int n = ahead->lines; n > 0 && ahead->count > 0; n--) {
-    prefetch(ahead->spans->at);
-    if ((ahead->spans->at += 64) >= ahead->spans->end) ahead->spans++, ahead->count--;
+/** Asks for the lines of an `Ahead`, some at each step. Its place is kept here, since memory written at every block would be waited for at the next. */
+class Fetcher {
+ public:
+  explicit Fetcher(Ahead* ahead) : ahead_(ahead) {
+    if (ahead_ && ahead_->count > 0) at_ = ahead_->spans->at, end_ = ahead_->spans->end, lines_ = ahead_->lines;
   }
-}
+  ~Fetcher() {
+    if (lines_ > 0) ahead_->spans->at = at_;
+  }
+  Fetcher(const Fetcher&) = delete;
+  Fetcher& operator=(const Fetcher&) = delete;
+
+  void step() {
+    for (int n = lines_; n > 0; n--) {
+      prefetch(at_);
+      at_ += 64;
+      if (at_ >= end_ && !next_span()) return;
+    }
+  }
+
+ private:
+  bool next_span() {
+    ahead_->spans++;
+    if (--ahead_->count > 0) {
+      at_ = ahead_->spans->at, end_ = ahead_->spans->end;
+      return true;
+    }
+    lines_ = 0;
+    return false;
+  }
+
+  Ahead* ahead_;
+  const char *at_ = nullptr, *end_ = nullptr;
+  int lines_ = 0;
+};
 
 /** One tile for `R` rows from `row` on. */
 template <bool Q4, int R>
@@ -25,8 +53,9 @@ void quantised_rows(const TileRun& run, const RowGroup& group, int row, float* o
   V s[R];
   UNROLL(24)
   for (int r = 0; r < R; r++) s[r] = splat(0);
+  Fetcher fetcher(ahead);
   for (int block = 0; block < blocks; block++) {
-    fetch(ahead);
+    fetcher.step();
     const V scales = load_f16(d);
     const V minima = Q4 ? load_f16(m) : splat(0);
     dots<Q4, R>(w, q, zero, [&](int r, V dot) __attribute__((always_inline)) {
@@ -74,8 +103,9 @@ inline void float_rows(const W* w, size_t tileStride, int inputs, const float* x
   for (int t = 0; t < T; t++)
     UNROLL(24)
     for (int r = 0; r < R; r++) s[t][r] = splat(0);
+  Fetcher fetcher(ahead);
   for (int k = 0; k < inputs; k++, x += rows) {
-    if (k % BLOCK == 0) fetch(ahead);
+    if (k % BLOCK == 0) fetcher.step();
     UNROLL(8)
     for (int t = 0; t < T; t++) {
       const V weights = load_weights(w + t * tileStride + size_t(k) * TILE);

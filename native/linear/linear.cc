@@ -272,7 +272,9 @@ void Product::finish(int part, int tile, int tiles, int first, int rows, float* 
   const size_t outputs = size_t(weights_.outputs());
   for (int row = 0; row < rows; row++) {
     float* to = y_ + (first + row) * outputs + place.firstOutput + tile * TILE;
-    for (int t = 0; t < tiles; t++) memcpy(to + t * TILE, sums + t * stride + row * TILE, size_t(width(t)) * 4);
+    const int whole = width(tiles - 1) == TILE ? tiles : tiles - 1;
+    for (int t = 0; t < whole; t++) memcpy(to + t * TILE, sums + t * stride + row * TILE, TILE * 4);
+    if (whole < tiles) memcpy(to + whole * TILE, sums + whole * stride + row * TILE, size_t(width(whole)) * 4);
   }
 }
 

@@ -40,11 +40,19 @@ export type VirtualPlan =
       readonly usePositions: boolean
     }
 
+/** Rows of embedding and head before their values are read; shapes as of `TokenRows`. */
+export interface TokenRowsPlan {
+  readonly ids: Int32Array
+  readonly embed: Values | null
+  readonly head: Values | null
+}
+
 /** Everything an adapter does in one base model. */
 export interface AdapterPlan {
   readonly branches: readonly BranchPlan[]
   readonly gains: readonly GainPlan[]
   readonly virtualTokens: VirtualPlan | null
+  readonly tokenRows: TokenRowsPlan | null
 }
 
 /**
@@ -66,7 +74,9 @@ export function loadPlan(
   const gains = plan.gains.map(({ layer, kind, side, values }): Gain => ({ layer, kind, side, values: view(values) }))
   let bytes = 0
   for (const { byteLength } of views.values()) bytes += byteLength
-  return { branches, gains, virtualTokens: loadVirtual(plan.virtualTokens, view), bytes }
+  const { tokenRows: rows } = plan
+  const tokenRows = rows && { ids: rows.ids, embed: viewOrNull(rows.embed), head: viewOrNull(rows.head) }
+  return { branches, gains, virtualTokens: loadVirtual(plan.virtualTokens, view), tokenRows, bytes }
 }
 
 function loadVirtual(plan: VirtualPlan | null, view: (values: Values) => Float32Array): VirtualTokens | null {
@@ -76,7 +86,7 @@ function loadVirtual(plan: VirtualPlan | null, view: (values: Values) => Float32
 }
 
 function fillAll(
-  { branches, gains, virtualTokens }: AdapterPlan,
+  { branches, gains, virtualTokens, tokenRows }: AdapterPlan,
   memory: SharedArrayBuffer | null,
 ): Map<Values, Float32Array> {
   const all = new Set<Values>()
@@ -84,6 +94,7 @@ function fillAll(
   for (const { values } of gains) all.add(values)
   if (virtualTokens?.type === 'embeddings') all.add(virtualTokens.values)
   else for (const { keys, values } of virtualTokens?.layers ?? []) all.add(keys).add(values)
+  for (const values of [tokenRows?.embed, tokenRows?.head]) if (values) all.add(values)
   let total = 0
   for (const { count } of all) total += count
   const bytes = total * Float32Array.BYTES_PER_ELEMENT

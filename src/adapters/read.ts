@@ -129,10 +129,12 @@ function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile)
 }
 
 /** One outline per site: a branch and a gain at the same site are one. */
-function outlinesOf({ branches, gains }: AdapterPlan): Outline[] {
+function outlinesOf({ branches, gains, tokenRows }: AdapterPlan): Outline[] {
   const outlines = new Map<string, Outline>()
   for (const { layer, kind } of gains)
     outlines.set(siteName(layer, kind), { layer, site: siteName(layer, kind), rank: 0 })
+  const edges = [tokenRows?.embed && 'embed_tokens', tokenRows?.head && 'lm_head'] as const
+  for (const site of edges) if (site) outlines.set(site, { layer: -1, site, rank: 0 })
   for (const { layer, kind, rank } of branches) {
     const site = siteName(layer, kind)
     outlines.set(site, { layer: isEdgeKind(kind) ? -1 : layer, site, rank })

@@ -1,15 +1,21 @@
+import { join } from 'node:path'
+import { engineThreads } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
+import { ensureWritableFolder } from '../config/writable-folder.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { Engine } from '../engine/engine.ts'
+import { GrammarCompiler } from '../grammar/compiler.ts'
 import { checkpointNames } from '../model/checkpoint-names.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
-import { Registry } from '../registry/registry.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
+import { fillDefaultStore } from './default-store.ts'
+import { Rooms } from './rooms.ts'
 import { checkKvFits, contextLength, draftLength } from './model-limits.ts'
 
 /** Bytes done of bytes in total, and what is at hand. */
@@ -20,23 +26,27 @@ export interface Backend {
   readonly info: ModelInfo
   readonly maxContext: number
   readonly text: ModelText
+  readonly grammars: GrammarCompiler
   readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
-  readonly registry: Registry
-  /** The registry first: its probes need the engine. */
+  readonly rooms: Rooms
+  /** The rooms first: their probes need the engine. */
   close(): Promise<void>
 }
 
 /**
- * Prepares the model where that was not done yet and starts engine and registry on it. When a step fails, what was started is stopped.
+ * Prepares the model where that was not done yet and starts engine and store on it. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
+  const cacheDir = settings.cacheDir ?? defaultCacheDir()
+  if (!isBucket(settings.store)) ensureWritableFolder('store', settings.store)
+  ensureWritableFolder('cacheDir', cacheDir)
   const prepared = await prepareModel({
     modelDir: settings.model,
     precision: settings.precision,
-    cacheDir: settings.cacheDir ?? defaultCacheDir(),
+    cacheDir,
     name: settings.name,
     onProgress,
   })
@@ -46,26 +56,38 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
   const text = await ModelText.load(settings.model, maxContext)
   const modelDefaults = await readGenerationDefaults(settings.model)
 
-  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, threads } = settings
+  const { device, maxBatch, prefillChunk, bankBytes, graphBytes, prefixCacheBytes } = settings
   const speculation = draftLength(manifest.info, settings.speculation)
   const sizes = { maxBatch, maxContext, prefillChunk, bankBytes, graphBytes, prefixCacheBytes, speculation }
-  const engine = await Engine.start({ preparedDir: dir, device, ...sizes, threads }, manifest.info.name)
+  const engine = await Engine.start(
+    { preparedDir: dir, device, ...sizes, threads: engineThreads(settings.threads) },
+    manifest.info.name,
+  )
   engine.onFault = (message) => log.error({ message }, 'a call of the engine failed')
   try {
-    const registry = await Registry.open({
-      storeDir: settings.store,
+    fillDefaultStore(settings.store)
+    const open = await openStore({
+      location: settings.store,
+      cacheDir: join(cacheDir, 'stores'),
+      cacheBytes: settings.storeCacheBytes,
+    })
+    const rooms = await Rooms.open({
+      open,
       host: engine,
       reader: { modelDir: settings.model },
       reference: chooseReference(settings.mergedProbe, prepared),
-      memoryBytes: settings.memoryBytes,
+      memory: { budgetBytes: settings.memoryBytes },
       ...(!settings.allowBaseMismatch && { baseNames: [manifest.info.name, ...checkpointNames(settings.model)] }),
       log,
     })
+    const grammars = new GrammarCompiler(text.tokenBytesOf(manifest.info.vocab))
+    void grammars.start()
     const close = async (): Promise<void> => {
-      await registry.close()
+      await grammars.close()
+      await rooms.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, modelDefaults, engine, registry, close }
+    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, rooms, close }
   } catch (error) {
     await engine.stop()
     throw error

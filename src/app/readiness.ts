@@ -1,19 +1,31 @@
 import type { EngineStats } from '../core/messages.ts'
-import type { RegistryStats } from '../registry/stats.ts'
+import type { Journal } from '../store/journal.ts'
 
 /** An engine that does not answer this long is stuck: the longest single run takes far less. */
 const ENGINE_ANSWER_MS = 5000
 
-/** Why the server should get no traffic now; empty = it is ready. */
+/** Whether the server should get traffic, and what of it does not work. */
+export interface Readiness {
+  /** Why it should get none now; empty = it is ready. */
+  readonly reasons: readonly string[]
+  /** What does not work while it serves. */
+  readonly degraded: readonly string[]
+}
+
+/** A server that lost its store goes on serving what it knows; it only refuses changes. */
 export async function readinessOf(
   engine: { stats(): Promise<EngineStats> },
-  registry: { stats(): RegistryStats },
-): Promise<readonly string[]> {
-  const reasons: string[] = []
-  if (!(await answers(engine))) reasons.push('the engine does not answer')
-  const { storeError } = registry.stats()
-  if (storeError !== null) reasons.push(`the store cannot be read: ${storeError}`)
-  return reasons
+  journal: Pick<Journal, 'trouble' | 'unusable'>,
+): Promise<Readiness> {
+  const reasons = (await answers(engine)) ? [] : ['the engine does not answer']
+  const { trouble, unusable } = journal
+  return {
+    reasons,
+    degraded: [
+      ...(trouble === null ? [] : [`the store cannot be used, changes are refused: ${trouble}`]),
+      ...unusable.map(({ key, message }) => `${key} in the journal cannot be used: ${message}`),
+    ],
+  }
 }
 
 async function answers(engine: { stats(): Promise<EngineStats> }): Promise<boolean> {

@@ -1,8 +1,9 @@
+import { setTimeout } from 'node:timers/promises'
 import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Rooms } from './rooms.ts'
 import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
@@ -15,7 +16,10 @@ import type { Backend, Progress } from './backend.ts'
 import { listen } from '../server/listen.ts'
 import { readinessOf } from './readiness.ts'
 import { closeGracefully } from '../server/shutdown.ts'
-import { SilentConnections } from '../server/silent-connections.ts'
+import type { Edge } from '../server/edge/edge.ts'
+import { LiveCertificates } from '../server/edge/live-certificates.ts'
+import { Lifecycle } from '../server/edge/lifecycle.ts'
+import { TlsFiles } from '../server/edge/tls-files.ts'
 
 export interface StartHooks {
   readonly onProgress?: Progress
@@ -25,23 +29,30 @@ export interface StartHooks {
 
 /** A server that listens. */
 export interface Server {
-  /** `http://host:port` */
+  /** `http://host:port`, or `https://…` */
   readonly url: string
   readonly settings: Settings
   readonly info: ModelInfo
   readonly maxContext: number
-  readonly registry: Registry
+  readonly rooms: Rooms
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
   readonly crashed: Promise<Error>
-  /** Throws when the books of queue, registry or engine contradict themselves. For tests: it takes time. */
+  /** Throws when the books of queue, rooms or engine contradict themselves. For tests: it takes time. */
   checkIntegrity(): Promise<void>
+  /**
+   * Says that it is not ready but still takes requests, for `drainSeconds` or until `hurry` aborts: balancers turn away meanwhile.
+   * To be followed by `close`.
+   */
+  drain(hurry?: AbortSignal): Promise<void>
+  /** Reads the keys file and the certificate again. What cannot be used is logged, and what was there stays. */
+  reload(): void
   /** Takes no more requests, lets running ones finish for `shutdownSeconds` or until `hurry` aborts, then ends everything. Idempotent. */
   close(hurry?: AbortSignal): Promise<void>
 }
 
 /**
- * Starts a whole server: prepared model, engine, registry, HTTP. Prints nothing. When a step fails, what was started is stopped.
+ * Starts a whole server: prepared model, engine, rooms, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
  * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
  */
@@ -49,49 +60,89 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
   const settings = completeSettings(given)
   const log = hooks.log ?? createLogger(settings.logLevel)
   const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
+  const tls = TlsFiles.of(settings)
+  const edge: Edge = { settings, lifecycle: new Lifecycle(), tls: tls?.read() ?? null }
   const backend = await openBackend(settings, log, hooks.onProgress)
   try {
     const admission = new Admission({
       places: settings.maxBatch,
       maxWaiting: settings.queueLimit,
-      maxRequestsPerTenant: settings.tenantConcurrency,
+      // Without keys there are no tenants: everybody would be one.
+      maxRequestsPerTenant: keyring.open ? null : settings.tenantConcurrency,
     })
-    const app = await buildHttp(settings, backend, admission, keyring, log)
-    const silent = new SilentConnections(app.server)
+    const app = await buildHttp(settings, edge, backend, admission, keyring, log)
     const url = await listen(app, settings)
-    const { info, maxContext, registry, engine } = backend
+    const certificates = tls && new LiveCertificates(tls, app.server, log)
+    const { info, maxContext, rooms, engine } = backend
     let closing: Promise<void> | null = null
-    const close = (hurry?: AbortSignal): Promise<void> =>
-      (closing ??= closeGracefully({ app, silent, backend, log, seconds: settings.shutdownSeconds, hurry }))
+    const close = (hurry?: AbortSignal): Promise<void> => {
+      certificates?.stop()
+      return (closing ??= closeGracefully({ app, backend, log, seconds: settings.shutdownSeconds, hurry }))
+    }
+    const drain = async (hurry?: AbortSignal): Promise<void> => {
+      edge.lifecycle.drain()
+      await setTimeout(settings.drainSeconds * 1000, undefined, { signal: hurry }).catch(() => {})
+    }
+    const reload = (): void => {
+      if (settings.keys !== undefined) reloadKeys(keyring, settings.keys, log)
+      certificates?.reload()
+    }
     const checkIntegrity = async (): Promise<void> => {
       admission.checkIntegrity()
-      registry.checkIntegrity()
+      rooms.checkIntegrity()
       await engine.checkIntegrity()
     }
-    return { url, settings, info, maxContext, registry, log, crashed: engine.crashed, checkIntegrity, close }
+    const { crashed } = engine
+    return { url, settings, info, maxContext, rooms, log, crashed, checkIntegrity, drain, reload, close }
   } catch (error) {
     await backend.close()
     throw error
   }
 }
 
+function reloadKeys(keyring: Keyring, path: string, log: Logger): void {
+  try {
+    keyring.replace(readKeysFile(path))
+    log.info({ path }, 'the keys file was read again')
+  } catch (error) {
+    log.error({ err: error }, 'the keys file cannot be used: the keys stay as they were')
+  }
+}
+
 async function buildHttp(
   settings: Settings,
+  edge: Edge,
   backend: Backend,
   admission: Admission,
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, registry, text, modelDefaults, maxContext } = backend
-  const metrics = new Metrics()
+  const { engine, rooms, text, grammars, modelDefaults, maxContext } = backend
+  const { catalogue, changes, residency, intake, server } = rooms
+  const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
-    tiers: () => [{ tier: 'memory', ...registry.stats().memory }],
+    tiers: () => [{ tier: 'memory', ...rooms.stats().memory }],
     queue: () => admission.stats(),
-    registry: () => registry.stats(),
+    grammars: () => grammars.counters,
+    store: () => rooms.stats(),
   })
-  return buildApp({
-    ...{ engine, registry, text, modelDefaults, keyring, admission, metrics, log },
+  const deps = {
+    ...{
+      engine,
+      catalogue,
+      changes,
+      residency,
+      intake,
+      server,
+      text,
+      grammars,
+      modelDefaults,
+      keyring,
+      admission,
+      metrics,
+      log,
+    },
     settings: {
       maxContext,
       bodyLimitBytes: settings.bodyLimit,
@@ -99,6 +150,7 @@ async function buildHttp(
       logPrompts: settings.logPrompts,
       strictRequests: settings.strictRequests,
     },
-    readiness: () => readinessOf(engine, registry),
-  })
+    readiness: () => readinessOf(engine, rooms.journal),
+  }
+  return buildApp(deps, edge)
 }

@@ -28,5 +28,10 @@ export function report(command: string, rows: readonly Row[], file: string | und
     console.log(`${name.padEnd(width)}  ${figure.padStart(9)} ${unit.padEnd(8)} ${(target ?? '').padEnd(8)} ${verdict}`)
   }
   console.log(machine())
-  if (file !== undefined) writeFileSync(file, `${JSON.stringify({ command, machine: machine(), rows }, null, 2)}\n`)
+  if (file !== undefined) writeFileSync(file, renderReport(command, rows))
+}
+
+/** The convention's JSON. */
+export function renderReport(command: string, rows: readonly Row[]): string {
+  return `${JSON.stringify({ command, machine: machine(), rows }, null, 2)}\n`
 }

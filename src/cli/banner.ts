@@ -1,6 +1,7 @@
 import { formatByteSize } from '../config/byte-size.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { AdapterRecord, TaskRecord } from '../registry/records.ts'
+import type { AdapterRecord } from '../catalogue/records.ts'
+import type { TaskRecord } from '../catalogue/task.ts'
 import { curlLine } from './shell.ts'
 
 export interface Started {

@@ -1,24 +1,51 @@
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { existsSync, readdirSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { readKeysFile } from '../config/keys-file.ts'
+import { ensureWritableFolder } from '../config/writable-folder.ts'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
 import { packedWeights } from '../model/packed/packed-weights.ts'
 import { readArchitecture } from '../model/families/families.ts'
+import { isBucket, openStore } from '../store/open.ts'
 import { ChatTemplate } from '../text/chat-template.ts'
 import { Tokenizer } from '../text/tokenizer.ts'
 import type { Finding } from './doctor.ts'
 
-/** The store can be read and written or, if it is not there yet, be made. */
-export function checkStore(store: string): Finding {
+/** The store can be read and written or, if it is a folder and not there yet, be made; then it is not left behind. */
+export async function checkStore(store: string): Promise<Finding> {
   try {
+    if (isBucket(store)) {
+      const open = await openStore({ location: store, cacheDir: join(tmpdir(), 'troupe-doctor'), cacheBytes: 1 })
+      await open.store.close()
+      return { ok: true, what: 'store', detail: `${store}: conditional writes work` }
+    }
     const isThere = existsSync(store)
-    accessSync(isThere ? store : nearestFolder(store), constants.R_OK | constants.W_OK)
+    const made = ensureWritableFolder('store', store)
     const detail = isThere ? `${store} (${readdirSync(store).length} entries)` : `${store} will be made`
+    for (const folder of [...made].reverse()) rmdirSync(folder)
     return { ok: true, what: 'store', detail }
   } catch (error) {
-    const fix = 'give this user the right to read and write it, or choose another with --store'
-    return { ok: false, what: 'store', detail: messageOf(error), fix }
+    return failed('store', error)
   }
+}
+
+/** The file of API keys can be read; null when the server would be open. */
+export function checkKeys(keys: string | undefined): Finding | null {
+  if (keys === undefined) return null
+  try {
+    const entries = readKeysFile(keys)
+    const tenants = new Set(entries.map(({ name }) => name)).size
+    return { ok: true, what: 'keys', detail: `${keys} (${entries.length} keys of ${tenants} tenants)` }
+  } catch (error) {
+    return failed('keys', error)
+  }
+}
+
+/** An error whose message names the fix after a semicolon. */
+function failed(what: string, error: unknown): Finding {
+  const [detail = '', ...fix] = messageOf(error).split('; ')
+  return { ok: false, what, detail, fix: fix.join('; ') || `correct the file, or leave the setting \`${what}\` out` }
 }
 
 /** The checkpoint is complete and of a family that can be served. */
@@ -50,11 +77,6 @@ export async function checkTokenizer(model: string): Promise<Finding> {
     const fix = 'copy the tokenizer’s files into the model folder'
     return { ok: false, what: 'tokenizer', detail: messageOf(error), fix }
   }
-}
-
-function nearestFolder(path: string): string {
-  const parent = dirname(path)
-  return existsSync(parent) || parent === path ? parent : nearestFolder(parent)
 }
 
 function messageOf(error: unknown): string {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { formatByteSize } from '../config/byte-size.ts'
+import { cpuQuota } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
+import { settingSchema } from '../config/schema.ts'
 import type { Finding } from './doctor.ts'
 
 const MIN_NODE = [20, 19] as const
@@ -21,15 +23,13 @@ export function checkPlatform(platform = `${process.platform}-${process.arch}`):
   return { ok, what: 'platform', detail: platform, ...(ok ? {} : { fix }) }
 }
 
+/** Loads it, and lists the devices that the setting `device` can choose. */
 export async function checkOnnxRuntime(): Promise<Finding> {
   try {
     const { env, listSupportedBackends } = await import('onnxruntime-node')
-    const backends = listSupportedBackends().map(({ name }) => name)
-    return {
-      ok: true,
-      what: 'onnxruntime',
-      detail: `${env.versions.node ?? 'loads'}, backends: ${backends.join(', ')}`,
-    }
+    const chosen = settingSchema('device').enum ?? []
+    const devices = listSupportedBackends().flatMap(({ name }) => (chosen.includes(name) ? [name] : []))
+    return { ok: true, what: 'onnxruntime', detail: `${env.versions.node ?? 'loads'}, devices: ${devices.join(', ')}` }
   } catch (error) {
     return {
       ok: false,
@@ -41,15 +41,16 @@ export async function checkOnnxRuntime(): Promise<Finding> {
 }
 
 /** Never fails: slow is not wrong. */
-export function checkCpu(): Finding {
+export function checkCpu(quota = cpuQuota()): Finding {
   const cores = cpus()
   const features = linuxFeatures()
   const slow = features !== null && !features.includes('avx2') && !features.includes('asimd')
+  const limit = quota === null ? '' : `, a quota of ${Number(quota.toFixed(2))} CPUs`
   const known = features === null ? '' : `, ${features.join(' ') || 'no vector extensions'}`
   return {
     ok: true,
     what: 'cpu',
-    detail: `${cores[0]?.model.trim() ?? 'unknown'}, ${cores.length} threads${known}${slow ? ' (slow without avx2)' : ''}`,
+    detail: `${cores[0]?.model.trim() ?? 'unknown'}, ${cores.length} threads${limit}${known}${slow ? ' (slow without avx2)' : ''}`,
   }
 }
 

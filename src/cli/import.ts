@@ -29,16 +29,17 @@ export async function importAdapter(
     progress.update(...step),
   ).finally(() => progress.finish())
   try {
-    const { registry } = backend
-    const staging = await registry.stageUpload()
+    const { intake, changes } = backend.rooms
+    const origin = { by: IMPORTER }
+    const staging = await intake.stage()
     const report = await takeFiles(source, staging.dir)
     console.log(renderReport(report).join('\n'))
-    const { record, created } = await registry.addVersion(name, staging, { source: 'folder', by: IMPORTER })
+    const { record, created } = await intake.add(name, staging, { source: 'folder', ...origin })
     console.log(`${name}@v${record.version} ${created ? 'stored' : 'was there already'}: ${record.digest}`)
     if (options.task === undefined) return
     const { prompt, description } = options
     const routes = [{ adapter: name, version: record.version }]
-    const change = await registry.putTask(options.task, { routes, prompt, description }, IMPORTER)
+    const change = await changes.putTask(options.task, { routes, prompt, description }, origin)
     console.log(`task ${change.task.name} ${change.created ? 'created' : 'now routes to it'}`)
   } finally {
     await backend.close()

@@ -7,10 +7,9 @@ import { formatByteSize } from '../config/byte-size.ts'
 import type { FolderReport } from '../intake/folder-report.ts'
 import { reportFolder } from '../intake/folder-report.ts'
 import type { FolderSource } from '../intake/folder-source.ts'
+import type { MergedResult, Proof } from '../intake/proof.ts'
+import { readProof } from '../intake/proof.ts'
 import { openSource, takeFiles } from '../intake/take-files.ts'
-import type { Proof } from '../registry/proof.ts'
-import { readProof } from '../registry/proof.ts'
-import type { MergedResult } from '../registry/records.ts'
 import { renderReport } from './render-report.ts'
 
 /** Unpacked; inspecting needs no server whose limit would count. */

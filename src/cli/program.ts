@@ -3,6 +3,7 @@ import { Command, Option } from 'commander'
 import { packagePath } from '../config/defaults.ts'
 import type { BenchFlags } from './bench.ts'
 import type { ImportOptions } from './import.ts'
+import type { CollectFlags } from './store.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -35,15 +36,18 @@ export function buildProgram(): Command {
 
   addAdapterCommands(program.command('adapters').description('look at adapters and store them'))
 
+  addStoreCommands(program.command('store').description('look after a store'))
+
   addBenchCommand(program)
 
-  addSettingFlags(program.command('doctor').description('check machine, store and model folder'), [
-    'model',
-    'store',
-  ]).action(async (flags: Flags) => {
-    const { doctor } = await import('./doctor.ts')
-    if (!(await doctor(settingsFromFlags(flags)))) process.exitCode = 1
-  })
+  const checks = program.command('doctor').description('check machine, store and model folder')
+  checks.option('--json [file]', 'print what was found as JSON, or also write it to this file')
+  addSettingFlags(checks, ['model', 'store', 'keys']).action(
+    async ({ json, ...flags }: Flags & { json?: string | true }) => {
+      const { doctor } = await import('./doctor.ts')
+      if (!(await doctor(settingsFromFlags(flags), json))) process.exitCode = 1
+    },
+  )
   return program
 }
 
@@ -67,6 +71,39 @@ function addBenchCommand(program: Command): void {
       const { bench } = await import('./bench.ts')
       await bench(flags, `troupe bench --url ${flags.url}`)
     })
+}
+
+function addStoreCommands(store: Command): void {
+  const keys = ['store', 'storeCacheBytes', 'cacheDir'] as const
+  const migrating = store
+    .command('migrate <folder>')
+    .description('bring a store of an earlier version of troupe to the present format; the old one stays beside it')
+    .option('--to <location>', 'write the new store there instead: a folder, or s3://bucket/prefix')
+  addSettingFlags(migrating, ['storeCacheBytes', 'cacheDir']).action(
+    async (folder: string, { to, ...flags }: Flags & { to?: string }) => {
+      const { migrate } = await import('./store.ts')
+      await migrate(folder, to, settingsFromFlags(flags))
+    },
+  )
+
+  const collecting = store
+    .command('gc')
+    .description('remove files that no version names; servers do it by themselves now and then')
+    .option('--dry-run', 'only say what would be removed')
+    .option('--grace <minutes>', 'leave alone what is younger: it may belong to an upload in progress', '60')
+  addSettingFlags(collecting, keys).action(async ({ dryRun, grace, ...flags }: Flags & CollectFlags) => {
+    const { collectGarbage } = await import('./store.ts')
+    await collectGarbage({ grace, ...(dryRun === undefined ? {} : { dryRun }) }, settingsFromFlags(flags))
+  })
+
+  const logging = store
+    .command('log')
+    .description('print the last changes: what, when, by whom, on which server, for which request')
+    .option('--count <n>', 'how many', '20')
+  addSettingFlags(logging, keys).action(async ({ count, ...flags }: Flags & { count: string }) => {
+    const { printLog } = await import('./store.ts')
+    await printLog(count, settingsFromFlags(flags))
+  })
 }
 
 function addAdapterCommands(adapters: Command): void {

@@ -5,6 +5,9 @@ import { defaultOf } from '../config/describe.ts'
 import type { SettingKey, Settings } from '../config/schema.ts'
 import { SETTING_KEYS, flagOf, settingSchema } from '../config/schema.ts'
 
+/** Settings whose path is a file's. */
+const FILES: readonly SettingKey[] = ['keys', 'tlsCert', 'tlsKey']
+
 /** Adds `--config` and a flag for every given setting; the schema checks the values, not commander. */
 export function addSettingFlags(command: Command, keys: readonly SettingKey[] = SETTING_KEYS): Command {
   command.addOption(new Option('--config <file>', 'settings as JSON or YAML (default: $TROUPE_CONFIG)'))
@@ -31,7 +34,8 @@ export function settingsFromFlags(options: Readonly<Record<string, unknown>>): S
 function placeholder(key: SettingKey): string {
   const schema = settingSchema(key)
   if (schema.unit === 'bytes') return 'size'
-  if (schema.path) return key === 'keys' ? 'file' : 'dir'
+  if (schema.path) return FILES.includes(key) ? 'file' : 'dir'
+  if (schema.type === 'array') return 'list'
   if (schema.enum) return schema.enum.join('|')
   return schema.type === 'integer' ? 'n' : 'text'
 }

@@ -28,7 +28,8 @@ export function checkSetting(key: SettingKey, raw: unknown, source: Source, base
     throw wrong(key, `${where}: "${value}" is not available in this build; it must be ${allowedValues(schema)}`)
   if (!Value.Check(schema, value))
     throw wrong(key, `${where} must be ${allowedValues(schema)}, not ${JSON.stringify(raw)}`)
-  return schema.path ? resolve(base, value as string) : value
+  const isUrl = typeof value === 'string' && value.includes('://')
+  return schema.path && !isUrl ? resolve(base, value as string) : value
 }
 
 function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknown {
@@ -37,8 +38,15 @@ function readValue(schema: SettingSchema, raw: unknown, isText: boolean): unknow
   if (schema.unit === 'bytes') return parseByteSize(raw)
   if (!isText) return raw
   if (type === 'integer') return /^\d+$/.test(raw.trim()) ? Number(raw) : raw
+  if (type === 'array') return listOf(raw)
   if (type === 'boolean') return { true: true, '1': true, false: false, '0': false }[raw.trim().toLowerCase()]
   return raw
+}
+
+/** `a, b` → `['a', 'b']`. */
+function listOf(text: string): readonly string[] {
+  const items = text.split(',').map((item) => item.trim())
+  return items.filter((item) => item !== '')
 }
 
 function nameOf(source: Source, key: SettingKey): string {

@@ -8,6 +8,7 @@ export function allowedValues(schema: SettingSchema): string {
   if (schema.unit === 'bytes') return BYTE_SIZE_HELP
   if (type === 'integer') return `a whole number from ${minimum} to ${maximum}`
   if (type === 'boolean') return 'true or false'
+  if (type === 'array') return `a list of ${schema.entries}`
   if (schema.path) return 'a path'
   return pattern === undefined ? 'a text' : `a text like ${pattern}`
 }

@@ -65,10 +65,19 @@ there itself or, better, as its SHA-256:
 \`\`\`json
 [
   { "tenant": "acme", "key": "sk-acme-0123456789" },
-  { "tenant": "ops", "keySha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "admin": true }
+  { "tenant": "ops", "keySha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "role": "admin" }
 ]
 \`\`\`
 
 \`printf %s "$KEY" | sha256sum\` prints the hash of a key. Adapters and tasks called \`acme/…\` belong to the tenant \`acme\` and are
 seen by no other; names without an owner are seen by all and changed by administrators only.
+
+| \`role\`                           | may                                                                              |
+| -------------------------------- | -------------------------------------------------------------------------------- |
+| \`admin\`                          | everything, with the names of every tenant; also written \`"admin": true\`         |
+| \`publisher\`, where none is given | see and use what its tenant may see; upload, activate, change and delete its own |
+| \`caller\`                         | see and use what its tenant may see                                              |
+| \`metrics\`                        | read \`/metrics\`, and nothing else                                                |
+
+The file is read again on SIGHUP.
 `

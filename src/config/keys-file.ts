@@ -1,20 +1,23 @@
 import { TroupeError } from '../core/errors.ts'
 import { isJsonObject } from '../core/json.ts'
+import type { JsonObject } from '../core/json.ts'
 import { readText } from './config-file.ts'
 
 /** A key of a tenant as the keys file gives it: the key itself or `sha256:<64 hex digits>` of it. */
 export interface TenantKey {
   readonly name: string
   readonly keys: readonly [string]
-  readonly admin: boolean
+  readonly role: (typeof KEY_ROLES)[number]
 }
 
-const FIELDS = ['tenant', 'key', 'keySha256', 'admin']
+/** `admin: true` says the same as the role `admin`. */
+const FIELDS = ['tenant', 'key', 'keySha256', 'role', 'admin']
+const KEY_ROLES = ['admin', 'publisher', 'caller', 'metrics'] as const
 const TENANT = /^[a-z0-9][a-z0-9._-]{0,62}$/
 const MIN_KEY_LENGTH = 8
 
 /**
- * Reads the keys file: a JSON list of `{ "tenant", "key" | "keySha256", "admin" }`. Messages never show a key.
+ * Reads the keys file: a JSON list of `{ "tenant", "key" | "keySha256", "role" }`. Messages never show a key.
  *
  * @throws TroupeError `invalid_config` naming the file, the entry and the field
  */
@@ -43,19 +46,28 @@ function readEntry(entry: unknown, where: string): TenantKey {
   if (!isJsonObject(entry)) throw wrong(where, 'must be an object')
   const unknown = Object.keys(entry).find((field) => !FIELDS.includes(field))
   if (unknown !== undefined) throw wrong(where, `has the unknown field "${unknown}"; there are ${FIELDS.join(', ')}`)
-  const { tenant, key, keySha256, admin = false } = entry
+  const { tenant, key, keySha256 } = entry
   if (typeof tenant !== 'string' || !TENANT.test(tenant))
     throw wrong(where, 'needs a `tenant` of lower-case letters, digits, ".", "_" and "-"')
-  if (typeof admin !== 'boolean') throw wrong(where, 'has an `admin` that is neither true nor false')
+  const role = readRole(entry, where)
   if ((key === undefined) === (keySha256 === undefined)) throw wrong(where, 'needs either `key` or `keySha256`')
   if (keySha256 !== undefined) {
     if (typeof keySha256 !== 'string' || !/^[0-9a-f]{64}$/i.test(keySha256))
       throw wrong(where, 'has a `keySha256` that is not 64 hex digits')
-    return { name: tenant, keys: [`sha256:${keySha256.toLowerCase()}`], admin }
+    return { name: tenant, keys: [`sha256:${keySha256.toLowerCase()}`], role }
   }
   if (typeof key !== 'string' || key.length < MIN_KEY_LENGTH || /\s/.test(key) || key.startsWith('sha256:'))
     throw wrong(where, `has a \`key\` that is shorter than ${MIN_KEY_LENGTH} characters, has spaces or is a hash`)
-  return { name: tenant, keys: [key], admin }
+  return { name: tenant, keys: [key], role }
+}
+
+function readRole({ role, admin = false }: JsonObject, where: string): TenantKey['role'] {
+  if (typeof admin !== 'boolean') throw wrong(where, 'has an `admin` that is neither true nor false')
+  if (role === undefined) return admin ? 'admin' : 'publisher'
+  const known = KEY_ROLES.find((one) => one === role)
+  if (known === undefined) throw wrong(where, `has a \`role\` that is none of ${KEY_ROLES.join(', ')}`)
+  if (admin && known !== 'admin') throw wrong(where, `is \`admin\` and of the role ${known}: leave one of them out`)
+  return known
 }
 
 function wrong(where: string, problem: string): TroupeError {

@@ -19,6 +19,8 @@ export interface ConfigSources {
 
 const CONFIG_VARIABLE = 'TROUPE_CONFIG'
 const PREFIX = 'TROUPE_'
+/** The key that client commands send (`troupe bench`, the examples the server prints): the server's own settings ignore it. */
+const CLIENT_VARIABLE = 'TROUPE_KEY'
 
 /**
  * The settings from all sources: file < environment < flags; the rest are defaults.
@@ -53,7 +55,8 @@ function fromEnvironment(environment: Environment): Partial<Settings> {
   const keys = new Map<string, SettingKey>(SETTING_KEYS.map((key) => [environmentOf(key), key]))
   const values: Record<string, unknown> = {}
   for (const [variable, text] of Object.entries(environment)) {
-    if (!variable.startsWith(PREFIX) || variable === CONFIG_VARIABLE || !text || isServiceLink(variable, text)) continue
+    const isOther = variable === CONFIG_VARIABLE || variable === CLIENT_VARIABLE || !text
+    if (!variable.startsWith(PREFIX) || isOther || isServiceLink(variable, text)) continue
     const key = keys.get(variable)
     if (key === undefined)
       throw new TroupeError(

@@ -8,17 +8,26 @@ import { PRECISIONS } from '../core/model-info.ts'
  * - `unit: 'bytes'`: sizes such as `512MB` are read too
  * - `env`: the environment variable where it does not follow from the key
  * - `unavailable`: values that mean something elsewhere, but not in this build
+ * - `entries`: what a list holds
  * - `defaultText`: what the documentation says where the default depends on the machine or the model
  */
 export interface SettingKeywords {
   readonly description?: string
   readonly default?: unknown
   readonly defaultText?: string
+  readonly entries?: string
   readonly path?: boolean
   readonly unit?: 'bytes'
   readonly env?: string
   readonly unavailable?: readonly string[]
 }
+
+/** Names with commas between them in the environment and on the command line, a list in files. */
+const list = (pattern: string, keywords: SettingKeywords & { readonly entries: string }) =>
+  Type.Array(Type.String({ pattern }), { ...keywords, default: [] as string[] })
+
+const seconds = (standard: number, description: string, most = 3600) =>
+  Type.Integer({ minimum: 1, maximum: most, default: standard, description })
 
 const bytes = (keywords: SettingKeywords & { readonly minimum?: number }) =>
   Type.Integer({ minimum: 1, ...keywords, unit: 'bytes' })
@@ -34,8 +43,12 @@ export const SettingsSchema = Type.Object({
   store: Type.String({
     minLength: 1,
     path: true,
-    description: 'Folder of adapters and tasks; made if missing.',
-    defaultText: 'the bundled demo store',
+    description: 'Adapters and tasks: a folder, made if missing, or a bucket as `s3://bucket/prefix`.',
+    defaultText: '`troupe/store` in `$XDG_DATA_HOME` or `~/.local/share`, filled with the demo at the first start',
+  }),
+  storeCacheBytes: bytes({
+    default: 16 * 2 ** 30,
+    description: 'Adapter files of a bucket kept on the local disk, below `cacheDir`.',
   }),
   name: Type.Optional(
     Type.String({
@@ -81,7 +94,8 @@ export const SettingsSchema = Type.Object({
     minimum: 0,
     maximum: 512,
     default: 0,
-    description: 'Threads of one ONNX Runtime call; 0 = physical cores.',
+    description:
+      'Threads of one call of the engine; 0 = physical cores, or fewer where a CPU quota (cgroup) allows fewer.',
   }),
   allowBaseMismatch: Type.Boolean({
     default: false,
@@ -128,7 +142,8 @@ export const SettingsSchema = Type.Object({
     minimum: 1,
     maximum: 100_000,
     default: 64,
-    description: 'Requests one tenant may have open; more are refused with `rate_limit_exceeded`.',
+    description:
+      'Requests one tenant may have open; more are refused with `rate_limit_exceeded`. A server without keys has no tenants and no such limit.',
   }),
   strictRequests: Type.Boolean({
     default: false,
@@ -155,15 +170,72 @@ export const SettingsSchema = Type.Object({
     Type.String({
       minLength: 1,
       path: true,
-      description: 'File of tenants’ API keys. Without it everybody may do everything.',
+      description: 'File of tenants’ API keys, read again on SIGHUP. Without it everybody may do everything.',
       defaultText: 'none',
     }),
   ),
+  drainSeconds: Type.Integer({
+    minimum: 0,
+    maximum: 3600,
+    default: 5,
+    description:
+      'How long a server that got SIGTERM still takes requests while `/health/ready` answers 503, so that balancers can turn away first.',
+  }),
   shutdownSeconds: Type.Integer({
     minimum: 0,
     maximum: 3600,
     default: 30,
-    description: 'How long running requests may take to finish when the server is stopped.',
+    description: 'How long running requests may take to finish after that; then they end with an error.',
+  }),
+  tlsCert: Type.Optional(
+    Type.String({
+      minLength: 1,
+      path: true,
+      description: 'Certificate chain in PEM form, for HTTPS; read again when the file changes. Needs `tlsKey`.',
+      defaultText: 'none: HTTP',
+    }),
+  ),
+  tlsKey: Type.Optional(
+    Type.String({ minLength: 1, path: true, description: 'Private key of `tlsCert`.', defaultText: 'none' }),
+  ),
+  allowedHosts: list('^\\.?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$', {
+    entries: 'host names',
+    description:
+      'Names that requests may give in `Host`; `.example.com` allows all names below it. IP addresses, `localhost` and `host` are always allowed.',
+    defaultText: 'without keys none more, with keys all',
+  }),
+  allowedOrigins: list('^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$', {
+    entries: 'origins such as `https://app.example.com`, or `*`',
+    description: 'Origins whose web pages may use the API (CORS).',
+    defaultText: 'none',
+  }),
+  trustedProxies: list('^([0-9a-fA-F:.]+(/[0-9]{1,3})?|loopback|linklocal|uniquelocal)$', {
+    entries: 'addresses, networks such as `10.0.0.0/8`, `loopback`, `linklocal` or `uniquelocal`',
+    description: 'Proxies whose `X-Forwarded-For`, `-Host` and `-Proto` are believed.',
+    defaultText: 'none',
+  }),
+  maxConnections: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 4096,
+    description: 'Connections open at once; more are closed with 503.',
+  }),
+  maxConnectionsPerAddress: Type.Integer({
+    minimum: 1,
+    maximum: 1_000_000,
+    default: 1024,
+    description: 'The same for one client address (IPv6: one /64 network); trusted proxies are not counted.',
+  }),
+  headerSeconds: seconds(10, 'How long the headers of a request, or the first byte of a connection, may take.', 600),
+  bodySeconds: seconds(20, 'How long the body of a request may take, plus a second for every 4 KiB that came.', 600),
+  idleSeconds: seconds(
+    30,
+    'How long a connection is kept open between two requests. A balancer in front must keep its own for less.',
+  ),
+  stallSeconds: seconds(20, 'How long a client may read nothing of an answer that waits for it.', 600),
+  vllmMetrics: Type.Boolean({
+    default: true,
+    description: 'Show on `/metrics` also the gauges that controllers made for vLLM read, under its names.',
   }),
 })
 

@@ -14,4 +14,6 @@ export interface WeightRows {
 export interface BaseWeights {
   /** @throws TroupeError `invalid_model` when the checkpoint cannot be read */
   rows(layer: number, kind: LinearKind | EdgeKind): WeightRows
+  /** Whether the head is the embedding. @throws TroupeError `invalid_model` when the checkpoint cannot be read */
+  tiedHead(): boolean
 }

@@ -65,12 +65,14 @@ export const METHODS = [
   'lora',
   'bottleneck',
   'dora',
+  'adalora',
   'ia3',
   'vera',
   'loha',
   'lokr',
   'prompt_tuning',
   'prefix_tuning',
+  'trainable_tokens',
 ] as const
 export type Method = (typeof METHODS)[number]
 
@@ -117,6 +119,19 @@ export type VirtualTokens =
       readonly usePositions: boolean
     }
 
+/**
+ * Rows of embedding and head that stand in the base model's place, whatever the adapter's scale in a mix: tokens that were trained, and new ones
+ * from the base model's vocabulary on.
+ */
+export interface TokenRows {
+  /** Ascending. New ones follow on each other from `info.vocab` on. */
+  readonly ids: Int32Array
+  /** `[ids.length, hidden]`: what is looked up, before the family scales it; null = the embedding stays as it is. */
+  readonly embed: Float32Array | null
+  /** `[ids.length, hidden]`: rows of the head; null = it stays as it is, and new tokens are never answered with. */
+  readonly head: Float32Array | null
+}
+
 /** The weights of one adapter version in host memory. */
 export interface AdapterWeights {
   /** `sha256:…` of normalised config and weights. */
@@ -125,6 +140,7 @@ export interface AdapterWeights {
   readonly branches: readonly Branch[]
   readonly gains: readonly Gain[]
   readonly virtualTokens: VirtualTokens | null
+  readonly tokenRows: TokenRows | null
   /** Bytes of the shared buffer that all of these point into. */
   readonly bytes: number
 }

@@ -31,6 +31,16 @@ export const ERRORS = {
     'permission_error',
     'The key is valid but may not do this: a tenant alters only names that begin with its own, the rest needs an administrator.',
   ),
+  host_not_allowed: kind(
+    421,
+    'permission_error',
+    'The request’s `Host` is none of this server’s names, as when a web page’s name is pointed at it (DNS rebinding). The setting `allowedHosts` adds names.',
+  ),
+  origin_not_allowed: kind(
+    403,
+    'permission_error',
+    'A web page of another origin asked a server without keys for a change. The setting `allowedOrigins` lets pages of an origin use the API.',
+  ),
   not_found: kind(404, 'not_found_error', 'No such route or resource.'),
   model_not_found: kind(
     404,
@@ -109,6 +119,16 @@ export const ERRORS = {
     'The probe ran and the answers are not those of the base model with the adapter merged into its weights: it would be served wrongly. Please report it; the setting `mergedProbe` switches the comparison off.',
   ),
   upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
+  unsupported_schema: kind(
+    400,
+    'invalid_request_error',
+    'A JSON Schema or grammar uses something that cannot be enforced on the answer; the message names it and what to write instead.',
+  ),
+  schema_too_complex: kind(
+    400,
+    'invalid_request_error',
+    'A JSON Schema or grammar needs more states, alternatives or time to compile than is allowed; the message names the place.',
+  ),
   invalid_model: kind(
     400,
     'invalid_request_error',
@@ -121,7 +141,11 @@ export const ERRORS = {
     'The tenant has too many requests at once. Retry after `Retry-After` seconds.',
   ),
   overloaded: kind(503, 'overloaded_error', 'The queue is full. Retry after `Retry-After` seconds.'),
-  not_ready: kind(503, 'overloaded_error', 'The server is starting or stopping.'),
+  not_ready: kind(
+    503,
+    'overloaded_error',
+    'The server is starting or stopping. At the end of a stream: it stopped before the answer was complete. Send the request again, to another server.',
+  ),
   storage_error: kind(500, 'server_error', 'The store could not be read or written; the message names the file.'),
   digest_mismatch: kind(
     500,

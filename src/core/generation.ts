@@ -1,4 +1,5 @@
 import type { MixEntry } from './branch.ts'
+import type { Constraint } from './constraint.ts'
 
 /** How the next token is chosen. Neutral values switch a step off. */
 export interface Sampling {
@@ -46,6 +47,8 @@ export interface GenerationRequest {
   readonly maxTokens: number
   /** Ending tokens; the ending token itself is not emitted. */
   readonly stopTokens: readonly number[]
+  /** What the answer is held to; absent = any text. */
+  readonly constraint?: Constraint
   /** Log-probabilities of this many alternatives per token; null = none at all, 0 = only the chosen token's. */
   readonly logprobs: number | null
   /** Also report log-probabilities of the prompt's own tokens. */

@@ -52,6 +52,10 @@ export interface EngineStats {
   readonly draftedTokens: number
   /** Drafted ones that the model chose too. */
   readonly acceptedTokens: number
+  /** Masks of tokens for constrained answers: computed, and found ready. */
+  readonly masks: number
+  readonly maskHits: number
+  readonly maskSeconds: number
   readonly runSeconds: number
   readonly busySeconds: number
 }

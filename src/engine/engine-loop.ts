@@ -4,6 +4,7 @@ import type { BankResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { AdapterFeeder } from './adapter-feeds.ts'
 import type { Bank } from './bank.ts'
+import { Constraints } from './constraint.ts'
 import type { GraphSessions } from './graph-sessions.ts'
 import type { HeldAdapters } from './held-adapters.ts'
 import { checkBooks } from './integrity.ts'
@@ -36,6 +37,7 @@ type Emit = (id: number, event: GenerationEvent) => void
 export class EngineLoop {
   readonly #parts: EngineParts
   readonly #emit: Emit
+  readonly #constraints = new Constraints()
   readonly #loads = { bankLoadedBytes: 0, bankLoadMs: 0 }
   readonly #counters = { decodeSteps: 0, decodeRows: 0, prefillRuns: 0, prefillTokens: 0, busySeconds: 0 }
 
@@ -76,7 +78,7 @@ export class EngineLoop {
     const { held, graphs, feeder } = this.#parts
     const prefixes = request.mix.flatMap(({ digest }) => (held.has(digest) ? (held.get(digest).prefix ?? []) : []))
     const sequence = new Sequence(id, request, performance.now(), prefixes[0])
-    const problem = this.#problemWith(sequence)
+    const problem = this.#problemWith(sequence) ?? this.#constrain(sequence)
     if (problem === null && request.stack) await graphs.ensure(feeder.specOf(request))
     if (problem === null) this.#parts.scheduler.add(sequence)
     else this.#emit(id, { type: 'finish', reason: 'error', message: problem })
@@ -126,8 +128,21 @@ export class EngineLoop {
       graphBytes: graphs.bytes,
       ...reuse.stats(),
       ...speculation.counters,
+      ...this.#constraints.stats,
       runSeconds: runner.runSeconds,
       ...this.#counters,
+    }
+  }
+
+  /** @returns why the request's constraint cannot be held to */
+  #constrain(sequence: Sequence): string | null {
+    const { constraint, stopTokens } = sequence.request
+    if (!constraint) return null
+    try {
+      sequence.constraint = this.#constraints.of(constraint, stopTokens)
+      return null
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
     }
   }
 
@@ -257,14 +272,21 @@ export class EngineLoop {
   }
 
   #accept(sequence: Sequence, logits: Float32Array): void {
+    const { constraint, request } = sequence
+    if (constraint?.stuck) {
+      this.#finish(sequence, 'error', 'the grammar lets nothing follow what was written')
+      return
+    }
     const { token, logprob } = sample(logits, sequence)
-    if (sequence.request.stopTokens.includes(token)) {
+    if (request.stopTokens.includes(token)) {
       this.#finish(sequence, 'stop')
       return
     }
     sequence.accept(token)
     this.#emit(sequence.id, { type: 'token', token, logprob })
-    if (sequence.generated.length >= sequence.request.maxTokens) this.#finish(sequence, 'length')
+    const ended = constraint !== null && (!constraint.accept(token) || constraint.complete)
+    if (ended) this.#finish(sequence, 'stop')
+    else if (sequence.generated.length >= request.maxTokens) this.#finish(sequence, 'length')
   }
 
   #finish(sequence: Sequence, reason: FinishReason, message?: string): void {

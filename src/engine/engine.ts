@@ -8,7 +8,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 import { threadEntry } from '../core/thread.ts'
 import { EventQueue } from './event-queue.ts'
 
-/** What the registry needs of the engine: where versions become available for requests. */
+/** What the residency needs of the engine: where versions become available for requests. */
 export interface AdapterHost {
   readonly info: ModelInfo
   /** Tokens of one sequence that there is room for, virtual ones included. */

@@ -8,14 +8,15 @@ interface Candidate {
 
 /**
  * Chooses the next token of a sequence from its logits `[vocab]` and reports log-probabilities when asked.
- * Order: penalties and bias → greedy, or temperature → top-k → top-p → min-p → draw. The reported log-probabilities are the model's own,
- * before all of this.
+ * Order: what the answer is held to → penalties and bias → greedy, or temperature → top-k → top-p → min-p → draw. The reported log-probabilities are the model's own,
+ * before all of this. A constraint changes `logits`.
  */
 export function sample(logits: Float32Array, sequence: Sequence): { token: number; logprob: TokenLogprob | null } {
   const { sampling, logprobs } = sequence.request
   // Reported before penalties change the logits.
   const normaliser = logprobs === null ? 0 : logSumExp(logits)
   const top = logprobs ? largest(logits, logprobs).map((c) => ({ token: c.token, logprob: c.logit - normaliser })) : []
+  sequence.constraint?.restrict(logits)
   const changed = penalised(logits, sequence)
   const token = sampling.temperature === 0 ? argMax(changed) : draw(changed, sequence)
   return { token, logprob: logprobs === null ? null : { token, logprob: logits[token]! - normaliser, top } }

@@ -1,4 +1,5 @@
 import type { GenerationRequest, TokenLogprob } from '../core/generation.ts'
+import type { SequenceConstraint } from './constraint.ts'
 import type { KvPrefix } from './packed-adapter.ts'
 import { RandomSource } from './random.ts'
 
@@ -29,6 +30,8 @@ export class Sequence {
   /** Slot of the KV cache; -1 while waiting. */
   row = -1
   finished = false
+  /** What the answer is held to; null = nothing. */
+  constraint: SequenceConstraint | null = null
 
   constructor(id: number, request: GenerationRequest, now: number, prefix: KvPrefix | null = null) {
     this.prefix = prefix

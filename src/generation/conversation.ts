@@ -1,6 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
-import type { TaskRecord } from '../registry/records.ts'
+import type { TaskRecord } from '../catalogue/task.ts'
 import type { ChatMessage, TextPort } from './ports.ts'
 import type { EncodedPrompt } from './prompts.ts'
 import { encodePrompt } from './prompts.ts'

@@ -1,5 +1,6 @@
+import type { Constraint } from '../core/constraint.ts'
 import type { Sampling } from '../core/generation.ts'
-import type { Resolution } from '../registry/records.ts'
+import type { Resolution } from '../catalogue/records.ts'
 import type { Caller } from '../tenancy/keys.ts'
 
 /** One prompt of a request, ready for the engine. */
@@ -26,6 +27,8 @@ export interface GenerationPlan {
   /** Special tokens that are shown in the answer. */
   readonly shown: readonly number[]
   readonly stopTokens: readonly number[]
+  /** What the answers are held to; null = nothing. */
+  readonly constraint: Constraint | null
   /** Tokens that end a sequence and are reported with it. */
   readonly endings: readonly number[]
   /** The text that ended a sequence is a part of the answer. */

@@ -1,5 +1,6 @@
+import type { Constraint } from '../core/constraint.ts'
 import type { Caller } from '../tenancy/keys.ts'
-import type { Resolution } from '../registry/records.ts'
+import type { Resolution } from '../catalogue/records.ts'
 import { planLength } from './length.ts'
 import type { GenerationPlan } from './plan.ts'
 import type { GenerationParts } from './ports.ts'
@@ -36,6 +37,8 @@ export interface PlanParts {
   readonly everyToken?: boolean
   readonly logprobs: number | null
   readonly promptLogprobs: boolean
+  /** What the answers are held to; default nothing. */
+  readonly constraint?: Constraint | null
   /** Special tokens to show in the answer; default none. */
   readonly shown?: readonly number[]
 }
@@ -72,6 +75,7 @@ export function completePlan(
     shown: parts.shown ?? [],
     stopShown: parts.stopShown ?? false,
     ...(parts.everyToken ? { stopTokens: [], endings } : { stopTokens: endings, endings: [] }),
+    constraint: parts.constraint ?? null,
     logprobs: parts.logprobs,
     promptLogprobs: parts.promptLogprobs,
   }

@@ -2,7 +2,9 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { GrammarCompiler } from '../grammar/compiler.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Residency } from '../residency/residency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { SamplingWish } from './sampling.ts'
@@ -98,8 +100,10 @@ export interface TextPort {
 /** What generation is built from. */
 export interface GenerationParts {
   readonly engine: GenerationEngine
-  readonly registry: Pick<Registry, 'resolve' | 'getAdapter' | 'claim' | 'acquire' | 'prefetch'>
+  readonly catalogue: Pick<Catalogue, 'resolve'>
+  readonly residency: Pick<Residency, 'claim' | 'acquire' | 'prefetch'>
   readonly text: TextPort
+  readonly grammars: Pick<GrammarCompiler, 'compile'>
   readonly admission: Admission
   readonly metrics: Metrics
   readonly log: Logger

@@ -1,5 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
-import type { TaskRecord } from '../registry/records.ts'
+import type { TaskRecord } from '../catalogue/task.ts'
 import type { TextPort } from './ports.ts'
 
 /** A prompt as token ids, with its text when it came as text. */

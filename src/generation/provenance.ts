@@ -1,6 +1,6 @@
 import type { Tier } from '../core/generation.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import type { Lease, ResolvedAdapter } from '../registry/records.ts'
+import type { Lease, ResolvedAdapter } from '../catalogue/records.ts'
 import { versionName } from './target.ts'
 
 /** Token counts in OpenAI's form. */

@@ -1,6 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
 import type { TokenLogprob } from '../core/generation.ts'
-import type { Lease } from '../registry/records.ts'
+import type { Lease } from '../catalogue/records.ts'
 import type { Pass } from '../tenancy/admission.ts'
 import { merge } from './merge.ts'
 import type { Source } from './merge.ts'
@@ -55,14 +55,14 @@ async function* runGeneration(
   pass: Pass,
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
-  const claim = deps.registry.claim(plan.resolution)
+  const claim = deps.residency.claim(plan.resolution)
   const tally = new Tally(plan, deps.metrics)
   const recorder = plan.resolution.shadow ? new AnswerRecorder() : null
   let lease: Lease | null = null
   let status: 'ok' | 'cancelled' | 'error' = 'cancelled'
   let failure: unknown = null
   try {
-    if (pass.waits) deps.registry.prefetch(plan.resolution)
+    if (pass.waits) deps.residency.prefetch(plan.resolution)
     const either = AbortSignal.any([signal, claim.signal])
     await pass.turn(0, either)
     lease = await claim.acquire()
@@ -87,7 +87,7 @@ async function* runGeneration(
     throw error
   } finally {
     claim.release()
-    const queueMs = pass.queueMs + tally.engineQueueMs
+    const queueMs = pass.queueMs + (lease?.waitMs ?? 0) + tally.engineQueueMs
     pass.leave()
     tally.ended(deps.log, status, failure, queueMs, (lease?.loadMs ?? 0) + tally.engineLoadMs, deps.settings.logPrompts)
     if (recorder && status === 'ok') deps.shadows.offer(plan, recorder.answer)
@@ -121,6 +121,7 @@ function sources(
         sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
         maxTokens: prompt.maxTokens,
         stopTokens: plan.stopTokens,
+        ...(plan.constraint && { constraint: plan.constraint }),
         logprobs: plan.logprobs,
         promptLogprobs: plan.promptLogprobs,
         tenant: plan.caller.tenant,
@@ -139,7 +140,7 @@ function sources(
 }
 
 function endOf(deps: RunParts, tally: Tally, pass: Pass, lease: Lease): RunEnd {
-  const queueMs = pass.queueMs + tally.engineQueueMs
+  const queueMs = pass.queueMs + lease.waitMs + tally.engineQueueMs
   return {
     usage: tally.usage,
     provenance: provenanceOf(deps.engine.info, lease, tally.hot, queueMs, lease.loadMs + tally.engineLoadMs),

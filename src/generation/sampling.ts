@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { TroupeError } from '../core/errors.ts'
 import type { Sampling } from '../core/generation.ts'
-import type { TaskDefaults } from '../registry/records.ts'
+import type { TaskDefaults } from '../catalogue/task.ts'
 
 const MAX_RANDOM_SEED = 2 ** 31
 const LEAST_TOP_P = 1e-9

@@ -1,6 +1,7 @@
 import type { Logger } from '../telemetry/log.ts'
 import { logGeneration } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { AdapterUse } from '../telemetry/vllm-metrics.ts'
 import { TroupeError } from '../core/errors.ts'
 import { versionName } from './target.ts'
 import type { GenerationPlan } from './plan.ts'
@@ -12,6 +13,7 @@ export class Tally {
   readonly #plan: GenerationPlan
   readonly #metrics: Metrics
   readonly #hot = new Set<string>()
+  readonly #use: AdapterUse | null
   #completionTokens = 0
   #cachedTokens = 0
   #engineQueueMs: number | null = null
@@ -20,6 +22,8 @@ export class Tally {
   constructor(plan: GenerationPlan, metrics: Metrics) {
     this.#plan = plan
     this.#metrics = metrics
+    const { label, resolution } = plan
+    this.#use = resolution.adapters.length > 0 ? metrics.adapterUse(label.task ?? label.model ?? '') : null
   }
 
   /** Counts the tokens of one sequence, with the times between them. */
@@ -38,6 +42,7 @@ export class Tally {
   started(queueMs: number, loadMs: number, hot: readonly string[]): void {
     if (this.#engineQueueMs === null) for (const digest of hot) this.#hot.add(digest)
     this.#engineQueueMs ??= queueMs
+    this.#use?.runs()
     this.#engineLoadMs = Math.max(this.#engineLoadMs, loadMs)
   }
 
@@ -80,6 +85,7 @@ export class Tally {
   ): void {
     const { label, caller, resolution, prompts, requestId, arrivedAt } = this.#plan
     const usage = this.usage
+    this.#use?.ends()
     this.#metrics.generationEnded({
       task: label.task,
       tenant: caller.tenant,

@@ -6,7 +6,7 @@ import { TroupeError } from '../core/errors.ts'
 import type { FolderEntry } from './folder-report.ts'
 import { commonFolder } from './folder-report.ts'
 import type { FolderSource } from './folder-source.ts'
-import { flush, onDisk } from './disk.ts'
+import { onDisk } from './disk.ts'
 import type { ArchiveEntry } from './archive-entry.ts'
 import { entryPath } from './archive-entry.ts'
 import { readTar } from './tar.ts'
@@ -109,7 +109,6 @@ async function unpack(
     const target = kind === 'file' ? targets.get(entryPath(path)?.slice(root.length) ?? '') : undefined
     if (target === undefined) continue
     await pipeline(await entry.content(), createWriteStream(target, { flags: 'wx' }))
-    await flush(target)
     if (--missing === 0) return
   }
   throw refusal(archive, 'changed while it was unpacked')

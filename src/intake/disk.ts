@@ -1,4 +1,3 @@
-import { open } from 'node:fs/promises'
 import { TroupeError } from '../core/errors.ts'
 
 /**
@@ -12,15 +11,5 @@ export async function onDisk<T>(action: string, path: string, work: () => Promis
   } catch (cause) {
     if (!(cause instanceof Error) || !('syscall' in cause)) throw cause
     throw new TroupeError('storage_error', `cannot ${action} ${path}: ${cause.message}`, { param: path, cause })
-  }
-}
-
-/** Makes a file's content survive a power cut. */
-export async function flush(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }

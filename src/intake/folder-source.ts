@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { copyFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { flush, onDisk } from './disk.ts'
+import { onDisk } from './disk.ts'
 import type { FolderEntry } from './folder-report.ts'
 
 /** Something with the files of a folder in it. */
@@ -11,7 +11,7 @@ export interface FolderSource {
   /** All files, with paths from the folder on. */
   readonly entries: readonly FolderEntry[]
   /**
-   * Puts files at new places, flushed.
+   * Puts files at new places. Who stores them flushes them.
    *
    * @param targets absolute paths by the path of an entry
    */
@@ -28,7 +28,6 @@ export async function folderSource(dir: string): Promise<FolderSource> {
         for (const [path, target] of targets) {
           // Never a hard link: whoever trains again into the same folder would write into the store.
           await copyFile(join(dir, path), target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-          await flush(target)
         }
       }),
   }

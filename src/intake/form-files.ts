@@ -6,7 +6,7 @@ import { CONFIG_FILE, WEIGHT_FILES } from '../adapters/files.ts'
 import { TroupeError } from '../core/errors.ts'
 import { entryPath } from './archive-entry.ts'
 import { archiveKind, isArchiveName, openArchive } from './archive.ts'
-import { flush, onDisk } from './disk.ts'
+import { onDisk } from './disk.ts'
 import { commonFolder } from './folder-report.ts'
 import type { FolderSource } from './folder-source.ts'
 
@@ -74,7 +74,6 @@ export class FormFiles {
         onDisk('write', this.#dir, async () => {
           for (const [path, target] of targets) {
             await rename(this.#files.get(root + path)!.at!, target)
-            await flush(target)
           }
         }),
     }

@@ -27,6 +27,10 @@ export class CheckpointWeights implements BaseWeights {
     return rows.matrix(kind === 'embed_tokens' || tiedHead ? names.embed : names.head, vocab, hidden, 1)
   }
 
+  tiedHead(): boolean {
+    return (this.#open ??= this.#openFolder()).architecture.tiedHead
+  }
+
   close(): void {
     this.#open?.checkpoint.close()
     this.#open = null

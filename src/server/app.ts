@@ -2,10 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import type { Caller } from '../tenancy/keys.ts'
+import { assertHasRule, assertMay } from '../tenancy/operations.ts'
 import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers.ts'
 import type { ServerDeps } from './deps.ts'
+import { edgeOf } from './edge/edge.ts'
+import type { Edge } from './edge/edge.ts'
+import { installEdge, listenerOptions } from './edge/install.ts'
 import { joinOwnedNames } from './named-urls.ts'
 import { adapterRoutes } from './apis/adapters/route.ts'
 import { adapterMergeRoutes } from './apis/adapters/merges.ts'
@@ -53,9 +57,10 @@ const CLIENT_REQUEST_ID = /^[\w.:-]{1,128}$/
 const MAX_PARAM_LENGTH = 300
 
 /** Builds the HTTP side on what it serves. Does not listen yet. */
-export async function buildApp(deps: ServerDeps): Promise<App> {
+export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise<App> {
   const logger: FastifyBaseLogger = deps.log
   const app: App = fastify({
+    ...listenerOptions(edge),
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.settings.bodyLimitBytes,
@@ -64,7 +69,6 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
-    forceCloseConnections: 'idle',
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   installBodies(app)
@@ -74,19 +78,26 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
   installErrorHandlers(app)
   drainUnreadBodies(app)
   installRequestHooks(app, deps)
-  await installDocs(app)
+  await installEdge(app, edge, deps)
+  await installDocs(app, edge.tls !== null)
   const shadows = new ShadowRuns(deps)
   const routeDeps = { ...deps, shadows }
+  const readiness: ServerDeps['readiness'] = async () => {
+    const found = await deps.readiness()
+    return { ...found, reasons: [...edge.lifecycle.reasons, ...found.reasons] }
+  }
   app.addHook('preClose', async () => shadows.stop())
 
   await app.register(async (open: App) => {
-    healthRoutes(open, deps)
-    probeRoutes(open, deps)
+    healthRoutes(open, { readiness })
+    probeRoutes(open, { readiness })
   })
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
-      request.caller = deps.keyring.authenticate(request.headers)
+      request.caller = authenticate(request, deps)
+      assertMay(request.caller, operationOf(request.routeOptions.schema) ?? '')
     })
+    api.addHook('onRoute', ({ schema, url }) => assertHasRule(operationOf(schema), url))
     generateRoutes(api, routeDeps)
     completionRoutes(api, routeDeps)
     responseRoutes(api, routeDeps)
@@ -105,6 +116,21 @@ export async function buildApp(deps: ServerDeps): Promise<App> {
   return app
 }
 
+function operationOf(schema: object | undefined): string | undefined {
+  return schema && 'operationId' in schema ? String(schema.operationId) : undefined
+}
+
+/** Failed logins are counted and logged, never with what was sent as a key. */
+function authenticate(request: FastifyRequest, { keyring, metrics }: ServerDeps): Caller {
+  try {
+    return keyring.authenticate(request.headers)
+  } catch (error) {
+    metrics.loginFailed()
+    request.log.warn({ requestId: request.id, address: request.ip, route: request.routeOptions.url }, 'login failed')
+    throw error
+  }
+}
+
 function requestId(request: { readonly headers: IncomingMessage['headers'] }): string {
   const given = request.headers['x-request-id']
   return typeof given === 'string' && CLIENT_REQUEST_ID.test(given) ? given : randomUUID()
@@ -116,6 +142,7 @@ function installRequestHooks(app: App, deps: ServerDeps): void {
   app.addHook('onRequest', async (request, reply) => {
     request.arrivedAt = performance.now()
     reply.header('x-request-id', request.id)
+    reply.header('x-troupe-server', deps.server)
   })
   app.addHook('onResponse', async (request, reply) => {
     const seconds = (performance.now() - request.arrivedAt) / 1000

@@ -1,38 +1,10 @@
 import type { GenerationParts, GenerationSettings } from '../generation/ports.ts'
 import type { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { Catalogue } from '../catalogue/catalogue.ts'
+import type { Changes } from '../catalogue/changes.ts'
+import type { Intake } from '../intake/intake.ts'
+import type { Residency } from '../residency/residency.ts'
 import type { Keyring } from '../tenancy/keys.ts'
-
-/** What the routes need of the registry. */
-export type RegistryPort = Pick<
-  Registry,
-  | 'resolve'
-  | 'claim'
-  | 'acquire'
-  | 'plan'
-  | 'importFolder'
-  | 'deletedVersion'
-  | 'prefetch'
-  | 'stageUpload'
-  | 'beginUpload'
-  | 'mergeInto'
-  | 'describeAdapter'
-  | 'describeVersion'
-  | 'retryVersion'
-  | 'proofOf'
-  | 'addVersion'
-  | 'pageAdapters'
-  | 'listAdapters'
-  | 'getAdapter'
-  | 'deleteAdapter'
-  | 'deleteVersion'
-  | 'putTask'
-  | 'activate'
-  | 'rollback'
-  | 'listTasks'
-  | 'getTask'
-  | 'deleteTask'
->
 
 /** Limits and switches of the HTTP side. */
 export interface ServerSettings extends GenerationSettings {
@@ -51,9 +23,14 @@ export interface RouteDeps extends ServerDeps {
 
 /** Everything the HTTP side is built from. */
 export interface ServerDeps extends GenerationParts {
-  readonly registry: RegistryPort
+  readonly catalogue: Catalogue
+  readonly changes: Changes
+  readonly residency: Residency
+  readonly intake: Intake
+  /** Id of this server, in every answer. */
+  readonly server: string
   readonly keyring: Keyring
   readonly settings: ServerSettings
-  /** Reasons why the server should get no traffic now; empty = ready. */
-  readiness(): Promise<readonly string[]>
+  /** Reasons why the server should get no traffic now, empty = ready; and what does not work while it serves. */
+  readiness(): Promise<{ readonly reasons: readonly string[]; readonly degraded: readonly string[] }>
 }

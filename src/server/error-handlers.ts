@@ -1,9 +1,9 @@
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TroupeError } from '../core/errors.ts'
 import type { App } from './app.ts'
 import { ReaderGoneError } from '../generation/reader-gone.ts'
+import { endSoon, sayGoodbye } from './edge/connections.ts'
 import { envelope, toTroupeError } from './error-envelope.ts'
 
 const DEFAULT_RETRY_AFTER_SECONDS = 1
@@ -14,6 +14,8 @@ const CLIENT_CLOSED_REQUEST = 499
 export function installErrorHandlers(app: App): void {
   const routes: { readonly pattern: RegExp; readonly method: string }[] = []
   app.addHook('onRoute', ({ url, method }) => {
+    // The answer to preflights of any path is no route of that path.
+    if (url === '*' || url === '/*') return
     for (const one of [method].flat()) routes.push({ pattern: routePattern(url), method: one })
   })
 
@@ -39,6 +41,7 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     reply.header('retry-after', String(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS))
   // What fails before routing has passed no hook.
   reply.header('x-request-id', request.id)
+  reply.header('x-content-type-options', 'nosniff')
   return reply.code(error.status).type('application/json; charset=utf-8').send(envelope(error, request.id))
 }
 
@@ -46,14 +49,8 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
 export function answerBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const refusal = badHttp(error.code)
-  const body = JSON.stringify(envelope(refusal, 'none'))
-  const head = [
-    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
-    'content-type: application/json; charset=utf-8',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-  ]
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  sayGoodbye(socket, refusal.status, JSON.stringify(envelope(refusal, 'none')), 'application/json; charset=utf-8')
+  endSoon(socket)
 }
 
 /** @param code Node's */

@@ -1,4 +1,5 @@
 import type { AddressInfo } from 'node:net'
+import { Server as TlsServer } from 'node:tls'
 import { TroupeError } from '../core/errors.ts'
 import type { App } from './app.ts'
 
@@ -23,5 +24,6 @@ export async function listen(app: App, where: { readonly host: string; readonly 
     })
   }
   const { address, family, port } = app.server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+  const scheme = app.server instanceof TlsServer ? 'https' : 'http'
+  return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`
 }

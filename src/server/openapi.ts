@@ -36,15 +36,20 @@ function nothingToServe(): ServerDeps {
   })
   return {
     engine: absent as unknown as ServerDeps['engine'],
-    registry: absent as unknown as ServerDeps['registry'],
+    catalogue: absent as unknown as ServerDeps['catalogue'],
+    changes: absent as unknown as ServerDeps['changes'],
+    residency: absent as unknown as ServerDeps['residency'],
+    intake: absent as unknown as ServerDeps['intake'],
+    server: 'none',
     text: absent as unknown as ServerDeps['text'],
+    grammars: absent as unknown as ServerDeps['grammars'],
     keyring: new Keyring([]),
     admission: new Admission({ places: 1, maxWaiting: 0, maxRequestsPerTenant: null }),
     metrics: new Metrics({ process: false }),
     log: createLogger('silent'),
     modelDefaults: {},
     settings: { maxContext: 1, bodyLimitBytes: 1024, uploadLimitBytes: 1024, logPrompts: false, strictRequests: false },
-    readiness: async () => [],
+    readiness: async () => ({ reasons: [], degraded: [] }),
   }
 }
 

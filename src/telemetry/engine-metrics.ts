@@ -34,6 +34,9 @@ export const ENGINE_METRICS: readonly ReadMetric<EngineStats>[] = [
     (s) => s.draftedTokens,
   ),
   counter('engine_accepted_tokens_total', 'Guessed tokens that the model chose too.', (s) => s.acceptedTokens),
+  counter('grammar_masks_total', 'Masks of tokens computed for constrained answers.', (s) => s.masks),
+  counter('grammar_mask_hits_total', 'Masks that an earlier step had left ready.', (s) => s.maskHits),
+  counter('grammar_mask_seconds_total', 'Seconds spent on computing masks.', (s) => s.maskSeconds),
   counter('engine_run_seconds_total', 'Seconds spent inside ONNX Runtime.', (s) => s.runSeconds),
   counter('engine_busy_seconds_total', 'Seconds the engine thread had work.', (s) => s.busySeconds),
 ]

@@ -2,9 +2,12 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { EngineStats } from '../core/messages.ts'
 import { BoundedLabels } from './bounded-labels.ts'
 import { ENGINE_METRICS } from './engine-metrics.ts'
+import { counter } from './read-metric.ts'
 import type { ReadMetric } from './read-metric.ts'
-import { REGISTRY_METRICS } from './registry-metrics.ts'
-import type { RegistryNumbers } from './registry-metrics.ts'
+import { STORE_METRICS } from './store-metrics.ts'
+import type { StoreNumbers } from './store-metrics.ts'
+import { VllmMetrics } from './vllm-metrics.ts'
+import type { AdapterUse } from './vllm-metrics.ts'
 
 /** Residency of one tier: levels now, and counters that grow from the start of the process. */
 export interface TierNumbers {
@@ -19,12 +22,28 @@ export interface TierNumbers {
   readonly failedLoads?: number
 }
 
+/** Compilation of schemas and grammars; counters. */
+export interface GrammarNumbers {
+  readonly compiled: number
+  readonly hits: number
+  readonly refused: number
+  readonly seconds: number
+}
+
+const GRAMMAR_METRICS: readonly ReadMetric<GrammarNumbers>[] = [
+  counter('grammars_compiled_total', 'Schemas and grammars compiled.', (s) => s.compiled),
+  counter('grammar_cache_hits_total', 'Schemas and grammars that were compiled already.', (s) => s.hits),
+  counter('grammars_refused_total', 'Schemas and grammars refused.', (s) => s.refused),
+  counter('grammar_compile_seconds_total', 'Seconds spent on compiling.', (s) => s.seconds),
+]
+
 /** Where the numbers come from that are read when somebody asks, not counted as they happen. */
 export interface MetricSources {
   /** Rejects when the engine does not answer. */
   engine(): Promise<EngineStats>
   tiers(): readonly TierNumbers[]
-  registry(): RegistryNumbers
+  store(): StoreNumbers
+  grammars(): GrammarNumbers
   queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
 }
 
@@ -41,6 +60,8 @@ export interface GenerationReport {
 }
 
 const PREFIX = 'troupe_'
+/** Gauges of the library that end like counters: `promtool check metrics` objects. Each is the sum of another gauge. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total']
 const SECONDS_LONG = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
 const SECONDS_SHORT = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5]
 
@@ -50,6 +71,7 @@ export class Metrics {
   readonly #tasks = new BoundedLabels()
   readonly #tenants = new BoundedLabels()
   readonly #versions = new BoundedLabels()
+  readonly #beforeRender: (() => void)[] = []
   #refresh: () => Promise<void> = async () => {}
 
   readonly #httpRequests = this.#counter('http_requests_total', 'HTTP requests answered.', [
@@ -85,6 +107,18 @@ export class Metrics {
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
 
+  readonly #failedLogins = this.#counter('failed_logins_total', 'Requests whose key was missing or unknown.')
+  readonly #refusedConnections = this.#counter(
+    'connections_refused_total',
+    'Connections refused because too many were open, in all or from one address.',
+    ['reason'],
+  )
+  readonly #cutConnections = this.#counter(
+    'connections_cut_total',
+    'Connections ended because the body did not arrive, the answer was not read or too many requests were pipelined.',
+    ['reason'],
+  )
+
   readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
     'task',
     'result',
@@ -94,16 +128,23 @@ export class Metrics {
     'task',
   ])
 
-  /** `process: false` leaves the figures of the process itself out. */
-  constructor(options: { readonly process?: boolean } = {}) {
-    if (options.process ?? true) collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+  readonly #vllm: VllmMetrics | null
+
+  /** `process: false` leaves the figures of the process itself out, `vllm: false` those under vLLM's names. */
+  constructor(options: { readonly process?: boolean; readonly vllm?: boolean } = {}) {
+    if (options.process ?? true) {
+      collectDefaultMetrics({ register: this.#registry, prefix: PREFIX })
+      for (const name of MISNAMED) this.#registry.removeSingleMetric(PREFIX + name)
+    }
+    this.#vllm = (options.vllm ?? true) ? new VllmMetrics(this.#registry) : null
   }
 
   /** Names the sources of the figures that are read at scrape time. To be called once. */
   observe(sources: MetricSources): void {
     const up = this.#gauge('engine_up', '1 while the engine thread answers.')
     const setEngine = this.#readMetrics(ENGINE_METRICS)
-    const setRegistry = this.#readMetrics(REGISTRY_METRICS)
+    const setGrammars = this.#readMetrics(GRAMMAR_METRICS)
+    const setStore = this.#readMetrics(STORE_METRICS)
     const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
     const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
     const open = this.#gauge('open_requests', 'Generation requests open now.')
@@ -115,11 +156,13 @@ export class Metrics {
       running.set(queue.running)
       open.set(queue.requests)
       for (const tier of sources.tiers()) setTier(tier)
-      setRegistry(sources.registry())
+      setGrammars(sources.grammars())
+      setStore(sources.store())
       const stats = await sources.engine().catch(() => null)
       up.set(stats ? 1 : 0)
       if (!stats) return
       setEngine(stats)
+      this.#vllm?.set(stats, queue.waiting)
       setTier({
         tier: 'device',
         bytes: stats.bankBytes,
@@ -138,6 +181,7 @@ export class Metrics {
 
   /** All metrics in Prometheus' text format. */
   async render(): Promise<string> {
+    for (const read of this.#beforeRender) read()
     await this.#refresh()
     return this.#registry.metrics()
   }
@@ -145,6 +189,11 @@ export class Metrics {
   httpAnswered(method: string, route: string, status: number, seconds: number): void {
     this.#httpRequests.inc({ method, route, status: String(status) })
     this.#httpSeconds.observe({ method, route }, seconds)
+  }
+
+  /** Counts a request for adapters by the name it asked with; null when nobody reads that. */
+  adapterUse(name: string): AdapterUse | null {
+    return this.#vllm?.use(name) ?? null
   }
 
   firstToken(seconds: number): void {
@@ -178,6 +227,24 @@ export class Metrics {
 
   refused(code: string): void {
     this.#refused.inc({ code })
+  }
+
+  loginFailed(): void {
+    this.#failedLogins.inc()
+  }
+
+  connectionRefused(reason: string): void {
+    this.#refusedConnections.inc({ reason })
+  }
+
+  connectionCut(reason: string): void {
+    this.#cutConnections.inc({ reason })
+  }
+
+  /** Names the source of the number of open connections. To be called once. */
+  observeConnections(open: () => number): void {
+    const gauge = this.#gauge('connections', 'Connections open now.')
+    this.#beforeRender.push(() => gauge.set(open()))
   }
 
   /** `result`: `created`, `known`, or the code of the error. */

@@ -68,13 +68,21 @@ export class Admission {
     const open = this.#open.get(tenant) ?? 0
     const limit = this.#perTenantLimit(tenant) ?? this.#maxPerTenant
     if (limit !== null && open >= limit)
-      throw new TroupeError('rate_limit_exceeded', `the tenant has ${open} requests open, its limit is ${limit}`, {
-        retryAfterSeconds: this.#retryAfter(1),
-      })
+      throw new TroupeError(
+        'rate_limit_exceeded',
+        `tenant "${tenant}" has ${open} requests open, the setting \`tenantConcurrency\` allows ${limit}`,
+        {
+          retryAfterSeconds: this.#retryAfter(1),
+        },
+      )
     if (!this.#queue.hasRoom(sequences))
-      throw new TroupeError('overloaded', `the queue is full: ${this.#queue.waiting} sequences wait`, {
-        retryAfterSeconds: this.#retryAfter(this.#queue.waiting),
-      })
+      throw new TroupeError(
+        'overloaded',
+        `the queue is full: ${this.#queue.waiting} sequences wait, the setting \`queueLimit\` allows ${maxWaiting}`,
+        {
+          retryAfterSeconds: this.#retryAfter(this.#queue.waiting),
+        },
+      )
     this.#open.set(tenant, open + 1)
     const tickets = Array.from({ length: sequences }, () => this.#queue.join(tenant))
     this.#grantAll()

@@ -1,12 +1,18 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { TroupeError } from '../core/errors.ts'
 
+/**
+ * What a key is for. An `admin` may touch names of every tenant and names nobody owns, a `publisher` changes what its tenant owns, a `caller`
+ * asks for answers, `metrics` reads `/metrics` and nothing else.
+ */
+export const ROLES = ['admin', 'publisher', 'caller', 'metrics'] as const
+export type Role = (typeof ROLES)[number]
+
 /** Who sends a request. */
 export interface Caller {
   /** Name of the tenant; `*` when no keys are configured. */
   readonly tenant: string
-  /** May touch names of every tenant and names nobody owns. */
-  readonly admin: boolean
+  readonly role: Role
 }
 
 /** One tenant as configured. */
@@ -14,7 +20,8 @@ export interface TenantKeys {
   readonly name: string
   /** Keys in the clear, or `sha256:<64 hex digits>` of them. */
   readonly keys: readonly string[]
-  readonly admin?: boolean
+  /** `publisher` unless given. */
+  readonly role?: Role
 }
 
 /** Headers a key can come in. */
@@ -24,18 +31,23 @@ export interface KeyHeaders {
 }
 
 /** Every caller while no keys are configured. */
-export const EVERYONE: Caller = { tenant: '*', admin: true }
+export const EVERYONE: Caller = { tenant: '*', role: 'admin' }
 
 const HASHED = /^sha256:[0-9a-f]{64}$/
 const BEARER = /^Bearer +(\S+)$/i
 
 /** The keys of all tenants, kept only as SHA-256 hashes. */
 export class Keyring {
-  readonly #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[]
+  #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[] = []
 
   constructor(tenants: readonly TenantKeys[]) {
-    this.#entries = tenants.flatMap(({ name, keys, admin = false }) =>
-      keys.map((key) => ({ hash: storedHash(key), caller: { tenant: name, admin } })),
+    this.replace(tenants)
+  }
+
+  /** Puts these keys in the place of all there are. From none to some, or back, takes a restart: other rules hold there. */
+  replace(tenants: readonly TenantKeys[]): void {
+    this.#entries = tenants.flatMap(({ name, keys, role = 'publisher' }) =>
+      keys.map((key) => ({ hash: storedHash(key), caller: { tenant: name, role } })),
     )
   }
 

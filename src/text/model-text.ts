@@ -7,6 +7,8 @@ import { StopStrings } from './stop-strings.ts'
 import { Tokenizer, maxTextLength } from './tokenizer.ts'
 import { ToolScanner } from './tool-calls/tool-scanner.ts'
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Everything between text and tokens for one model. */
 export class ModelText {
   readonly tokenizer: Tokenizer
@@ -66,6 +68,16 @@ export class ModelText {
   /** The UTF-8 bytes of a single token; several tokens may share a character. */
   tokenBytes(token: number): Uint8Array {
     return this.tokenizer.tokenBytes(token)
+  }
+
+  /** The UTF-8 bytes of all tokens below `size`, none for those that are no text. */
+  tokenBytesOf(size: number): { readonly text: Uint8Array; readonly starts: Int32Array; readonly size: number } {
+    const { tokenizer } = this
+    const usable = (id: number): boolean => id < tokenizer.vocabSize && !tokenizer.specialIds.has(id)
+    const tokens = Array.from({ length: size }, (_, id) => (usable(id) ? tokenizer.tokenBytes(id) : NO_BYTES))
+    const starts = new Int32Array(size + 1)
+    for (const [id, bytes] of tokens.entries()) starts[id + 1] = starts[id]! + bytes.length
+    return { text: Buffer.concat(tokens), starts, size }
   }
 
   /** `shown` are special tokens that become text nevertheless. */

@@ -3,7 +3,7 @@ import { exampleLines, renderBanner } from '../../src/cli/banner.ts'
 import type { Started } from '../../src/cli/banner.ts'
 import { curlLine } from '../../src/cli/shell.ts'
 import type { ModelInfo } from '../../src/core/model-info.ts'
-import type { TaskRecord } from '../../src/registry/records.ts'
+import type { TaskRecord } from '../../src/catalogue/task.ts'
 import { curlArguments } from '../support/command.ts'
 
 function task(name: string, prompt: string | null): TaskRecord {

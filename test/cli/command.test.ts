@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { describeFailure } from '../../src/cli/failure.ts'
@@ -75,7 +75,7 @@ describe('doctor', () => {
     expect(checkMemory(2 ** 29).fix).toContain('1 GiB')
     expect(checkModel('/nowhere')).toMatchObject({ ok: false, fix: expect.stringContaining('--model') as string })
     expect(await checkTokenizer(await temporaryFolder())).toMatchObject({ ok: false })
-    expect(checkStore(join(ADAPTER, 'adapter_config.json'))).toMatchObject({
+    expect(await checkStore(join(ADAPTER, 'adapter_config.json'))).toMatchObject({
       ok: false,
       fix: expect.stringContaining('--store') as string,
     })
@@ -84,17 +84,40 @@ describe('doctor', () => {
   it('passes a good model and a store that can be made', async () => {
     const dir = await temporaryFolder()
     await mkdir(join(dir, 'store'))
-    expect([checkStore(join(dir, 'store')), checkStore(join(dir, 'a/b')), checkModel(modelDir('qwen3'))]).toMatchObject(
-      [
-        { ok: true },
-        { ok: true, detail: expect.stringContaining('will be made') as string },
-        { ok: true, detail: expect.stringContaining('qwen3') as string },
-      ],
-    )
+    const stores = [await checkStore(join(dir, 'store')), await checkStore(join(dir, 'a/b'))]
+    expect([...stores, checkModel(modelDir('qwen3'))]).toMatchObject([
+      { ok: true },
+      { ok: true, detail: expect.stringContaining('will be made') as string },
+      { ok: true, detail: expect.stringContaining('qwen3') as string },
+    ])
     expect(await checkTokenizer(modelDir('qwen2'))).toMatchObject({
       ok: true,
       detail: expect.stringContaining('without') as string,
     })
+  })
+})
+
+describe('doctor --json', () => {
+  it('writes one row per check, and ends with the same status', async () => {
+    const file = join(await temporaryFolder(), 'doctor.json')
+    const args = ['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()]
+    const good = await runCommand([...args, '--json', file], { TROUPE_KEY: 'sk-acme-0123456789' })
+    expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok +model/m) as string })
+    const { command, rows } = JSON.parse(await readFile(file, 'utf8')) as { command: string; rows: { name: string }[] }
+    expect(command).toBe('troupe doctor')
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(['node', 'cpu', 'store', 'model']))
+    for (const row of rows) expect(row).toMatchObject({ value: 1, target: '= 1', met: true })
+
+    const bad = await runCommand(['doctor', '--model', '/nowhere', '--keys', '/nowhere/keys', '--json'])
+    expect(bad.code).toBe(1)
+    const found = (JSON.parse(bad.stdout) as { rows: { name: string; met: boolean; note: string }[] }).rows
+    expect(found.filter(({ met }) => !met).map(({ name }) => name)).toEqual(['keys', 'model', 'tokenizer'])
+    expect(found.find(({ name }) => name === 'model')?.note).toContain('fix: give the folder')
+  })
+
+  it('lists only devices that can be chosen', async () => {
+    const { stdout } = await runCommand(['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()])
+    for (const device of ['webgpu', 'cuda', 'webgl']) expect(stdout).not.toContain(device)
   })
 })
 

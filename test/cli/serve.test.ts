@@ -1,9 +1,11 @@
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
+import { catalogueBook } from '../../src/catalogue/book.ts'
+import { CatalogueState } from '../../src/catalogue/state.ts'
+import { Journal } from '../../src/store/journal.ts'
 import { curlArguments, runCommand, startCommand } from '../support/command.ts'
 import { modelDir } from '../support/fixtures.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
+import { ME, openLocation, QUIET } from '../support/store-folder.ts'
 
 async function send(line: string): Promise<Response> {
   const words = await curlArguments(line)
@@ -14,14 +16,23 @@ async function send(line: string): Promise<Response> {
   )
 }
 
+/** A store with one task, made as a server makes it. */
+async function writeTask(location: string, name: string, prompt: string): Promise<void> {
+  const { store } = await openLocation(location)
+  const state = new CatalogueState()
+  const journal = await Journal.open({ store, books: [catalogueBook(state)], server: 'tests', log: QUIET })
+  const empty = { description: '', routes: [], shadow: null, pinned: false, system: null, defaults: {} }
+  await journal.append({ type: 'task.put', data: { name, prompt, ...empty, revision: 1, backTo: null } }, ME)
+  await journal.close()
+}
+
 const TIMEOUT = 180_000
 
 it(
   'prints requests that work, and finishes a running stream before it ends on a signal',
   async () => {
     const store = await temporaryFolder()
-    await mkdir(join(store, 'tasks'))
-    await writeFile(join(store, 'tasks/try.json'), JSON.stringify({ routes: [], prompt: 'Ticket: {input}' }))
+    await writeTask(store, 'try', 'Ticket: {input}')
     const flags = ['--model', modelDir('llama'), '--store', store]
 
     const server = startCommand([

@@ -16,18 +16,28 @@ describe('readKeysFile', () => {
       readKeysFile(
         await keysFile([
           { tenant: 'acme', key: 'sk-acme-0001' },
+          { tenant: 'acme', key: 'sk-acme-0002', role: 'caller' },
           { tenant: 'ops', keySha256: SHA256_OF_SECRET_KEY, admin: true },
         ]),
       ),
     )
-    expect(keyring.authenticate({ authorization: 'Bearer sk-acme-0001' })).toEqual({ tenant: 'acme', admin: false })
-    expect(keyring.authenticate({ 'x-api-key': 'secret-key' })).toEqual({ tenant: 'ops', admin: true })
+    expect(keyring.authenticate({ authorization: 'Bearer sk-acme-0001' })).toEqual({
+      tenant: 'acme',
+      role: 'publisher',
+    })
+    expect(keyring.authenticate({ 'x-api-key': 'sk-acme-0002' })).toEqual({ tenant: 'acme', role: 'caller' })
+    expect(keyring.authenticate({ 'x-api-key': 'secret-key' })).toEqual({ tenant: 'ops', role: 'admin' })
   })
 
   it.each([
     ['[{"tenant": "acme", "key": "sk-secret-1"', /not valid JSON/],
     ['[]', /at least one entry/],
-    ['[{"tenant": "acme", "key": "sk-secret-1", "role": "x"}]', /entry 0 .* unknown field "role"/],
+    ['[{"tenant": "acme", "key": "sk-secret-1", "rank": "x"}]', /entry 0 .* unknown field "rank"/],
+    [
+      '[{"tenant": "acme", "key": "sk-secret-1", "role": "x"}]',
+      /`role` that is none of admin, publisher, caller, metrics/,
+    ],
+    ['[{"tenant": "acme", "key": "sk-secret-1", "role": "caller", "admin": true}]', /`admin` and of the role caller/],
     ['[{"tenant": "Acme", "key": "sk-secret-1"}]', /`tenant`/],
     ['[{"tenant": "acme"}]', /either `key` or `keySha256`/],
     ['[{"tenant": "acme", "key": "short"}]', /`key`/],

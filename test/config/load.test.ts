@@ -52,9 +52,24 @@ describe('loadSettings', () => {
     [{ TROUPE_LOG_PROMPTS: 'maybe' }, /true or false/],
     [{ TROUPE_BANK_BYTES: 'lots' }, /bankBytes .* KiB, MiB/],
     [{ TROUPE_PROT: '1' }, /TROUPE_PROT is no setting; there are TROUPE_MODEL/],
+    [{ TROUPE_ALLOWED_ORIGINS: 'app.example.com' }, /allowedOrigins .* must be a list of origins such as/],
+    [{ TROUPE_ALLOWED_HOSTS: 'a.example, http://b' }, /allowedHosts .* must be a list of host names/],
+    [{ TROUPE_TRUSTED_PROXIES: 'everybody' }, /trustedProxies .* must be a list of addresses/],
     [{ TROUPE_DEVICE: 'webgpu' }, /device .*"webgpu" is not available in this build; it must be "cpu"/],
   ])('refuses the environment %o', (environment, message) => {
     expect(() => loadSettings({ environment })).toThrow(refused(message))
+  })
+
+  it('reads lists with commas, and as lists in files', async () => {
+    const environment = { TROUPE_ALLOWED_HOSTS: 'a.example, .b.example,' }
+    expect(loadSettings({ environment }).allowedHosts).toEqual(['a.example', '.b.example'])
+    const configFile = await fileWith('trustedProxies: [10.0.0.0/8, loopback]\n', 'troupe.yaml')
+    expect(loadSettings({ configFile }).trustedProxies).toEqual(['10.0.0.0/8', 'loopback'])
+    expect(loadSettings({}).allowedOrigins).toEqual([])
+  })
+
+  it('leaves the key that client commands send alone', () => {
+    expect(() => loadSettings({ environment: { TROUPE_KEY: 'sk-acme-0123456789' } })).not.toThrow()
   })
 
   it('ignores empty variables and the ones Kubernetes makes from a service called troupe', () => {

@@ -25,7 +25,7 @@ function branch(layer: number, kind: SiteKind, rank: number, fill: number, bias 
 
 function lora(id: number, rank: number, layers: readonly number[] = [0, 1]): PackedAdapter {
   const branches = layers.map((layer) => branch(layer, 'q_proj', rank, id))
-  return packAdapter({ digest: `d${id}`, branches, gains: [], virtualTokens: null }, info)
+  return packAdapter({ digest: `d${id}`, branches, gains: [], virtualTokens: null, tokenRows: null }, info)
 }
 
 describe('Bank', () => {
@@ -56,7 +56,7 @@ describe('Bank', () => {
 
   it('packs the bias after up as one more row', () => {
     const packed = packAdapter(
-      { digest: 'b', branches: [branch(0, 'mlp_out', 2, 3, true)], gains: [], virtualTokens: null },
+      { digest: 'b', branches: [branch(0, 'mlp_out', 2, 3, true)], gains: [], virtualTokens: null, tokenRows: null },
       info,
     )
     const bank = new Bank(info, 1e6)
@@ -84,7 +84,7 @@ describe('Bank', () => {
     const bank = new Bank(info, 1e6)
     const values = new Float32Array(2 * info.hidden)
     const virtualTokens = { type: 'embeddings', count: 2, values } as const
-    const prompt = packAdapter({ digest: 'd9', branches: [], gains: [], virtualTokens }, info)
+    const prompt = packAdapter({ digest: 'd9', branches: [], gains: [], virtualTokens, tokenRows: null }, info)
     bank.pin(prompt)
     expect(bank.residents()).toEqual([{ digest: 'd9', bytes: 0, pinned: true }])
     bank.unpin('d9')

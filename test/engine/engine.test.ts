@@ -68,7 +68,7 @@ function lora(digest: string, info: ModelInfo, seed: number, rank = 4): AdapterW
     const [down, up] = [noise(rank * inDim, layer), noise(rank * outDim, layer + 1)]
     return { layer, kind: 'q_proj', rank, scale: 0.5, activation: 'identity', down, up, a: null, c: null }
   })
-  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+  return { digest, method: 'lora', branches, gains: [], virtualTokens: null, tokenRows: null, bytes: 0 }
 }
 
 /** A copy of a LoRA at another place in every layer; its shapes are those of the query projection. */
@@ -188,7 +188,15 @@ describe('Engine', () => {
         const [down, up] = [values(2 * hidden), values(2 * hidden)]
         return { layer, kind: 'mlp_out', rank: 2, scale: 1, activation, down, up, a: values(2), c: values(hidden) }
       })
-      return { digest: `bn-${activation}`, method: 'bottleneck', branches, gains: [], virtualTokens: null, bytes: 0 }
+      return {
+        digest: `bn-${activation}`,
+        method: 'bottleneck',
+        branches,
+        gains: [],
+        virtualTokens: null,
+        tokenRows: null,
+        bytes: 0,
+      }
     }
     engine.hold(bottleneck('relu'))
     const mix = [{ digest: 'bn-relu', scale: 1 }]

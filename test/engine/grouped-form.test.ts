@@ -54,7 +54,15 @@ async function hold(digest: string, kinds: readonly SiteKind[], rank: number, ph
       return { layer, kind, rank, scale: 1, activation: phi ?? 'identity', ...weights, ...biases }
     }),
   )
-  const weights: AdapterWeights = { digest, method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+  const weights: AdapterWeights = {
+    digest,
+    method: 'lora',
+    branches,
+    gains: [],
+    virtualTokens: null,
+    tokenRows: null,
+    bytes: 0,
+  }
   const packed = packAdapter(weights, info)
   await graphs.ensure(packed.spec)
   adapters.set(digest, packed)

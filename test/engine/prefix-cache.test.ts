@@ -112,7 +112,7 @@ describe('an engine with a prefix cache', () => {
       const weights = { down: noise(layer + 1, 4 * inDim), up: noise(layer + 9, 4 * outDim) }
       return { layer, kind: 'q_proj', rank: 4, scale: 1, activation: 'identity', ...weights, a: null, c: null }
     })
-    return { digest: 'lora', method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+    return { digest: 'lora', method: 'lora', branches, gains: [], virtualTokens: null, tokenRows: null, bytes: 0 }
   }
 
   async function run(

@@ -29,13 +29,21 @@ function lora({ linear, layers }: ModelInfo): AdapterWeights {
     const weights = { down: noise(layer + 1, 4 * inDim), up: noise(layer + 9, 4 * outDim) }
     return { layer, kind, rank: 4, scale: 0.2, activation: 'identity', ...weights, a: null, c: null }
   })
-  return { digest: 'lora', method: 'lora', branches, gains: [], virtualTokens: null, bytes: 0 }
+  return { digest: 'lora', method: 'lora', branches, gains: [], virtualTokens: null, tokenRows: null, bytes: 0 }
 }
 
 /** Five virtual tokens. */
 function prompt({ hidden }: ModelInfo): AdapterWeights {
   const virtualTokens = { type: 'embeddings' as const, count: 5, values: noise(3, 5 * hidden) }
-  return { digest: 'prompt', method: 'prompt_tuning', branches: [], gains: [], virtualTokens, bytes: 0 }
+  return {
+    digest: 'prompt',
+    method: 'prompt_tuning',
+    branches: [],
+    gains: [],
+    virtualTokens,
+    tokenRows: null,
+    bytes: 0,
+  }
 }
 
 /** Requests of every kind: what they ask for follows from their index. */

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest'
 import { prepareModel } from '../../src/model/prepare.ts'
 import { MergedReference } from '../../src/reference/merged-reference.ts'
 import { modelDir } from '../support/fixtures.ts'
-import { codeOf, messageOf } from '../support/registry-fixture.ts'
+import { codeOf, messageOf } from '../support/rooms.ts'
 
 const cacheDir = mkdtempSync(join(tmpdir(), 'troupe-reference-'))
 afterAll(() => rmSync(cacheDir, { recursive: true }))

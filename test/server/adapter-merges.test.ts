@@ -12,10 +12,12 @@ beforeEach(async () => {
   served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ],
     empty: true,
-    registry: { host: new FakeHost(tinyInfo()), reader: async (dir) => readTiny(dir), memoryBytes: 1_000_000 },
+    host: new FakeHost(tinyInfo()),
+    reader: async (dir) => readTiny(dir),
+    memoryBytes: 1_000_000,
     settings: { uploadLimitBytes: 100_000 },
   })
   await add('acme/a', tinyLora(['q_proj'], 2))
@@ -25,13 +27,13 @@ beforeEach(async () => {
 afterEach(() => served.app.close())
 
 async function add(name: string, fixture: AdapterFixture): Promise<void> {
-  const staging = await served.registry.stageUpload()
+  const staging = await served.rooms.intake.stage()
   writeAdapter(staging.dir, fixture)
-  await served.registry.addVersion(name, staging, { source: 'upload', by: 'tests' })
+  await served.rooms.intake.add(name, staging, { source: 'upload', by: 'tests' })
 }
 
 async function names(): Promise<string[]> {
-  return served.registry.listAdapters('*').map(({ name }) => name)
+  return served.rooms.catalogue.listAdapters('*').map(({ name }) => name)
 }
 
 async function merge(name: string, payload: object | string, key = 'k') {

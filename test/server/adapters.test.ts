@@ -15,7 +15,7 @@ beforeEach(async () => {
   served = await testApp({
     tenants: [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ],
   })
   await served.app.listen({ port: 0, host: '127.0.0.1' })
@@ -45,7 +45,7 @@ const FILES = { 'adapter_config.json': '{}', 'adapter_model.safetensors': weight
 describe('versions', () => {
   it('are listed by pages, and by state', async () => {
     await served.addAdapter('acme/many', 'dddd', 'eeee', 'ffff')
-    const held = await served.registry.acquire(served.registry.resolve({ model: 'acme/many@v2' }, '*'))
+    const held = await served.rooms.residency.acquire(served.rooms.catalogue.resolve({ model: 'acme/many@v2' }, '*'))
     expect((await as('k', 'DELETE', '/acme/many/versions/v2')).statusCode).toBe(202)
     const list = async (query: string) =>
       (await as('k', 'GET', `/acme/many/versions${query}`)).json<{ data: { version: string }[]; next: string | null }>()
@@ -76,7 +76,7 @@ describe('uploads', () => {
       bytes: 512,
       probe: { max_difference: 0.5, kl: expect.any(Number) as number },
     })
-    const stored = dirname(storedWeights(served, 'acme/new', 'eeee'))
+    const stored = dirname(storedWeights(served, 'acme/new', 1))
     for (const [file, content] of Object.entries(FILES))
       expect(await readFile(join(stored, file), 'utf8')).toBe(content)
     const detail = await as('k', 'GET', '/acme%2Fnew/versions/v1')
@@ -186,7 +186,7 @@ describe('/v1/adapters', () => {
     expect((await as('k', 'DELETE', '/json')).statusCode).toBe(403)
     expect((await as('admin', 'DELETE', '/json')).json()).toMatchObject({ error: { code: 'adapter_in_use' } })
     expect((await as('k', 'DELETE', '/acme%2Fx/versions/v1')).statusCode).toBe(204)
-    const held = await served.registry.acquire(served.registry.resolve({ model: 'acme/x' }, '*'))
+    const held = await served.rooms.residency.acquire(served.rooms.catalogue.resolve({ model: 'acme/x' }, '*'))
     const before = Date.now()
     const draining = await as('k', 'DELETE', '/acme%2Fx?drain_seconds=20')
     expect([draining.statusCode, draining.json()]).toMatchObject([202, { status: 'draining', holders: 1 }])

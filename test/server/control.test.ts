@@ -8,7 +8,7 @@ let served: TestApp
 
 const TENANTS = [
   { name: 'acme', keys: ['k'] },
-  { name: 'ops', keys: ['admin'], admin: true },
+  { name: 'ops', keys: ['admin'], role: 'admin' as const },
 ]
 
 /** Puts an adapter's files into a folder of the store, as a person would. */
@@ -29,7 +29,7 @@ async function as(key: string, method: 'GET' | 'POST' | 'PATCH', path: string, p
 describe('POST /v1/adapters/plan', () => {
   it('answers in wire form and hides what the key cannot see', async () => {
     await served.app.close()
-    served = await testApp({ tenants: TENANTS, registry: { memoryBytes: 3 * VERSION_BYTES } })
+    served = await testApp({ tenants: TENANTS, memoryBytes: 3 * VERSION_BYTES })
     await served.addAdapter('zeta/secret', 'cccc')
     await served.addAdapter('acme/a', 'dddd')
     const ask = async (adapters: object[]) => as('k', 'POST', 'adapters/plan', { adapters })
@@ -61,7 +61,12 @@ describe('vLLM’s calls', () => {
       error: { code: 'invalid_request', param: 'lora_path' },
     })
     expect((await load('admin', absolute)).statusCode).toBe(200)
-    expect(served.registry.listAdapters('*').map(({ name }) => name)).toEqual(['acme/a', 'acme/new', 'json', 'other'])
+    expect(served.rooms.catalogue.listAdapters('*').map(({ name }) => name)).toEqual([
+      'acme/a',
+      'acme/new',
+      'json',
+      'other',
+    ])
     const again = { lora_name: 'acme/new', lora_path: 'import/acme/x' }
     expect((await load('k', again)).json()).toMatchObject({ error: { code: 'invalid_request', param: 'lora_name' } })
     expect((await load('k', { ...again, load_inplace: true })).statusCode).toBe(200)

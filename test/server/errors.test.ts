@@ -14,7 +14,10 @@ let served: TestApp
 let port: number
 
 beforeAll(async () => {
-  served = await testApp({ settings: { bodyLimitBytes: 2000 }, readiness: async () => ['the engine is warming up'] })
+  served = await testApp({
+    settings: { bodyLimitBytes: 2000 },
+    readiness: async () => ({ reasons: ['the engine is warming up'], degraded: [] }),
+  })
   await served.app.listen({ port: 0, host: '127.0.0.1' })
   port = (served.app.server.address() as AddressInfo).port
 })
@@ -89,7 +92,7 @@ describe('errors', () => {
     [{ messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0].text', /is missing/],
     [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content', /must be a string or an array of .* not 7/],
     [{ input: 'a', adapters: [{ version: 'v1' }] }, 'adapters[0].name', /is missing/],
-    [{ input: 'a', adapters: [{ name: 'json', version: 'latest' }] }, 'adapters[0].version', /"latest"/],
+    [{ input: 'a', adapters: [{ name: 'json', version: 'newest' }] }, 'adapters[0].version', /"newest"/],
     [{ input: 'a', adapters: [{ name: '../x' }] }, 'adapters[0].name', /malformed \("..\/x"\): lower-case letters/],
   ])('%j: the message names the field and what it has to be', async (payload, param, message) => {
     const response = await served.app.inject({ method: 'POST', url, payload })
@@ -133,7 +136,7 @@ describe('errors', () => {
   })
 
   it('shows nothing of an unforeseen fault, and logs it', async () => {
-    vi.spyOn(served.registry, 'listTasks').mockImplementation(() => {
+    vi.spyOn(served.rooms.catalogue, 'listTasks').mockImplementation(() => {
       throw new Error('secret detail')
     })
     const response = await supertest(served.app.server).get('/v1/tasks').expect(500)

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { ME } from '../support/store-folder.ts'
 import { VERSION_BYTES, storedWeights, testApp, weightsFile } from '../support/test-app.ts'
 import type { TestApp } from '../support/test-app.ts'
 import { BOS, EOS, bytesOf, textOf } from '../support/fake-text.ts'
@@ -50,7 +51,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
   })
 
   it('renders messages through the chat template, the task’s system message first', async () => {
-    await served.registry.putTask('extract', { system: 'Be brief.' }, 'tests')
+    await served.rooms.changes.putTask('extract', { system: 'Be brief.' }, ME)
     await generate({ messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }] })
     await generate({
       messages: [
@@ -75,10 +76,10 @@ describe('POST /v1/tasks/{task}/generate', () => {
   )
 
   it('uses the request over the task’s defaults over greedy', async () => {
-    await served.registry.putTask(
+    await served.rooms.changes.putTask(
       'extract',
       { defaults: { temperature: 0.5, top_k: 7, stop: [')'], max_tokens: 9 } },
-      'tests',
+      ME,
     )
     await generate({ input: 'x', top_k: 3 })
     await generate({ input: 'x', temperature: 0, stop: null, max_tokens: 4, seed: 5, ignore_eos: true })
@@ -133,7 +134,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
 
   it('runs a mix with scales, versions written in any form', async () => {
     const digest = `sha256:${'bbbb'.padEnd(64, '0')}`
-    for (const version of ['v2', '2', 2, digest, 'sha256:bbbb0000']) {
+    for (const version of ['v2', '2', 2, 'latest', digest, 'sha256:bbbb00000000']) {
       const adapters = [
         { name: 'json', version: 'v1', scale: 0.5 },
         { name: 'json', version },
@@ -150,7 +151,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
 
   it('says where the weights were', async () => {
     await served.app.close()
-    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
+    served = await testApp({ memoryBytes: 2 * VERSION_BYTES })
     const tier = async () =>
       (await generate({ input: 'x' })).json<{ provenance: { adapters: { tier: string }[] } }>().provenance.adapters[0]
         ?.tier
@@ -178,8 +179,8 @@ describe('POST /v1/tasks/{task}/generate', () => {
 
   it('gives everything back when the lease or the engine fails', async () => {
     await served.app.close()
-    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
-    const weights = storedWeights(served, 'json', 'bbbb')
+    served = await testApp({ memoryBytes: 2 * VERSION_BYTES })
+    const weights = storedWeights(served, 'json', 2)
     await served.addAdapter('other', 'cccc', 'dddd')
     await writeFile(weights, weightsFile('eeee'))
     const payload = { model: 'json@v2', prompt: 'x' }
@@ -191,15 +192,15 @@ describe('POST /v1/tasks/{task}/generate', () => {
     expect(failed.json()).toMatchObject({ error: { code: 'internal' } })
     expect(failed.body).not.toContain('the fake was told')
     expect(served.log.join('\n')).toContain('the fake was told to fail')
-    expect(served.registry.stats().leases).toBe(0)
-    served.registry.checkIntegrity()
+    expect(served.rooms.stats().leases).toBe(0)
+    served.rooms.checkIntegrity()
     expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
     expect(served.engine.active).toBe(0)
   })
 
   it('accepts owned names encoded and plain', async () => {
     await served.addAdapter('acme/a', 'cccc')
-    await served.registry.putTask('acme/t', { routes: [{ adapter: 'acme/a' }] }, 'tests')
+    await served.rooms.changes.putTask('acme/t', { routes: [{ adapter: 'acme/a' }] }, ME)
     for (const name of ['acme%2Ft', 'acme/t'])
       expect((await generate({ input: 'x' }, name)).json()).toMatchObject({
         task: 'acme/t',

@@ -210,8 +210,8 @@ describe('the openai package as a client', () => {
         param: expect.stringContaining('tool_choice') as string,
         message: expect.stringContaining(text) as string,
       })
-    const json = { ...chat, response_format: { type: 'json_object' as const } }
-    await expect(client.chat.completions.create(json)).rejects.toBeInstanceOf(OpenAI.BadRequestError)
+    const odd = { ...chat, response_format: { type: 'yaml' } }
+    await expect(client.chat.completions.create(odd as never)).rejects.toBeInstanceOf(OpenAI.BadRequestError)
   })
 
   it('is told to come back later when the tenant has too much open', async () => {

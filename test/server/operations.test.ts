@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { metricSources } from '../telemetry/metric-sources.ts'
 import { testApp } from '../support/test-app.ts'
 import type { TestApp } from '../support/test-app.ts'
 
@@ -26,13 +27,47 @@ describe('GET /metrics', () => {
   it('is for administrators once there are keys', async () => {
     const tenants = [
       { name: 'acme', keys: ['k'] },
-      { name: 'ops', keys: ['admin'], admin: true },
+      { name: 'ops', keys: ['admin'], role: 'admin' as const },
     ]
     const { app, call } = await testApp({ tenants })
     expect((await call({ url: '/metrics' })).statusCode).toBe(401)
     expect((await call({ url: '/metrics', headers: { 'x-api-key': 'k' } })).statusCode).toBe(403)
     expect((await call({ url: '/metrics', headers: { 'x-api-key': 'admin' } })).statusCode).toBe(200)
     await app.close()
+  })
+})
+
+describe('vLLM’s gauges on /metrics', () => {
+  it('name the adapters of requests that wait and run, as the requests called them', async () => {
+    const { app, engine, metrics } = await testApp({ places: 1 })
+    metrics.observe(metricSources())
+    engine.tokenMs = 60_000
+    const requests = ['/v1/tasks/extract/generate', '/v1/completions'].map(async (url) => {
+      const payload = url.includes('tasks') ? { input: 'x' } : { model: 'json@v2', prompt: 'x' }
+      return app.inject({ method: 'POST', url, payload })
+    })
+    const info = async (): Promise<string> =>
+      /^vllm:lora_requests_info{(.*)}/m.exec((await app.inject('/metrics')).body)?.[1] ?? ''
+    await vi.waitFor(async () =>
+      expect(await info()).toBe('max_lora="8",running_lora_adapters="extract",waiting_lora_adapters="json@v2"'),
+    )
+    app.lifecycle.cutOff()
+    await Promise.allSettled(requests)
+    expect(await info()).toBe('max_lora="8",running_lora_adapters="",waiting_lora_adapters=""')
+    await app.close()
+  })
+})
+
+describe('failed logins', () => {
+  it('are counted and logged, without what was sent as a key', async () => {
+    const { app, log } = await testApp({ tenants: [{ name: 'acme', keys: ['sk-acme-1'] }] })
+    for (const headers of [{}, { 'x-api-key': 'sk-guessed-1' }, { authorization: 'Bearer sk-guessed-2' }])
+      expect((await app.inject({ url: '/v1/models', headers })).statusCode).toBe(401)
+    await app.close()
+    const lines = log.filter((line) => line.includes('login failed'))
+    expect(lines).toHaveLength(3)
+    expect(lines[0]).toContain('"address":"127.0.0.1"')
+    expect(log.join('')).not.toContain('sk-guessed')
   })
 })
 

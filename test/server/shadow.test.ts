@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { ME } from '../support/store-folder.ts'
 import { VERSION_BYTES, storedWeights, testApp, weightsFile } from '../support/test-app.ts'
 import type { TestApp } from '../support/test-app.ts'
 import { bytesOf, textOf } from '../support/fake-text.ts'
@@ -13,7 +14,7 @@ const SHADOWED = {
 
 beforeEach(async () => {
   served = await testApp({ places: 2 })
-  await served.registry.putTask('extract', SHADOWED, 'tests')
+  await served.rooms.changes.putTask('extract', SHADOWED, ME)
 })
 afterEach(() => served.app.close())
 
@@ -42,7 +43,7 @@ describe('a shadow', () => {
     expect(second).toMatchObject({ background: true, sampling: first!.sampling, maxTokens: first!.maxTokens })
     expect(textOf(second!.tokens)).toBe(textOf(first!.tokens))
     expect(second!.mix).toEqual([{ digest: `sha256:${'bbbb'.padEnd(64, '0')}`, scale: 1 }])
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
   })
 
   it('is compared token by token, also with streamed answers', async () => {
@@ -69,9 +70,9 @@ describe('a shadow', () => {
 
   it('fails nobody when it fails itself', async () => {
     await served.app.close()
-    served = await testApp({ registry: { memoryBytes: 2 * VERSION_BYTES } })
-    await served.registry.putTask('extract', SHADOWED, 'tests')
-    const weights = storedWeights(served, 'json', 'bbbb')
+    served = await testApp({ memoryBytes: 2 * VERSION_BYTES })
+    await served.rooms.changes.putTask('extract', SHADOWED, ME)
+    const weights = storedWeights(served, 'json', 2)
     await served.addAdapter('other', 'cccc', 'dddd')
     await writeFile(weights, weightsFile('eeee'))
     expect((await generate()).statusCode).toBe(200)
@@ -99,7 +100,7 @@ describe('the sticky key', () => {
     ['completions', { model: 'extract', prompt: 'x', user: 'u' }, 'u'],
     ['chat/completions', { model: 'extract', messages: [{ role: 'user', content: 'x' }], sticky_key: 'k' }, 'k'],
   ])('of %s with %j is %s', async (path, payload, expected) => {
-    const resolve = vi.spyOn(served.registry, 'resolve')
+    const resolve = vi.spyOn(served.rooms.catalogue, 'resolve')
     const response = await served.call({ method: 'POST', url: `/v1/${path}`, payload })
     expect(response.statusCode).toBe(200)
     expect(resolve.mock.lastCall?.[0].sticky).toBe(expected)

@@ -92,7 +92,7 @@ describe('server-sent events', () => {
     expect(response.statusCode).toBe(200)
     expect(chunks.at(-1)).toMatchObject({ error: { code: 'internal', request_id: response.headers['x-request-id'] } })
     expect(events).not.toContain('[DONE]')
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
   })
 
   it('sends headers at once and comments while it waits, and refuses at once what is not let in', async () => {
@@ -136,7 +136,7 @@ describe('server-sent events', () => {
     await dropAfter(1, { input: 'x', stream: true, n: 3 })
     await settled()
     expect(served.admission.stats()).toEqual(NOTHING)
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
     expect(served.engine.active).toBe(0)
     expect(served.engine.cancelled).toBeGreaterThanOrEqual(2)
     served.admission.checkIntegrity()
@@ -161,7 +161,7 @@ describe('server-sent events', () => {
     for (const request of running) request.destroy()
     await settled()
     expect(served.admission.stats()).toEqual(NOTHING)
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
     expect(served.engine.cancelled).toBe(2)
   })
 
@@ -180,7 +180,7 @@ describe('server-sent events', () => {
     })
     await settled()
     expect(served.admission.stats()).toEqual(NOTHING)
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
   })
 
   it('ends with a named error when its version was deleted and the time to finish is over', async () => {
@@ -194,7 +194,7 @@ describe('server-sent events', () => {
     const draining = await remove('?drain_seconds=0.05')
     expect([draining.statusCode, draining.json()]).toMatchObject([202, { status: 'draining', holders: 1 }])
     expect((await begun).chunks.at(-1)).toMatchObject({ error: { code: 'version_deleted' } })
-    expect(served.registry.stats().leases).toBe(0)
+    expect(served.rooms.stats().leases).toBe(0)
     const gone = await stream({ model: 'brief', prompt: 'x' }, '/v1/completions')
     expect(gone.response.json()).toMatchObject({ error: { code: 'model_not_found' } })
   })

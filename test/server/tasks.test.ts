@@ -9,7 +9,7 @@ beforeEach(async () => {
     tenants: [
       { name: 'acme', keys: ['acme-key'] },
       { name: 'zeta', keys: ['zeta-key'] },
-      { name: 'ops', keys: ['ops-key'], admin: true },
+      { name: 'ops', keys: ['ops-key'], role: 'admin' as const },
     ],
   })
   await served.addAdapter('acme/a', 'cccc', 'dddd')
@@ -89,7 +89,7 @@ describe('/v1/tasks', () => {
     await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a', version: 'v1' })
     const activated = await as('acme', 'POST', 'tasks/acme/t/activate', {
       adapter: 'acme/a',
-      version: 'sha256:dddd0000',
+      version: 'sha256:dddd00000000',
     })
     expect(activated.json()).toMatchObject({
       task: { routes: [{ version: 'v2' }] },

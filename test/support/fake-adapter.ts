@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { AdapterWeights } from '../../src/core/branch.ts'
 import { TroupeError } from '../../src/core/errors.ts'
-import type { VersionRecord } from '../../src/registry/records.ts'
-import type { AdapterReader } from '../../src/registry/loader-messages.ts'
-import type { Staging } from '../../src/registry/store/port.ts'
+import type { AdapterReader } from '../../src/residency/loader-messages.ts'
+import type { Staging } from '../../src/intake/staging.ts'
 
 /** What a fake weights file says. */
 export interface FakeAdapter {
@@ -42,7 +40,7 @@ export function fakeWeights(digest: string, effect: number, bytes: number): Adap
     a: null,
     c: null,
   } as const
-  return { digest, method: 'lora', branches: [branch], gains: [], virtualTokens: null, bytes }
+  return { digest, method: 'lora', branches: [branch], gains: [], virtualTokens: null, tokenRows: null, bytes }
 }
 
 /** Reads the files `fakeFile` writes; what is not JSON is an invalid adapter. */
@@ -75,8 +73,7 @@ export const readFakeAdapter: AdapterReader = async (dir) => {
 
 /** Puts the files of an adapter into a staging folder. */
 export async function stageFake(staging: Staging, adapter: FakeAdapter): Promise<Staging> {
-  await staging.write('adapter_config.json', Readable.from([Buffer.from(FAKE_CONFIG)]))
-  await staging.write('adapter_model.safetensors', Readable.from([Buffer.from(fakeFile(adapter))]))
+  await dropFake(staging.dir, fakeFile(adapter))
   return staging
 }
 
@@ -85,28 +82,4 @@ export async function dropFake(dir: string, weights: string): Promise<void> {
   await mkdir(dir, { recursive: true })
   await writeFile(join(dir, 'adapter_config.json'), FAKE_CONFIG)
   await writeFile(join(dir, 'adapter_model.safetensors'), weights)
-}
-
-const AT = '2026-01-02T03:04:05.000Z'
-
-/** `fakeVersion('acme/a', 2)` has the digest `sha256:<four letters of the name and number>…`. */
-export function fakeVersion(adapter: string, version: number, digestStart: string): VersionRecord {
-  return {
-    adapter,
-    version,
-    digest: `sha256:${digestStart.padEnd(64, '0')}`,
-    state: 'ready',
-    reason: null,
-    createdAt: AT,
-    source: 'upload',
-    format: 'peft',
-    method: 'lora',
-    rank: 8,
-    sites: ['layers.0.q_proj'],
-    virtualTokens: 0,
-    parameters: 128,
-    bytes: 512,
-    deviceBytes: 640,
-    probe: { maxDifference: 0.5, kl: 0.1 },
-  }
 }

@@ -99,6 +99,9 @@ export class FakeEngine implements GenerationEngine {
       prefillTokens: 44,
       draftedTokens: 30,
       acceptedTokens: 20,
+      masks: 6,
+      maskHits: 60,
+      maskSeconds: 0.125,
       runSeconds: 0.5,
       busySeconds: 0.75,
     }

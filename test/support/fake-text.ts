@@ -22,6 +22,13 @@ export function textOf(tokens: Iterable<number>): string {
   return Buffer.from([...tokens].filter((token) => token < 256)).toString('utf8')
 }
 
+/** The bytes of its tokens; the last two are none. */
+export const fakeTokens = {
+  text: Uint8Array.from({ length: 256 }, (_, byte) => byte),
+  starts: Int32Array.from({ length: VOCAB + 1 }, (_, id) => Math.min(id, 256)),
+  size: VOCAB,
+}
+
 class ByteText implements TokenText {
   readonly #decoder = new TextDecoder()
 

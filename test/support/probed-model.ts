@@ -8,9 +8,9 @@ import { Engine } from '../../src/engine/engine.ts'
 import { CheckpointWeights } from '../../src/model/base-weights.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import { MergedReference } from '../../src/reference/merged-reference.ts'
-import { MergedCheck } from '../../src/registry/merged-check.ts'
-import { probe } from '../../src/registry/probe.ts'
-import type { MergedResult } from '../../src/registry/records.ts'
+import { MergedCheck } from '../../src/intake/merged-check.ts'
+import { probe } from '../../src/intake/probe.ts'
+import type { MergedResult } from '../../src/intake/proof.ts'
 
 /** A model in an engine, and beside it the reference that its adapters are compared with. */
 export class ProbedModel {

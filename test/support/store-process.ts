@@ -1,7 +1,8 @@
 import { createInterface } from 'node:readline'
-import { Registry } from '../../src/registry/registry.ts'
+import { Rooms } from '../../src/app/rooms.ts'
 import { readFakeAdapter, stageFake } from './fake-adapter.ts'
 import { FakeHost } from './fake-host.ts'
+import { openLocation, QUIET } from './store-folder.ts'
 
 /** What the other process is asked to do; one line of JSON each, answered by one line. */
 export type StoreCommand =
@@ -11,35 +12,37 @@ export type StoreCommand =
   | { readonly do: 'delete'; readonly name: string; readonly version: number }
   | { readonly do: 'look' }
 
-/** A second server process on a store, without a server: started by `store-processes.test.ts`. */
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
-const registry = await Registry.open({
-  storeDir: process.argv[2] ?? '',
+/** A second server process on a store, without a server: started by `processes.test.ts`. */
+const ME = { by: 'other' }
+const [, , location = ''] = process.argv
+const rooms = await Rooms.open({
+  open: await openLocation(location),
   host: new FakeHost(),
-  memoryBytes: 1_000,
+  memory: { budgetBytes: 1_000 },
   reader: readFakeAdapter,
-  log: silent,
+  log: QUIET,
 })
 
 async function run(command: StoreCommand): Promise<unknown> {
   switch (command.do) {
     case 'upload': {
-      const staging = await stageFake(await registry.stageUpload(), { effect: command.effect })
-      const { record } = await registry.addVersion(command.name, staging, { source: 'upload', by: 'other' })
+      const staging = await stageFake(await rooms.intake.stage(), { effect: command.effect })
+      const { record } = await rooms.intake.add(command.name, staging, { source: 'upload', by: 'other' })
       return { version: record.version, digest: record.digest }
     }
     case 'put':
-      return (await registry.putTask(command.task, { routes: [{ adapter: command.adapter }] }, 'other')).task
+      return (await rooms.changes.putTask(command.task, { routes: [{ adapter: command.adapter }] }, { by: 'other' }))
+        .task
     case 'activate':
-      return (await registry.activate(command.task, { adapter: command.adapter }, 'other')).task
+      return (await rooms.changes.activate(command.task, { adapter: command.adapter }, { by: 'other' })).task
     case 'delete':
-      return registry.deleteVersion(command.name, command.version)
+      return rooms.residency.deleteVersion(command.name, command.version, ME)
     case 'look':
       return {
-        adapters: registry
+        adapters: rooms.catalogue
           .listAdapters('*')
           .map(({ name, versions }) => [name, versions.map(({ version }) => version)]),
-        tasks: registry.listTasks('*').map(({ name, routes }) => [name, routes]),
+        tasks: rooms.catalogue.listTasks('*').map(({ name, routes }) => [name, routes]),
       }
   }
 }
@@ -49,4 +52,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   const answer = await run(JSON.parse(line) as StoreCommand).catch((error: unknown) => ({ error: String(error) }))
   console.log(JSON.stringify(answer))
 }
-await registry.close()
+await rooms.close()

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { TroupeError } from '../../src/core/errors.ts'
-import type { AdapterReader } from '../../src/registry/loader-messages.ts'
-import type { RegistryOptions } from '../../src/registry/assembly.ts'
-import type { VersionRecord } from '../../src/registry/records.ts'
-import { Registry } from '../../src/registry/registry.ts'
+import type { AdapterReader } from '../../src/residency/loader-messages.ts'
+import type { VersionRecord } from '../../src/catalogue/version.ts'
+import { Rooms } from '../../src/app/rooms.ts'
+import { GrammarCompiler } from '../../src/grammar/compiler.ts'
 import { buildApp } from '../../src/server/app.ts'
 import type { App } from '../../src/server/app.ts'
 import type { ServerDeps } from '../../src/server/deps.ts'
+import { edgeOf } from '../../src/server/edge/edge.ts'
+import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
@@ -18,17 +19,19 @@ import { Keyring } from '../../src/tenancy/keys.ts'
 import type { TenantKeys } from '../../src/tenancy/keys.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
-import { FAKE_CONFIG, fakeWeights } from './fake-adapter.ts'
+import { dropFake, fakeWeights } from './fake-adapter.ts'
 import { FakeEngine } from './fake-engine.ts'
-import { fakeText } from './fake-text.ts'
+import type { FakeHost } from './fake-host.ts'
+import { fakeText, fakeTokens } from './fake-text.ts'
+import { filesOf, ME, openLocation, QUIET, STILL } from './store-folder.ts'
 
-/** The whole HTTP side on the real registry; engine, tokenizer and adapter files are stand-ins. */
+/** The whole HTTP side on the real rooms; engine, tokenizer and adapter files are stand-ins. */
 export interface TestApp {
   readonly app: App
   /** Sends a request and compares the JSON answer with what `openapi.yaml` says about it. */
   readonly call: (request: InjectOptions) => Promise<LightMyRequestResponse>
   readonly engine: FakeEngine
-  readonly registry: Registry
+  readonly rooms: Rooms
   readonly storeDir: string
   readonly admission: Admission
   readonly metrics: Metrics
@@ -44,8 +47,13 @@ export interface TestAppOptions {
   readonly maxRequestsPerTenant?: number | null
   readonly settings?: Partial<ServerDeps['settings']>
   readonly readiness?: ServerDeps['readiness']
+  /** Budget of the memory tier. */
+  readonly memoryBytes?: number
+  readonly host?: FakeHost
+  readonly reader?: AdapterReader
   readonly modelDefaults?: ServerDeps['modelDefaults']
-  readonly registry?: Partial<RegistryOptions>
+  readonly edge?: Partial<EdgeSettings>
+  readonly tls?: Edge['tls']
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -54,9 +62,8 @@ export interface TestAppOptions {
 export const VERSION_BYTES = 512
 
 /** The stored weights of a version: tests alter them to see what comes of it. */
-export function storedWeights({ storeDir }: TestApp, adapter: string, label: string): string {
-  const folder = digestOf(label).slice('sha256:'.length)
-  return join(storeDir, 'adapters', adapter, folder, 'adapter_model.safetensors')
+export function storedWeights({ rooms, storeDir }: TestApp, adapter: string, version: number): string {
+  return join(filesOf(rooms, storeDir, adapter, version), 'adapter_model.safetensors')
 }
 
 /** The digest of the version that `weightsFile(label)` makes. */
@@ -77,13 +84,15 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const metrics = new Metrics({ process: false })
   const lines: string[] = []
   const log = createLogger('info', { write: (line) => void lines.push(line) })
-  const registry = await Registry.open({
-    ...{ storeDir, host: engine.host, reader: readLabelled, memoryBytes: 64 * VERSION_BYTES },
-    ...{ scanIntervalMs: 3_600_000, dropStableMs: 0, log: createLogger('silent') },
-    ...options.registry,
+  const rooms = await Rooms.open({
+    open: await openLocation(storeDir),
+    ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
+    memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const app = await buildApp({
-    ...{ engine, registry, text: fakeText, admission, metrics, log },
+  const { catalogue, changes, residency, intake, server } = rooms
+  const grammars = new GrammarCompiler(fakeTokens)
+  const deps = {
+    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     settings: {
@@ -94,25 +103,26 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       strictRequests: false,
       ...options.settings,
     },
-    readiness: options.readiness ?? (async () => []),
-  })
-  app.addHook('onClose', async () => registry.close())
+    readiness: options.readiness ?? (async () => ({ reasons: [], degraded: [] })),
+  }
+  const app = await buildApp(deps, { ...edgeOf(options.edge), tls: options.tls ?? null })
+  app.addHook('onClose', async () => grammars.close())
+  app.addHook('onClose', async () => rooms.close())
   const addAdapter: TestApp['addAdapter'] = async (name, ...labels) => {
     const records: VersionRecord[] = []
     for (const label of labels) {
-      const staging = await registry.stageUpload()
-      await staging.write('adapter_config.json', Readable.from([Buffer.from(FAKE_CONFIG)]))
-      await staging.write('adapter_model.safetensors', Readable.from([Buffer.from(weightsFile(label))]))
-      records.push((await registry.addVersion(name, staging, { source: 'upload', by: 'tests' })).record)
+      const staging = await rooms.intake.stage()
+      await dropFake(staging.dir, weightsFile(label))
+      records.push((await rooms.intake.add(name, staging, { source: 'upload', ...ME })).record)
     }
     return records
   }
   if (!options.empty) {
     await addAdapter('json', 'aaaa', 'bbbb')
-    await registry.putTask('extract', { routes: [{ adapter: 'json', version: 1 }], prompt: 'T:{input}!' }, 'tests')
+    await rooms.changes.putTask('extract', { routes: [{ adapter: 'json', version: 1 }], prompt: 'T:{input}!' }, ME)
   }
   await app.ready()
-  return { app, call: contractCheck(app), engine, registry, storeDir, admission, metrics, log: lines, addAdapter }
+  return { app, call: contractCheck(app), engine, rooms, storeDir, admission, metrics, log: lines, addAdapter }
 }
 
 const readLabelled: AdapterReader = async (dir) => {

@@ -145,6 +145,7 @@ export function tinyBottleneck(inner: Readonly<Record<string, unknown>> = {}): A
 
 /** Random weights for `tinyInfo()`, the same every time; every module has a bias. */
 export const TINY_BASE: BaseWeights = {
+  tiedHead: () => false,
   rows: (layer, kind) => {
     const [inDim, outDim] = siteDims(tinyInfo(), kind)
     const [count, width] = kind === 'embed_tokens' ? [inDim, outDim] : [outDim, inDim]

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { BoundedLabels } from '../../src/telemetry/bounded-labels.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
-import type { GenerationReport, MetricSources } from '../../src/telemetry/metrics.ts'
+import type { GenerationReport } from '../../src/telemetry/metrics.ts'
 import { FakeEngine } from '../support/fake-engine.ts'
+import { metricSources } from './metric-sources.ts'
 
 const report: GenerationReport = {
   task: 'extract',
@@ -14,36 +15,10 @@ const report: GenerationReport = {
   adapters: [{ adapter: 'json', version: 2 }],
 }
 
-function sources(overrides: Partial<MetricSources> = {}): MetricSources {
-  const figures = {
-    adapters: 3,
-    versions: 4,
-    tasks: 2,
-    draining: 0,
-    rejected: 1,
-    cutOff: 14,
-    failed: 15,
-    kept: 16,
-    unmetPins: 17,
-    prefetches: 18,
-    mergedProbes: 19,
-    mergedProbeSeconds: 20.5,
-    leases: 5,
-  }
-  const tier = { tier: 'memory', bytes: 100, budgetBytes: 1000, versions: 2, hits: 9, loads: 4, evictions: 1 }
-  return {
-    engine: () => new FakeEngine().stats(),
-    tiers: () => [tier],
-    registry: () => ({ ...figures, imports: 6, activations: 7, rollbacks: 8, deletions: 9 }),
-    queue: () => ({ waiting: 2, running: 3, requests: 4 }),
-    ...overrides,
-  }
-}
-
 describe('Metrics', () => {
   it('reads levels and foreign counters at every scrape, without adding them up', async () => {
     const metrics = new Metrics({ process: false })
-    metrics.observe(sources())
+    metrics.observe(metricSources())
     await metrics.render()
     const text = await metrics.render()
     for (const line of [
@@ -67,7 +42,7 @@ describe('Metrics', () => {
 
   it('says that the engine is down instead of failing', async () => {
     const metrics = new Metrics({ process: false })
-    metrics.observe(sources({ engine: () => Promise.reject(new Error('gone')) }))
+    metrics.observe(metricSources({ engine: () => Promise.reject(new Error('gone')) }))
     const lines = (await metrics.render()).split('\n')
     expect(lines).toContain('troupe_engine_up 0')
     expect(lines).toContain('troupe_queue_waiting 2')
@@ -122,5 +97,40 @@ describe('BoundedLabels', () => {
   it('keeps the first names and calls the rest other', () => {
     const labels = new BoundedLabels(2)
     expect(['a', 'b', 'c', 'a'].map((name) => labels.label(name))).toEqual(['a', 'b', 'other', 'a'])
+  })
+})
+
+describe('vLLM’s gauges', () => {
+  it('say what runs, what waits, how full the cache is, and by which names adapters were asked for', async () => {
+    const metrics = new Metrics({ process: false })
+    metrics.observe(
+      metricSources({
+        engine: async () => ({ ...(await new FakeEngine().stats()), running: 5, queued: 1, kvTokens: 400 }),
+      }),
+    )
+    const info = async (): Promise<string> => /^vllm:lora_requests_info{(.*)}/m.exec(await metrics.render())?.[1] ?? ''
+    expect(await info()).toBe('max_lora="8",running_lora_adapters="",waiting_lora_adapters=""')
+    const text = await metrics.render()
+    for (const line of ['vllm:num_requests_running 5', 'vllm:num_requests_waiting 3', 'vllm:kv_cache_usage_perc 0.25'])
+      expect(text.split('\n')).toContain(line)
+
+    const [first, second, third] = ['a', 'b', 'b'].map((name) => metrics.adapterUse(name)!)
+    first!.runs()
+    first!.runs()
+    expect(await info()).toBe('max_lora="8",running_lora_adapters="a",waiting_lora_adapters="b"')
+    second!.runs()
+    third!.ends()
+    expect(await info()).toBe('max_lora="8",running_lora_adapters="a,b",waiting_lora_adapters=""')
+    for (const use of [first, second, third]) use!.ends()
+    expect(await info()).toBe('max_lora="8",running_lora_adapters="",waiting_lora_adapters=""')
+    // Only the series of this moment: the names would be endless labels.
+    expect((await metrics.render()).match(/^vllm:lora_requests_info{/gm)).toHaveLength(1)
+  })
+
+  it('can be left out', async () => {
+    const metrics = new Metrics({ process: false, vllm: false })
+    metrics.observe(metricSources())
+    expect(metrics.adapterUse('a')).toBe(null)
+    expect(await metrics.render()).not.toContain('vllm:')
   })
 })

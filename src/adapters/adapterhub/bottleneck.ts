@@ -62,7 +62,7 @@ export function parseBottleneck(outer: OuterConfig, file: SafetensorsFile): Pars
       }
       const placements = branches.map(({ layer, kind, names }) => ({ layer, kind, tensor: names.down }))
       checkSites(placements, expected, info)
-      return { branches, gains: [], virtualTokens: null }
+      return { branches, gains: [], virtualTokens: null, tokenRows: null }
     },
   }
 }

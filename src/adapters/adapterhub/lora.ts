@@ -83,7 +83,7 @@ export function parseLora(outer: OuterConfig, file: SafetensorsFile): ParsedAdap
         return { layer: base.layer, kind: base.parts[0]!.kind, tensor: module.B }
       })
       checkSites(placements, expectedSites(config, info), info)
-      return { branches, gains, virtualTokens: null }
+      return { branches, gains, virtualTokens: null, tokenRows: null }
     },
   }
 }

@@ -77,7 +77,7 @@ export function parsePrefix(outer: OuterConfig, file: SafetensorsFile): ParsedAd
       checkShapes(info)
       checkCopies(copies, file)
       const read = phi === null ? () => readFinite(file, first.control_trans!) : () => evaluate(first, phi, file)
-      return { branches: [], gains: [], virtualTokens: planKeysValues(read, count, info, false) }
+      return { branches: [], gains: [], virtualTokens: planKeysValues(read, count, info, false), tokenRows: null }
     },
   }
 }

@@ -9,7 +9,7 @@ import { lowRankValues, planLowRank } from '../low-rank.ts'
 import type { ParsedAdapter } from '../parsed.ts'
 import { placeOf } from '../parsed.ts'
 import type { AdapterPlan } from '../plan.ts'
-import { checkCopies } from './copies.ts'
+import { planTokenRows } from './token-rows.ts'
 import { readTunerConfig, requireTargets } from './fields.ts'
 import { checkSelection, placeModules } from './placement.ts'
 import type { ModuleScale } from './scales.ts'
@@ -51,11 +51,10 @@ export function parseFactored<Part extends string>(
 ): ParsedAdapter {
   const config = readTunerConfig(json, { read: ['alpha', ...SCALE_FIELDS], ignored: [...IGNORED, ...ignored] })
   requireTargets(config.targets)
-  const scales = readScales(json, 'alpha')
   const suffixes = parts.map((part) => [part, part] as const)
   const { modules: tensors, copies } = collectModules(file, suffixes, title)
   const found = moduleScales(
-    scales,
+    readScales(json, 'alpha'),
     tensors.map(({ path }) => path),
   )
   const modules = tensors.map((one, i) => {
@@ -83,9 +82,9 @@ export function parseFactored<Part extends string>(
         checkDims(module.path, [base.inDim, base.outDim], [module.inDim, module.outDim], module.names, info)
       }
       checkSelection(placed, config, info)
-      checkCopies(copies, file, info, weights)
+      const tokenRows = planTokenRows(copies, config, file, info, weights)
       const branches = placed.flatMap(({ module, base }) => planLowRank(module, base))
-      return { branches, gains: [], virtualTokens: null }
+      return { branches, gains: [], virtualTokens: null, tokenRows }
     },
   }
 }

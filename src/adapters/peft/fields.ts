@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../core/json.ts'
-import { checkFields, fieldRefusal, readFlag } from '../config-fields.ts'
+import { isJsonObject } from '../../core/json.ts'
+import { checkFields, fieldRefusal, readFlag, readNames } from '../config-fields.ts'
 import type { Targets } from './targets.ts'
 import { TARGET_FIELDS, readTargets } from './targets.ts'
 
@@ -9,6 +10,12 @@ export interface TunerConfig {
   /** The adapted modules' weights are `[in, out]`. Changes nothing but which base models fit. */
   readonly fanInFanOut: boolean
   readonly baseModel: string | null
+  /** Names of modules that were trained whole. */
+  readonly saved: readonly string[]
+  /** Training kept head and embedding one matrix where they were one, whatever was saved. */
+  readonly keptTied: boolean
+  /** Ids of trained tokens by the end of the path of their module; a key of '' is the embedding, whatever it is called. */
+  readonly tokens: ReadonlyMap<string, readonly number[]>
 }
 
 /** Fields of every configuration of PEFT that change nothing about what an adapter computes. */
@@ -26,7 +33,6 @@ const TASK_TYPES = ['CAUSAL_LM', 'SEQ_CLS', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATUR
 
 /** Why fields that a user may well have set are refused. */
 const REASONS: Readonly<Record<string, string>> = {
-  trainable_token_indices: 'rows of the embedding of its own are not supported; train a LoRA on the embedding',
   bias: 'trained biases of the base model are not supported; train with "none"',
 }
 
@@ -50,13 +56,34 @@ export function checkPeftFields(config: JsonObject, { read, ignored, allowed = {
 /** Reads what every method that changes modules has, after going through all fields. */
 export function readTunerConfig(config: JsonObject, rules: FieldRules): TunerConfig {
   // Which modules were saved whole the tensors tell: those of a head that the model never had are not there.
-  const ignored = [...rules.ignored, 'modules_to_save']
-  checkPeftFields(config, { ...rules, ignored, read: [...rules.read, ...TARGET_FIELDS, 'fan_in_fan_out'] })
+  const own = ['fan_in_fan_out', 'modules_to_save', 'trainable_token_indices', 'ensure_weight_tying']
+  checkPeftFields(config, { ...rules, read: [...rules.read, ...TARGET_FIELDS, ...own] })
   return {
     targets: readTargets(config),
     fanInFanOut: readFlag('fan_in_fan_out', config['fan_in_fan_out']),
     baseModel: readBaseModel(config),
+    saved: readNames('modules_to_save', config['modules_to_save']) ?? [],
+    keptTied: readFlag('ensure_weight_tying', config['ensure_weight_tying']),
+    tokens: readTokens('trainable_token_indices', config['trainable_token_indices']),
   }
+}
+
+/** Ids of trained tokens: a list for the embedding, or an object with a list per module. @throws TroupeError `invalid_adapter` */
+export function readTokens(field: string, value: unknown): ReadonlyMap<string, readonly number[]> {
+  if (value === undefined || value === null) return new Map()
+  const byModule: readonly (readonly [string, unknown])[] = isJsonObject(value) ? Object.entries(value) : [['', value]]
+  const isId = (id: unknown): boolean => Number.isSafeInteger(id) && (id as number) >= 0
+  return new Map(
+    byModule.map(([module, ids]): [string, readonly number[]] => {
+      if (Array.isArray(ids) && ids.every(isId)) return [module, ids as number[]]
+      throw fieldRefusal(
+        'invalid_adapter',
+        field,
+        value,
+        'it must be a list of token ids, or an object with one per module',
+      )
+    }),
+  )
 }
 
 /** Which base model the files name. */

@@ -10,7 +10,7 @@ import { placeOf } from '../parsed.ts'
 import type { AdapterPlan, GainPlan } from '../plan.ts'
 import { matchPatterns, translatePattern } from '../python-pattern.ts'
 import { expectShape, readFinite, takeOutputs, tensorValues } from '../values.ts'
-import { checkCopies } from './copies.ts'
+import { planTokenRows } from './token-rows.ts'
 import { readTunerConfig, requireTargets } from './fields.ts'
 import { checkSelection, placeModules } from './placement.ts'
 import { readNameOrList } from './targets.ts'
@@ -61,8 +61,8 @@ export function parseIa3(json: JsonObject, file: SafetensorsFile): ParsedAdapter
       const placed = placeModules(modules, info)
       const gains = placed.flatMap(({ module, base }) => planGains(module, base, file, info))
       checkSelection(placed, config, info)
-      checkCopies(copies, file, info, weights)
-      return { branches: [], gains, virtualTokens: null }
+      const tokenRows = planTokenRows(copies, config, file, info, weights)
+      return { branches: [], gains, virtualTokens: null, tokenRows }
     },
   }
 }

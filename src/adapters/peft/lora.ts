@@ -10,7 +10,7 @@ import type { ParsedAdapter } from '../parsed.ts'
 import { placeOf } from '../parsed.ts'
 import type { AdapterPlan } from '../plan.ts'
 import { borrowFinite, expectShape, readFinite, tensorValues } from '../values.ts'
-import { checkCopies } from './copies.ts'
+import { planTokenRows } from './token-rows.ts'
 import { planDora } from './dora.ts'
 import type { TunerConfig } from './fields.ts'
 import { readTunerConfig } from './fields.ts'
@@ -103,14 +103,14 @@ export function parseLora(json: JsonObject, file: SafetensorsFile): ParsedAdapte
       checkDims(module.path, [base.inDim, base.outDim], [module.inDim, module.outDim], module.names, info)
     }
     checkSelection(placed, config, info, defaultTargets)
-    checkCopies(copies, file, info, weights)
+    const tokenRows = planTokenRows(copies, config, file, info, weights)
     const parts = placed.map(({ module, base }) =>
       module.magnitude === null
         ? { branches: planLowRank(module, base), gains: [] }
         : planDora(module, module.magnitude, base, file, weights),
     )
     const gains = parts.flatMap((part) => part.gains)
-    return { branches: parts.flatMap(({ branches }) => branches), gains, virtualTokens: null }
+    return { branches: parts.flatMap(({ branches }) => branches), gains, virtualTokens: null, tokenRows }
   }
   return {
     method: dora ? 'dora' : 'lora',

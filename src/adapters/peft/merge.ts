@@ -73,6 +73,9 @@ function readPlain(source: LoraSource): LoraFiles {
   const files = readLora(config, file)
   if (files.dora) throw refusal(`${name} is a DoRA, whose lengths of rows have no sum: only plain LoRAs are merged`)
   if (files.biased) throw refusal(`${name} has biases (lora_bias), which PEFT leaves out of merges: train it without`)
+  const { copies, modules } = files
+  const rows = copies.find(({ path, tokensOnly }) => tokensOnly || !modules.some((module) => module.path === path))
+  if (rows) throw refusal(`${name} has rows of embedding or head (tensor "${rows.tensor}"), which merges do not have`)
   return files
 }
 

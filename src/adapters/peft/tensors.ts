@@ -15,18 +15,22 @@ export interface ModuleTensors<Part extends string> {
   readonly tensor: string
 }
 
-/** A copy of a module of the base model that was saved with the adapter. */
+/** Rows of a module of the base model that were saved with the adapter: all of them, or those of some tokens. */
 export interface SavedCopy {
   readonly path: string
   readonly tensor: string
+  /** The tensor has the rows of the trained tokens only. */
+  readonly tokensOnly: boolean
 }
+
+/** Where PEFT keeps the rows of trained tokens. */
+const TOKEN_ROWS = /^(.+?)(?:\.token_adapter)?\.trainable_tokens_delta(?:\.default)?$/
 
 /** Tensors of other features of PEFT, with the field that switches each off. */
 const OTHER_FEATURES: readonly (readonly [RegExp, string])[] = [
   [/lora_magnitude_vector/, 'DoRA (use_dora)'],
   [/lora_embedding_[AB]/, 'LoRA on the embedding (target_modules)'],
   [/lora_B\.(default\.)?bias$/, 'a bias of the LoRA itself (lora_bias)'],
-  [/trainable_tokens/, 'trained tokens (trainable_token_indices)'],
   [/\.bias$/, 'trained biases of the base model (bias)'],
 ]
 
@@ -50,13 +54,18 @@ export function collectModules<Part extends string>(
     const inner = WRAPPERS.test(name) ? name.replace(WRAPPERS, '') : null
     const match = inner === null ? null : firstMatch(inner, known)
     if (match === null) {
+      const rows = inner === null ? null : TOKEN_ROWS.exec(inner)
+      if (rows !== null) {
+        copies.push({ path: rows[1]!, tensor: name, tokensOnly: true })
+        continue
+      }
       const copied = inner === null ? null : /^(.+?)(?:\.base_layer)?\.weight$/.exec(inner)
       const foreign = OTHER_FEATURES.find(([pattern]) => pattern.test(name))
       if (foreign !== undefined)
         throw refusal(name, `belongs to ${foreign[1]}, which adapter_config.json does not ask for`)
       if (copied === null || /\.(lora_|hada_|lokr_|vera_|ia3_)/.test(name))
         throw refusal(name, strangeness(name, method))
-      copies.push({ path: copied[1]!, tensor: name })
+      copies.push({ path: copied[1]!, tensor: name, tokensOnly: false })
       continue
     }
     const [path, part] = match
@@ -68,7 +77,7 @@ export function collectModules<Part extends string>(
     parts[part] = name
     modules.set(path, parts)
   }
-  if (modules.size === 0) {
+  if (modules.size === 0 && suffixes.length > 0) {
     throw new TroupeError('invalid_adapter', `${file.file} holds no tensors of ${method}`, { param: file.file })
   }
   const found = [...modules].map(([path, parts]) => ({

@@ -12,7 +12,7 @@ import { placeOf } from '../parsed.ts'
 import type { AdapterPlan } from '../plan.ts'
 import type { Values } from '../values.ts'
 import { expectShape, readFinite } from '../values.ts'
-import { checkCopies } from './copies.ts'
+import { planTokenRows } from './token-rows.ts'
 import { readTunerConfig, requireTargets } from './fields.ts'
 import { checkSelection, placeModules } from './placement.ts'
 import { collectModules, requirePart } from './tensors.ts'
@@ -88,8 +88,8 @@ export function parseVera(json: JsonObject, file: SafetensorsFile): ParsedAdapte
         planLowRank(update(module, base, projection, downs, file, info), base),
       )
       checkSelection(placed, config, info)
-      checkCopies(copies, file, info, weights)
-      return { branches, gains: [], virtualTokens: null }
+      const tokenRows = planTokenRows(copies, config, file, info, weights)
+      return { branches, gains: [], virtualTokens: null, tokenRows }
     },
   }
 }

@@ -102,7 +102,7 @@ function parsed(
         const text = `adapter_config.json: "num_virtual_tokens" is ${count}, the base model ${info.name} has room for ${info.maxContext} tokens`
         throw new TroupeError('base_mismatch', text, { param: 'num_virtual_tokens' })
       }
-      return { branches: [], gains: [], virtualTokens: plan(info) }
+      return { branches: [], gains: [], virtualTokens: plan(info), tokenRows: null }
     },
   }
 }

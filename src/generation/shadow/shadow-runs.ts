@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TroupeError } from '../../core/errors.ts'
-import type { ResolvedAdapter } from '../../registry/records.ts'
+import type { ResolvedAdapter } from '../../catalogue/records.ts'
 import type { GenerationParts } from '../ports.ts'
 import type { GenerationPlan } from '../plan.ts'
 import { runSequence } from '../sequence.ts'
@@ -81,11 +81,11 @@ export class ShadowRuns {
   }
 
   async #run({ plan, shadow }: ShadowJob): Promise<RecordedAnswer> {
-    const { engine, registry, text } = this.#deps
+    const { engine, residency, text } = this.#deps
     await this.#quietMoment()
     const [prompt] = plan.prompts
     if (!prompt) throw new GaveWay('there is nothing to run')
-    const lease = await registry.acquire({ task: null, adapters: [shadow], stack: false, shadow: null }, false)
+    const lease = await residency.acquire({ task: null, adapters: [shadow], stack: false, shadow: null }, false)
     const giveWay = new AbortController()
     const watch = setInterval(() => {
       if (!this.#deps.admission.hasFreePlace) giveWay.abort(new GaveWay('a request needs the place'))

@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
 import { ERRORS } from '../../core/errors.ts'
-import { NAME_PATTERN } from '../../registry/names.ts'
+import { NAME_PATTERN } from '../../catalogue/names.ts'
+import { REFERENCE_PATTERN, REFERENCE_RULE } from '../../catalogue/reference.ts'
 
 /** An object that refuses every field it does not name. */
 export function Strict<T extends TProperties>(
@@ -31,8 +32,11 @@ export const Name = Type.String({ pattern: NAME_PATTERN, maxLength: 128, descrip
 
 /** A version as clients write it. */
 export const VersionRef = Type.Union(
-  [Type.Integer({ minimum: 1 }), Type.String({ pattern: '^(v?[1-9][0-9]*|sha256:[0-9a-f]{8,64})$', maxLength: 80 })],
-  { description: 'Version: `"v3"`, `"3"`, `3`, or (the beginning of) a digest `sha256:…`.' },
+  [
+    Type.Integer({ minimum: 1 }),
+    Type.String({ pattern: REFERENCE_PATTERN, maxLength: 80, description: REFERENCE_RULE }),
+  ],
+  { description: `Version: ${REFERENCE_RULE}.` },
 )
 
 export const ErrorBody = Strict(

@@ -64,6 +64,19 @@ describe('fields that say nothing about what was saved', () => {
   })
 })
 
+describe('a method that is not supported', () => {
+  it.each([
+    ['VBLORA', 'peft.save_as_lora('],
+    ['FOURIERFT', 'peft.save_as_lora('],
+    ['OFT', 'merge_and_unload()'],
+    ['LN_TUNING', 'merge_and_unload()'],
+    ['POLY', 'supported: LORA, ADALORA'],
+  ])('%s is refused by its name, with a way out', async (type, text) => {
+    await expectRefused(loraWith(['q_proj'], { peft_type: type }), 'unsupported_adapter', `"peft_type" is "${type}"`)
+    await expectRefused(loraWith(['q_proj'], { peft_type: type }), 'unsupported_adapter', text)
+  })
+})
+
 describe('a LoKr of PEFT 0.13', () => {
   const shapes = ([inDim, outDim]: readonly [number, number]) => ({
     lokr_w1: [2, 2],

@@ -122,12 +122,11 @@ describe('a LoRA becomes branches', () => {
 
 describe('what is not plain LoRA is refused by field or tensor', () => {
   const fields: Record<string, unknown> = {
-    peft_type: 'ADALORA',
+    peft_type: 'OFT',
     bias: 'all',
     fan_in_fan_out: true,
     init_lora_weights: 'pissa_niter_16',
     layer_replication: [[0, 1]],
-    trainable_token_indices: [3],
     target_parameters: ['mlp.experts'],
     alora_invocation_tokens: [1],
     megatron_config: { hidden: 8 },
@@ -144,7 +143,6 @@ describe('what is not plain LoRA is refused by field or tensor', () => {
     ['base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias', 'lora_bias'],
     ['base_model.model.model.norm.weight', 'modules_to_save'],
     ['base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias', 'biases'],
-    ['base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta', 'trainable_token_indices'],
     ['base_model.model.model.layers.0.self_attn.q_proj.hada_w1_a', 'another method'],
     ['model.layers.0.self_attn.q_proj.lora_A.weight', 'begin with "base_model.model."'],
   ])('%s', async (name, text) => {

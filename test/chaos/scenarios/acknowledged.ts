@@ -1,4 +1,4 @@
-import type { Told } from '../../support/registry-changes.ts'
+import type { Told } from '../../support/store-changes.ts'
 
 /** What one client knows of its adapter and its task. */
 export interface Known {

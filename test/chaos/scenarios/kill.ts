@@ -5,17 +5,18 @@ import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Registry } from '../../../src/registry/registry.ts'
+import { Rooms } from '../../../src/app/rooms.ts'
 import { endAtExit, scratchFolder } from '../../support/at-exit.ts'
 import { readFakeAdapter } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
-import type { Told } from '../../support/registry-changes.ts'
+import { filesOf, openLocation, QUIET, STILL } from '../../support/store-folder.ts'
+import type { Told } from '../../support/store-changes.ts'
 import type { Known } from './acknowledged.ts'
 import { compare, follow } from './acknowledged.ts'
 import type { Findings, Scale } from './scale.ts'
 import { Deadline, seededRandom, Verdict } from './scale.ts'
 
-const PROCESS = join(import.meta.dirname, '../../support/registry-process.ts')
+const PROCESS = join(import.meta.dirname, '../../support/changing-process.ts')
 /** Processes that are started while an earlier one works: starting takes longer than working. */
 const AHEAD = 2
 const MOST_MS = 250
@@ -102,25 +103,23 @@ async function examine(
   all: ReadonlyMap<number, Known>,
   onFault: (fault: string) => void,
 ): Promise<number> {
-  const registry = await Registry.open({
-    storeDir,
+  const rooms = await Rooms.open({
+    open: await openLocation(storeDir),
     host: new FakeHost(),
-    memoryBytes: 1_000,
-    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    memory: { budgetBytes: 1_000 },
+    log: QUIET,
     reader: readFakeAdapter,
-    scanIntervalMs: 3_600_000,
+    pace: STILL,
   })
   try {
-    for (const folder of ['.staging', '.trash']) {
-      const left = readdirSync(join(storeDir, folder)).filter((name) => !name.includes(`~${process.pid}~`))
-      if (left.length > 0) onFault(`${folder} still has ${left.join(', ')}`)
-    }
-    const adapters = registry.listAdapters('*')
-    const tasks = registry.listTasks('*')
+    const left = readdirSync(join(storeDir, '.staging')).filter((name) => !name.includes(`~${process.pid}~`))
+    if (left.length > 0) onFault(`.staging still has ${left.join(', ')}`)
+    const adapters = rooms.catalogue.listAdapters('*')
+    const tasks = rooms.catalogue.listTasks('*')
     for (const { name, versions } of adapters) {
       for (const { version, digest, state, reason } of versions) {
         if (state !== 'ready') onFault(`${name}@v${version} shows as ${state}: ${reason}`)
-        const folder = join(storeDir, 'adapters', name, digest.slice('sha256:'.length))
+        const folder = filesOf(rooms, storeDir, name, version)
         const read = await readFakeAdapter(folder).catch((error: unknown) => String(error))
         if (typeof read === 'string' || read.weights.digest !== digest) onFault(`${name}@v${version} has other bytes`)
       }
@@ -140,9 +139,9 @@ async function examine(
       known.route = stored.route
       known.pending = null
     }
-    registry.checkIntegrity()
-    return registry.stats().versions
+    rooms.checkIntegrity()
+    return rooms.stats().versions
   } finally {
-    await registry.close()
+    await rooms.close()
   }
 }

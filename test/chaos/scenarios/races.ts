@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Scheduler } from 'fast-check'
 import fc from 'fast-check'
-import type { RegistryOptions } from '../../../src/registry/assembly.ts'
 import type { ErrorCode } from '../../../src/core/errors.ts'
 import { TroupeError } from '../../../src/core/errors.ts'
 import { GREEDY } from '../../../src/core/generation.ts'
-import { Registry } from '../../../src/registry/registry.ts'
+import { Rooms } from '../../../src/app/rooms.ts'
 import { readFakeAdapter, stageFake } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
+import { ME, openLocation, QUIET, STILL } from '../../support/store-folder.ts'
 import type { Findings, Scale } from './scale.ts'
 import { Deadline } from './scale.ts'
 
@@ -78,8 +78,6 @@ export async function runRaces({ rounds, seconds }: Scale): Promise<Findings> {
   return { violations: details.failed ? [violation] : [], figures }
 }
 
-const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined }
-
 /**
  * One adapter and one task under many clients at once. The order in which reads of files, runs of the engine and steps of clients
  * take place is the scheduler's; the invariants are checked after every one of them.
@@ -88,41 +86,40 @@ const QUIET = { info: () => undefined, warn: () => undefined, error: () => undef
  */
 async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly Step[]): Promise<void> {
   const host = new ScheduledHost(scheduler)
-  const options: RegistryOptions = {
-    storeDir,
+  const rooms = await Rooms.open({
+    open: await openLocation(storeDir),
     host,
-    memoryBytes: MEMORY_BYTES,
+    memory: { budgetBytes: MEMORY_BYTES },
     log: QUIET,
-    scanIntervalMs: 3_600_000,
+    pace: STILL,
     reader: async (dir) => {
       await scheduler.schedule(Promise.resolve(), 'read')
       return readFakeAdapter(dir)
     },
-  }
-  const registry = await Registry.open(options)
+  })
   try {
-    await registry.putTask(TASK, { routes: [] }, 'tests')
-    const uploads = ADAPTERS.slice(1).map((_, choice) => run(registry, host, { operation: 'upload', choice }))
+    await rooms.changes.putTask(TASK, { routes: [] }, ME)
+    const uploads = ADAPTERS.slice(1).map((_, choice) => run(rooms, host, { operation: 'upload', choice }))
     await scheduler.waitFor(Promise.all(uploads))
     const clients = Array.from({ length: CLIENTS }, async (_, client) => {
       for (let index = client; index < steps.length; index += CLIENTS) {
         const step = steps[index]!
         await scheduler.schedule(Promise.resolve(), `client ${client}: ${step.operation}`)
-        await tolerate(() => run(registry, host, step))
+        await tolerate(() => run(rooms, host, step))
       }
     })
     await scheduler.waitFor(Promise.all(clients), async (run) => {
       await run()
-      check(registry, host)
+      check(rooms, host)
       // Otherwise the scheduler is through with everything before the first file is written.
       await sleep(1)
-      check(registry, host)
+      check(rooms, host)
     })
-    await scheduler.waitFor(comeToRest(registry))
-    await expectAtRest(registry, host, storeDir)
+    await scheduler.waitFor(comeToRest(rooms))
+    await expectAtRest(rooms, host, storeDir)
   } finally {
     // After a failure others may still be at it, and closing waits for them.
-    await scheduler.waitFor(registry.close())
+    await scheduler.waitFor(rooms.close())
   }
 }
 
@@ -151,12 +148,12 @@ class ScheduledHost extends FakeHost {
   }
 }
 
-async function run(registry: Registry, host: ScheduledHost, { operation, choice }: Step): Promise<void> {
+async function run(rooms: Rooms, host: ScheduledHost, { operation, choice }: Step): Promise<void> {
   const adapter = ADAPTERS[choice % ADAPTERS.length]!
   const version = (choice % 5) + 1
   switch (operation) {
     case 'upload': {
-      const { record } = await registry.addVersion(ADAPTER, await stageFake(await registry.stageUpload(), adapter), {
+      const { record } = await rooms.intake.add(ADAPTER, await stageFake(await rooms.intake.stage(), adapter), {
         source: 'upload',
         by: 'tests',
       })
@@ -164,32 +161,32 @@ async function run(registry: Registry, host: ScheduledHost, { operation, choice 
       return
     }
     case 'deleteVersion':
-      await registry.deleteVersion(ADAPTER, version)
+      await rooms.residency.deleteVersion(ADAPTER, version, ME)
       return
     case 'deleteAdapter':
-      await registry.deleteAdapter(ADAPTER)
+      await rooms.residency.deleteAdapter(ADAPTER, ME)
       return
     case 'activate':
-      await registry.activate(TASK, choice % 2 === 0 ? { adapter: ADAPTER } : { adapter: ADAPTER, version }, 'tests')
+      await rooms.changes.activate(TASK, choice % 2 === 0 ? { adapter: ADAPTER } : { adapter: ADAPTER, version }, ME)
       return
     case 'rollback':
-      await registry.rollback(TASK, 'tests')
+      await rooms.changes.rollback(TASK, ME)
       return
     case 'generate':
-      return generate(registry, host, { model: choice % 2 === 0 ? ADAPTER : `${ADAPTER}@v${version}` })
+      return generate(rooms, host, { model: choice % 2 === 0 ? ADAPTER : `${ADAPTER}@v${version}` })
     case 'generateTask':
-      return generate(registry, host, { task: TASK })
+      return generate(rooms, host, { task: TASK })
   }
 }
 
 /** What the server does with a request: resolve and claim, wait, lease, run, release. */
 async function generate(
-  registry: Registry,
+  rooms: Rooms,
   host: ScheduledHost,
   target: { model: string } | { task: string },
 ): Promise<void> {
-  const resolution = registry.resolve(target, '*')
-  const claim = registry.claim(resolution)
+  const resolution = rooms.catalogue.resolve(target, '*')
+  const claim = rooms.residency.claim(resolution)
   try {
     await host.turn()
     const lease = await claim.acquire().catch((error: unknown) => {
@@ -216,41 +213,43 @@ async function tolerate(job: () => Promise<void>): Promise<void> {
 }
 
 /** What holds at every instant. */
-function check(registry: Registry, host: FakeHost): void {
-  registry.checkIntegrity()
-  const { memory } = registry.stats()
+function check(rooms: Rooms, host: FakeHost): void {
+  rooms.checkIntegrity()
+  const { memory } = rooms.stats()
   if (memory.bytes > memory.budgetBytes) throw new Error(`${memory.bytes} bytes in memory of ${memory.budgetBytes}`)
   if (host.held.size !== memory.versions) throw new Error(`${host.held.size} versions held, ${memory.versions} counted`)
   // A task always leads somewhere.
-  registry.resolve({ task: TASK }, '*')
+  rooms.catalogue.resolve({ task: TASK }, '*')
 }
 
 /** What an activation loads ahead may still be on its way when the last client is done. What never comes to rest is told by `expectAtRest`. */
-async function comeToRest(registry: Registry): Promise<void> {
+async function comeToRest(rooms: Rooms): Promise<void> {
   const deadline = new Deadline(REST_SECONDS)
-  while (registry.stats().memory.pinned > 0 && !deadline.isOver) await sleep(1)
+  while (rooms.stats().memory.pinned > 0 && !deadline.isOver) await sleep(1)
 }
 
 /** What holds when all clients are done: nothing is kept, and the store says what memory says. */
-async function expectAtRest(registry: Registry, host: FakeHost, storeDir: string): Promise<void> {
-  check(registry, host)
-  const { leases, draining, memory } = registry.stats()
+async function expectAtRest(rooms: Rooms, host: FakeHost, storeDir: string): Promise<void> {
+  check(rooms, host)
+  const { leases, draining, memory } = rooms.stats()
   if (leases + draining + memory.pinned + memory.waiting > 0) {
     throw new Error(
       `at rest: ${leases} leases, ${draining} draining, ${memory.pinned} pinned, ${memory.waiting} waiting`,
     )
   }
-  const known = new Set(registry.listAdapters('*').flatMap(({ versions }) => versions.map(({ digest }) => digest)))
+  const known = new Set(
+    rooms.catalogue.listAdapters('*').flatMap(({ versions }) => versions.map(({ digest }) => digest)),
+  )
   for (const digest of host.held.keys()) if (!known.has(digest)) throw new Error(`${digest} is held though deleted`)
-  const again = await Registry.open({
-    storeDir,
+  const again = await Rooms.open({
+    open: await openLocation(storeDir),
     host: new FakeHost(),
-    memoryBytes: MEMORY_BYTES,
+    memory: { budgetBytes: MEMORY_BYTES },
     log: QUIET,
     reader: readFakeAdapter,
   })
   try {
-    const [now, stored] = [picture(registry), picture(again)]
+    const [now, stored] = [picture(rooms), picture(again)]
     if (!isDeepStrictEqual(now, stored)) {
       throw new Error(`memory says ${JSON.stringify(now)}, the store ${JSON.stringify(stored)}`)
     }
@@ -259,6 +258,6 @@ async function expectAtRest(registry: Registry, host: FakeHost, storeDir: string
   }
 }
 
-function picture(registry: Registry): unknown {
-  return [registry.listAdapters('*'), registry.listTasks('*')]
+function picture(rooms: Rooms): unknown {
+  return [rooms.catalogue.listAdapters('*'), rooms.catalogue.listTasks('*')]
 }

@@ -21,7 +21,7 @@ const HELD = [
 ]
 /** What is left of adapters that were all deleted. */
 const KEPT = ['memory', 'device'].flatMap((tier) => [`tier_bytes{tier="${tier}"}`, `tier_versions{tier="${tier}"}`])
-const FOLDERS = ['adapters', '.staging', '.trash']
+const FOLDERS = ['blobs', '.staging']
 const PATIENCE_MS = 30_000
 
 /** Waits until no request holds anything, and takes note of what is held nevertheless. */

@@ -7,8 +7,8 @@ import { pick } from '../../chaos/scenarios/scale.ts'
 import { variantOf } from './variants.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
-const STORED = join(ROOT, 'adapters-store/adapters')
-const VERSION_FILE = 'version.json'
+const STORED = join(ROOT, 'adapters-store/blobs')
+const PROOF_FILE = 'proof.json'
 
 /** The demo model. */
 export const DEMO_MODEL = join(ROOT, 'models/demo')
@@ -31,7 +31,7 @@ export function demoAdapters(): Files[] {
   return readdirSync(STORED).map((name) => {
     const [digest] = readdirSync(join(STORED, name))
     const files = Object.entries(readFolder(join(STORED, name, digest!)))
-    return Object.fromEntries(files.filter(([file]) => file !== VERSION_FILE))
+    return Object.fromEntries(files.filter(([file]) => file !== PROOF_FILE))
   })
 }
 

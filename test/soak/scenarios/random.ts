@@ -58,7 +58,7 @@ export interface RandomScale {
 }
 
 /**
- * Random requests of every kind, a third of them given up, while adapters and tasks change at random. The books of queue, registry and engine are
+ * Random requests of every kind, a third of them given up, while adapters and tasks change at random. The books of queue, rooms and engine are
  * checked all the time. Afterwards no request may hold anything, and once all adapters are deleted no tier may hold a byte.
  */
 export async function runRandom({ seconds, seed }: RandomScale): Promise<Findings> {
@@ -84,7 +84,7 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
     await removeAll(load, verdict)
     await expectNothingLeft(client, running.store, verdict)
     await check(running, counts, verdict)
-    const { memory } = running.server.registry.stats()
+    const { memory } = running.server.rooms.stats()
     verdict.expect(memory.pinned + memory.waiting === 0, `${memory.pinned} versions pinned, ${memory.waiting} waiting`)
     const after = await complete(client, BASE, PROMPTS[0], 16)
     verdict.expect(after.text === before.text, `the base answers "${after.text}", before the load "${before.text}"`)

@@ -1,13 +1,13 @@
 import { Type } from 'typebox'
 import { COMBINATIONS } from '../../../adapters/peft/merge.ts'
-import { readNotes } from '../../../registry/adapter-notes.ts'
-import { MAX_MERGED } from '../../../registry/merges.ts'
+import { readNotes } from '../../../catalogue/changes.ts'
+import { MAX_MERGED } from '../../../intake/merges.ts'
 import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { versionNumber } from '../../../generation/target.ts'
 import { NotesFields, VersionSchema } from './schema.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../../wire/common.ts'
+import { originOf } from '../../wire/origin.ts'
 import { addNewVersion } from './new-version.ts'
 
 const schema = {
@@ -47,19 +47,15 @@ const schema = {
 
 /** `POST /v1/adapters/{name}/merges` */
 export function adapterMergeRoutes(app: App, deps: ServerDeps): void {
-  const { registry, settings } = deps
-  app.post('/v1/adapters/:name/merges', { schema }, async ({ body, caller, params }, reply) => {
+  const { intake, settings } = deps
+  app.post('/v1/adapters/:name/merges', { schema }, async (request, reply) => {
+    const { body, caller, params } = request
     assertMayAlter(caller, params.name)
     const view = viewOf(caller)
-    const adapters = body.adapters.map(({ name, version, weight }) => ({
-      name,
-      weight,
-      ...(version === undefined ? {} : { version: versionNumber(registry.getAdapter(name, view), version) }),
-    }))
-    const input = { combination: body.combination, adapters, limitBytes: settings.uploadLimitBytes }
-    const added = await addNewVersion(deps, params.name, { source: 'merge', caller }, async (staging) => {
+    const input = { combination: body.combination, adapters: body.adapters, limitBytes: settings.uploadLimitBytes }
+    const added = await addNewVersion(deps, params.name, { source: 'merge', ...originOf(request) }, async (staging) => {
       const notes = readNotes(body)
-      return { description: await registry.mergeInto(staging, input, view), ...notes }
+      return { description: await intake.mergeInto(staging, input, view), ...notes }
     })
     return reply.code(added.status).send(added.body)
   })

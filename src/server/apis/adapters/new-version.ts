@@ -1,7 +1,6 @@
-import type { VersionNotes } from '../../../registry/adapter-notes.ts'
-import type { Origin } from '../../../registry/intake.ts'
-import type { Staging } from '../../../registry/store/port.ts'
-import type { Caller } from '../../../tenancy/keys.ts'
+import type { Notes } from '../../../catalogue/version.ts'
+import type { Arrival } from '../../../intake/pending-uploads.ts'
+import type { Staging } from '../../../intake/staging.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { toTroupeError } from '../../error-envelope.ts'
 import { versionBody } from './schema.ts'
@@ -12,26 +11,17 @@ import type { VersionBody } from './schema.ts'
  * listed as rejected if it was looked at and found wrong, and counts as an upload, whatever comes out.
  */
 export async function addNewVersion(
-  { registry, metrics }: ServerDeps,
+  { intake, metrics }: ServerDeps,
   name: string,
-  {
-    source,
-    caller,
-    allowBaseMismatch = false,
-  }: Pick<Origin, 'source' | 'allowBaseMismatch'> & { readonly caller: Caller },
-  fill: (staging: Staging) => Promise<VersionNotes>,
+  arrival: Arrival,
+  fill: (staging: Staging) => Promise<Notes>,
 ): Promise<{ readonly status: 200 | 201; readonly body: VersionBody }> {
-  const staging = await registry.stageUpload()
-  const pending = registry.beginUpload(name, {}, source)
+  const staging = await intake.stage()
+  const pending = intake.begin(name, arrival)
   try {
     const notes = await fill(staging)
     pending.validating()
-    const { record, created } = await registry.addVersion(name, staging, {
-      source,
-      by: caller.tenant,
-      notes,
-      allowBaseMismatch,
-    })
+    const { record, created } = await intake.add(name, staging, { ...arrival, notes })
     pending.finish()
     metrics.uploadEnded(created ? 'created' : 'known')
     return { status: created ? 201 : 200, body: versionBody(record) }

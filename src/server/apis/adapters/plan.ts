@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
-import type { PlannedTier } from '../../../registry/load-plan.ts'
-import { canSee } from '../../../registry/names.ts'
+import type { PlannedTier } from '../../../residency/load-plan.ts'
+import { canSee } from '../../../catalogue/names.ts'
 import { viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { versionName, versionNumber } from '../../../generation/target.ts'
+import { versionName } from '../../../generation/target.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../../wire/common.ts'
 
 const MAX_PLANNED = 1_000
@@ -62,14 +62,10 @@ const schema = {
 }
 
 /** `POST /v1/adapters/plan` */
-export function planRoutes(app: App, { registry }: ServerDeps): void {
+export function planRoutes(app: App, { residency }: ServerDeps): void {
   app.post('/v1/adapters/plan', { schema }, async ({ body, caller }) => {
     const view = viewOf(caller)
-    const items = body.adapters.map(({ name, version }) => ({
-      name,
-      ...(version === undefined ? {} : { version: versionNumber(registry.getAdapter(name, view), version) }),
-    }))
-    const { adapters, memory, device, loadMs } = await registry.plan(items, view)
+    const { adapters, memory, device, loadMs } = await residency.plan(body.adapters, view)
     return {
       fits: memory.fits && (device?.fits ?? true),
       load_ms: rounded(loadMs),

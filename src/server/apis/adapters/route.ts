@@ -1,13 +1,12 @@
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
-import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../../registry/drain-deadlines.ts'
-import { VERSION_STATES } from '../../../registry/records.ts'
-import type { VersionRecord } from '../../../registry/records.ts'
-import type { Deletion } from '../../../registry/removal.ts'
+import { VERSION_STATES } from '../../../catalogue/version.ts'
+import type { VersionRecord } from '../../../catalogue/version.ts'
+import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../../residency/draining.ts'
+import type { Deletion } from '../../../residency/residency.ts'
 import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
-import { versionNumber } from '../../../generation/target.ts'
 import {
   AdapterPatch,
   AdapterSchema,
@@ -20,6 +19,7 @@ import {
 } from './schema.ts'
 import { NextSchema, numberKey, pageBounds, pageOf, pageQuery } from '../../wire/paging.ts'
 import { Name, Strict, VersionRef, errorResponses } from '../../wire/common.ts'
+import { originOf } from '../../wire/origin.ts'
 
 const byName = Strict({ name: Name })
 const byVersion = Strict({ name: Name, version: VersionRef })
@@ -125,18 +125,18 @@ const schemas = {
 }
 
 /** `/v1/adapters …` but for the upload. */
-export function adapterRoutes(app: App, { registry }: ServerDeps): void {
+export function adapterRoutes(app: App, { catalogue, changes, residency, intake }: ServerDeps): void {
   app.get('/v1/adapters', { schema: schemas.list }, async ({ caller, query }) => {
-    const { records, next } = registry.pageAdapters(viewOf(caller), { ...query, ...pageBounds(query) })
+    const { records, next } = catalogue.pageAdapters(viewOf(caller), { ...query, ...pageBounds(query) })
     return { data: records.map(adapterBody), next }
   })
 
   app.get('/v1/adapters/:name', { schema: schemas.get }, async ({ caller, params }) =>
-    adapterBody(registry.getAdapter(params.name, viewOf(caller))),
+    adapterBody(catalogue.getAdapter(params.name, viewOf(caller))),
   )
 
   app.get('/v1/adapters/:name/versions', { schema: schemas.listVersions }, async ({ caller, params, query }) => {
-    const { versions } = registry.getAdapter(params.name, viewOf(caller))
+    const { versions } = catalogue.getAdapter(params.name, viewOf(caller))
     const wanted = versions.filter(({ state }) => query.state === undefined || state === query.state)
     // What never became a version has the number 0.
     const keyOf = (one: VersionRecord): string => `${numberKey(one.version)} ${one.createdAt}`
@@ -145,51 +145,43 @@ export function adapterRoutes(app: App, { registry }: ServerDeps): void {
   })
 
   app.get('/v1/adapters/:name/versions/:version', { schema: schemas.getVersion }, async ({ caller, params }) => {
-    const named = Number(String(params.version).replace(/^v/, ''))
-    const deleted = registry.deletedVersion(params.name, named, viewOf(caller))
-    if (deleted) return { ...versionBody(deleted), proof: null }
-    const adapter = registry.getAdapter(params.name, viewOf(caller))
-    const number = versionNumber(adapter, params.version)
-    const record = adapter.versions.find(({ version }) => version === number)!
-    const proof = await registry.proofOf(record)
+    const record = catalogue.getVersion(params.name, params.version, viewOf(caller))
+    const proof = await intake.proofOf(params.name, record.version)
     return { ...versionBody(record), proof: proof && { ...proof, sites: [...proof.sites] } }
   })
 
-  app.patch('/v1/adapters/:name', { schema: schemas.patch }, async ({ body, caller, params }) => {
+  app.patch('/v1/adapters/:name', { schema: schemas.patch }, async (request) => {
+    const { body, caller, params } = request
     assertMayAlter(caller, params.name)
-    return adapterBody(await registry.describeAdapter(params.name, body))
+    return adapterBody(await changes.describeAdapter(params.name, body, originOf(request)))
   })
 
-  app.patch(
-    '/v1/adapters/:name/versions/:version',
-    { schema: schemas.patchVersion },
-    async ({ body, caller, params }) => {
-      assertMayAlter(caller, params.name)
-      const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
-      return versionBody(await registry.describeVersion(params.name, number, body))
-    },
-  )
+  app.patch('/v1/adapters/:name/versions/:version', { schema: schemas.patchVersion }, async (request) => {
+    const { body, caller, params } = request
+    assertMayAlter(caller, params.name)
+    const { version } = catalogue.named(params.name, params.version)
+    return versionBody(await changes.describeVersion(params.name, version, body, originOf(request)))
+  })
 
   app.post('/v1/adapters/:name/versions/:version/retry', { schema: schemas.retry }, async ({ caller, params }) => {
     assertMayAlter(caller, params.name)
-    const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
-    return versionBody(await registry.retryVersion(params.name, number))
+    return versionBody(await residency.retryVersion(params.name, params.version))
   })
 
-  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async ({ caller, params, query }, reply) => {
+  app.delete('/v1/adapters/:name', { schema: schemas.delete }, async (request, reply) => {
+    const { caller, params, query } = request
     assertMayAlter(caller, params.name)
-    return answerDeleted(reply, await registry.deleteAdapter(params.name, query.drain_seconds))
+    return answerDeleted(reply, await residency.deleteAdapter(params.name, originOf(request), query.drain_seconds))
   })
 
-  app.delete(
-    '/v1/adapters/:name/versions/:version',
-    { schema: schemas.deleteVersion },
-    async ({ caller, params, query }, reply) => {
-      assertMayAlter(caller, params.name)
-      const number = versionNumber(registry.getAdapter(params.name, viewOf(caller)), params.version)
-      return answerDeleted(reply, await registry.deleteVersion(params.name, number, query.drain_seconds))
-    },
-  )
+  app.delete('/v1/adapters/:name/versions/:version', { schema: schemas.deleteVersion }, async (request, reply) => {
+    const { caller, params, query } = request
+    assertMayAlter(caller, params.name)
+    return answerDeleted(
+      reply,
+      await residency.deleteVersion(params.name, params.version, originOf(request), query.drain_seconds),
+    )
+  })
 }
 
 function answerDeleted(reply: FastifyReply, deletion: Deletion): FastifyReply {

@@ -1,9 +1,10 @@
 import { METHODS } from '../../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { VERSION_SOURCES, VERSION_STATES } from '../../../registry/records.ts'
+import type { AdapterRecord } from '../../../catalogue/records.ts'
+import { VERSION_SOURCES, VERSION_STATES } from '../../../catalogue/version.ts'
+import type { VersionRecord } from '../../../catalogue/version.ts'
 import type { FolderReport } from '../../../intake/folder-report.ts'
-import type { AdapterRecord, VersionRecord } from '../../../registry/records.ts'
 import { versionName } from '../../../generation/target.ts'
 import { Strict } from '../../wire/common.ts'
 

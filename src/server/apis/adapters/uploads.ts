@@ -4,12 +4,13 @@ import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
 import { parseJsonObject } from '../../../core/json.ts'
+import { readNotes } from '../../../catalogue/changes.ts'
+import type { Notes } from '../../../catalogue/version.ts'
 import type { FolderReport } from '../../../intake/folder-report.ts'
 import { FormFiles } from '../../../intake/form-files.ts'
+import type { Staging } from '../../../intake/staging.ts'
 import { takeFiles } from '../../../intake/take-files.ts'
-import { readNotes } from '../../../registry/adapter-notes.ts'
-import type { VersionNotes } from '../../../registry/adapter-notes.ts'
-import type { Staging } from '../../../registry/store/port.ts'
+import { originOf } from '../../wire/origin.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -57,7 +58,7 @@ const schema = {
 }
 
 interface Received {
-  readonly notes: VersionNotes
+  readonly notes: Notes
   readonly report: FolderReport
 }
 
@@ -81,28 +82,33 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
     assertMayAlter(caller, params.name)
     if (query.activate !== undefined) assertMayAlter(caller, query.activate)
     let report = null as FolderReport | null
-    const origin = { source: 'upload', caller, allowBaseMismatch: query.allow_base_mismatch ?? false } as const
-    const { status, body } = await addNewVersion(deps, params.name, origin, async (staging) => {
+    const allowBaseMismatch = query.allow_base_mismatch ?? false
+    const arrival = { source: 'upload', ...originOf(request), allowBaseMismatch } as const
+    const { status, body } = await addNewVersion(deps, params.name, arrival, async (staging) => {
       const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
       report = received.report
       return received.notes
     })
-    const activated = query.activate === undefined ? null : await activate(deps, query.activate, body, caller.tenant)
+    const activated =
+      query.activate === undefined ? null : await activate(deps, query.activate, body, originOf(request))
     return reply.code(status).send({ ...body, report: report && reportBody(report, body.warnings), activated })
   })
 }
 
 /** Sends a task's requests to a version that was just taken, with its weights in memory. */
-async function activate({ registry }: ServerDeps, task: string, uploaded: VersionBody, by: string) {
-  const { adapter } = uploaded
-  const version = Number(uploaded.version.slice(1))
-  const resolution = registry.resolve({ model: `${adapter}@${uploaded.version}` }, '*')
-  const lease = await registry.acquire(resolution)
+async function activate(
+  { catalogue, changes, residency }: ServerDeps,
+  task: string,
+  { adapter, version }: VersionBody,
+  origin: ReturnType<typeof originOf>,
+) {
+  const lease = await residency.acquire(catalogue.resolve({ model: `${adapter}@${version}` }, '*'))
   try {
-    const known = registry.listTasks('*').some(({ name }) => name === task)
+    const choice = { adapter, version: Number(version.slice(1)) }
+    const known = catalogue.listTasks('*').some(({ name }) => name === task)
     const { task: record } = known
-      ? await registry.activate(task, { adapter, version }, by)
-      : await registry.putTask(task, { routes: [{ adapter, version }] }, by)
+      ? await changes.activate(task, choice, origin)
+      : await changes.putTask(task, { routes: [choice] }, origin)
     return { task: record.name, revision: record.revision }
   } finally {
     lease.release()
@@ -114,7 +120,7 @@ async function receiveFiles(request: FastifyRequest, staging: Staging, limit: nu
   const announced = Number(request.headers['content-length'] ?? 0)
   if (announced > limit + MULTIPART_OVERHEAD_BYTES) throw tooLarge(limit)
   const files = new FormFiles(staging.dir, limit)
-  let notes: VersionNotes = {}
+  let notes: Notes = {}
   if (!request.isMultipart()) {
     if (!(request.body instanceof Readable)) throw noFiles()
     await files.add('archive.zip', request.body)
@@ -128,7 +134,7 @@ async function receiveFiles(request: FastifyRequest, staging: Staging, limit: nu
   return { notes, report }
 }
 
-function noteField(name: string, value: unknown): VersionNotes {
+function noteField(name: string, value: unknown): Notes {
   const text = typeof value === 'string' ? value : ''
   if (name === 'description') return readNotes({ description: text })
   if (name === 'labels') return readNotes({ labels: parseJsonObject(text, 'labels', 'invalid_request') })

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
@@ -9,6 +10,7 @@ import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
+import { answerForm } from '../../wire/answer-form.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
 import { errorResponses } from '../../wire/common.ts'
@@ -38,7 +40,7 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
     const { body } = request
     const tools = body.tools?.length ? body.tools : null
     const offer = offeredTools(tools, body.tool_choice ?? null, deps.text)
-    const plan = planChat(deps, request, body, offer)
+    const plan = await planChat(deps, request, body, offer)
     nameIgnored(reply, unreadByTemplate(body, deps.text))
     const shape = {
       model: body.model,
@@ -54,14 +56,14 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
   })
 }
 
-function planChat(
+async function planChat(
   deps: RouteDeps,
   request: FastifyRequest,
   body: ChatRequest,
   offer: ToolOffer | null,
-): GenerationPlan {
+): Promise<GenerationPlan> {
   const { model, prompt_logprobs: ofPrompt } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const prompt = encodeConversation(deps.text, {
     messages: chatMessages(body.messages),
     task: resolution.task,
@@ -79,6 +81,7 @@ function planChat(
     fallbacks: [deps.modelDefaults, { temperature: 1 }],
     ...answer,
     shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
+    constraint: await constrain(deps, answerForm(body, resolution.task), request.caller.tenant),
     everyToken: body.return_token_ids ?? false,
     logprobs: typeof ofPrompt === 'number' ? Math.max(ofPrompt, logprobs ?? 0) : logprobs,
     promptLogprobs: typeof ofPrompt === 'number',

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodePrompt, tokenPrompt } from '../../../generation/prompts.ts'
@@ -8,6 +9,7 @@ import { resolveTarget } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { taking } from '../../fields/taking.ts'
+import { answerForm } from '../../wire/answer-form.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { errorResponses } from '../../wire/common.ts'
 import { truncated } from '../../wire/prompt-fields.ts'
@@ -37,7 +39,7 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('completions', schema, deps.settings.strictRequests) }
   app.post('/v1/completions', options, async (request, reply) => {
     const { body } = request
-    const plan = planCompletion(deps, request, body)
+    const plan = await planCompletion(deps, request, body)
     const shape = {
       model: body.model,
       echo: body.echo ?? false,
@@ -51,7 +53,11 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
   })
 }
 
-function planCompletion(deps: RouteDeps, request: FastifyRequest, body: CompletionRequest): GenerationPlan {
+async function planCompletion(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  body: CompletionRequest,
+): Promise<GenerationPlan> {
   const { best_of: bestOf, model, prompt_logprobs: ofPrompt } = body
   if (typeof bestOf === 'number' && bestOf !== (body.n ?? 1))
     throw new TroupeError(
@@ -71,9 +77,10 @@ function planCompletion(deps: RouteDeps, request: FastifyRequest, body: Completi
       },
     )
   const logprobs = logprobsOf(body)
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   return completePlan(deps, request, {
     label: { task: null, model },
-    resolution: resolveTarget(deps.registry, request.caller, { model }, mixWish(body)),
+    resolution,
     prompts: encodePrompts(deps, body).map((prompt) => truncated(prompt, body)),
     wish: samplingWish(body, maxTokens),
     fallbacks: [
@@ -82,6 +89,7 @@ function planCompletion(deps: RouteDeps, request: FastifyRequest, body: Completi
       { temperature: 1 },
     ],
     ...answerWish(body, deps.text.specialIds),
+    constraint: await constrain(deps, answerForm(body, resolution.task), request.caller.tenant),
     everyToken: body.return_token_ids ?? false,
     logprobs: typeof ofPrompt === 'number' ? Math.max(ofPrompt, logprobs ?? 0) : logprobs,
     promptLogprobs: typeof ofPrompt === 'number' || (logprobs !== null && (body.echo ?? false)),

@@ -1,15 +1,17 @@
 import type { FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import type { TaskRecord } from '../../../catalogue/task.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodePrompt, fillPrompt } from '../../../generation/prompts.ts'
 import type { EncodedPrompt } from '../../../generation/prompts.ts'
 import { resolveTarget } from '../../../generation/target.ts'
-import type { TaskRecord } from '../../../registry/records.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
+import { answerForm } from '../../wire/answer-form.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
@@ -41,15 +43,20 @@ export function generateRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('generate', schema, deps.settings.strictRequests) }
   app.post('/v1/tasks/:task/generate', options, async (request, reply) => {
     const { body, params } = request
-    const plan = planGenerate(deps, request, params.task, body)
+    const plan = await planGenerate(deps, request, params.task, body)
     if (body.messages) nameIgnored(reply, unreadByTemplate(body, deps.text))
     const format = generateFormat(plan, params.task, deps.engine.info.name, deps.text)
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
 
-function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, body: GenerateRequest): GenerationPlan {
-  const resolution = resolveTarget(deps.registry, request.caller, { task }, mixWish(body))
+async function planGenerate(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  task: string,
+  body: GenerateRequest,
+): Promise<GenerationPlan> {
+  const resolution = resolveTarget(deps.catalogue, request.caller, { task }, mixWish(body))
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
@@ -57,6 +64,7 @@ function planGenerate(deps: RouteDeps, request: FastifyRequest, task: string, bo
     wish: samplingWish(body, body.max_tokens),
     fallbacks: [DEFAULTS, deps.modelDefaults],
     ...answerWish(body, deps.text.specialIds),
+    constraint: await constrain(deps, answerForm(body, resolution.task), request.caller.tenant),
     logprobs: body.logprobs ?? null,
     promptLogprobs: false,
   })

@@ -20,23 +20,34 @@ const readySchema = {
   summary: 'The server can serve',
   security: [],
   response: {
-    200: Strict({ status: Type.Literal('ready') }, { title: 'Ready', description: 'Engine and store answer.' }),
+    200: Strict(
+      {
+        status: Type.Literal('ready'),
+        degraded: Type.Array(Type.String(), {
+          description: 'What does not work meanwhile, such as a store that is lost.',
+        }),
+      },
+      { title: 'Ready', description: 'Requests are served.' },
+    ),
     ...errorResponses(503),
   },
 }
 
-/** `GET /health/live`, `GET /health/ready` */
-export function healthRoutes(app: App, deps: ServerDeps): void {
-  app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
-
-  app.get('/health/ready', { schema: readySchema }, async () => {
-    await assertReady(deps)
-    return { status: 'ready' as const }
-  })
+const healthSchema = {
+  ...readySchema,
+  operationId: 'health',
+  summary: 'The same as `/health/ready`, where probes made for other servers look',
 }
 
-/** @throws TroupeError `not_ready` with the reasons */
-export async function assertReady({ readiness }: Pick<ServerDeps, 'readiness'>): Promise<void> {
-  const reasons = await readiness()
-  if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
+/** `GET /health/live`, `GET /health/ready`, `GET /health` */
+export function healthRoutes(app: App, deps: Pick<ServerDeps, 'readiness'>): void {
+  app.get('/health/live', { schema: liveSchema }, async () => ({ status: 'live' as const }))
+
+  const ready = async (): Promise<{ status: 'ready'; degraded: string[] }> => {
+    const { reasons, degraded } = await deps.readiness()
+    if (reasons.length > 0) throw new TroupeError('not_ready', `not ready: ${reasons.join('; ')}`)
+    return { status: 'ready', degraded: [...degraded] }
+  }
+  app.get('/health/ready', { schema: readySchema }, ready)
+  app.get('/health', { schema: healthSchema }, ready)
 }

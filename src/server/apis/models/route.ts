@@ -87,7 +87,7 @@ export function modelRoutes(app: App, deps: ServerDeps): void {
 
 /** The same name means a task before an adapter before the base model, as in requests. */
 function models(deps: ServerDeps, caller: Caller, startedAt: string): ModelBody[] {
-  const { engine, registry, settings } = deps
+  const { engine, catalogue, settings } = deps
   const view = viewOf(caller)
   const { name, fingerprint } = engine.info
   const model = (id: string, createdAt: string, troupe: ModelBody['troupe']): ModelBody => ({
@@ -97,10 +97,10 @@ function models(deps: ServerDeps, caller: Caller, startedAt: string): ModelBody[
   })
   const defaults = defaultsBody(deps.modelDefaults)
   const base = model(name, startedAt, { kind: 'base', fingerprint, max_context: settings.maxContext, defaults })
-  const tasks = registry
+  const tasks = catalogue
     .listTasks(view)
     .map((task) => model(task.name, task.createdAt, { kind: 'task', description: task.description }))
-  const adapters = registry.listAdapters(view).flatMap((adapter) => {
+  const adapters = catalogue.listAdapters(view).flatMap((adapter) => {
     const ready = adapter.versions.filter(({ state }) => state === 'ready')
     const newest = ready.at(-1)
     if (!newest) return []

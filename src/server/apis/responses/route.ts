@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { TroupeError } from '../../../core/errors.ts'
+import { constrain } from '../../../generation/answer-form.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
@@ -9,6 +10,7 @@ import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
+import { answerForm } from '../../wire/answer-form.ts'
 import { AnswerContent } from '../../wire/answer.ts'
 import { chatMessages } from '../../wire/chat-messages.ts'
 import { errorResponses } from '../../wire/common.ts'
@@ -43,20 +45,20 @@ export function responseRoutes(app: App, deps: RouteDeps): void {
     const { body } = request
     const offer = offeredTools(chatTools(body), chatChoice(body), deps.text)
     nameUnused(reply, body, deps)
-    const plan = planResponse(deps, request, body, offer)
+    const plan = await planResponse(deps, request, body, offer)
     const format = responseFormat(plan, shapeOf(deps, body, offer))
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
 
-function planResponse(
+async function planResponse(
   deps: RouteDeps,
   request: FastifyRequest,
   body: ResponseRequest,
   offer: ToolOffer | null,
-): GenerationPlan {
+): Promise<GenerationPlan> {
   const { model } = body
-  const resolution = resolveTarget(deps.registry, request.caller, { model }, mixWish(body))
+  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const messages = inputMessages(body)
   if (messages.length === 0)
     throw new TroupeError('invalid_request', '`input` has no message to answer: add one', { param: 'input' })
@@ -69,6 +71,7 @@ function planResponse(
     },
     template: templateWish({ ...body, reasoning_effort: effortOf(body) }),
   })
+  const form = answerForm({ response_format: body.text?.format }, resolution.task, 'text.format')
   const answer = answerWish(body, deps.text.specialIds)
   return completePlan(deps, request, {
     label: { task: null, model },
@@ -78,6 +81,7 @@ function planResponse(
     fallbacks: [deps.modelDefaults, { temperature: 1 }],
     ...answer,
     shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
+    constraint: await constrain(deps, form, request.caller.tenant),
     logprobs: logprobsOf(body),
     promptLogprobs: false,
   })

@@ -1,14 +1,15 @@
 import { Type } from 'typebox'
+import type { TaskInput, VersionChoice } from '../../../catalogue/changes.ts'
+import type { Activation } from '../../../catalogue/task.ts'
 import { TroupeError } from '../../../core/errors.ts'
-import type { Activation } from '../../../registry/records.ts'
-import type { TaskInput } from '../../../registry/task-changes.ts'
 import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
 import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
-import type { RegistryPort, ServerDeps } from '../../deps.ts'
-import { versionNumber } from '../../../generation/target.ts'
+import { constrain, responseForm } from '../../../generation/answer-form.ts'
+import type { ServerDeps } from '../../deps.ts'
 import { NextSchema, numberKey, pageOf, pageQuery } from '../../wire/paging.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
+import { originOf } from '../../wire/origin.ts'
 import {
   ActivateBodySchema,
   ActivationSchema,
@@ -102,50 +103,60 @@ const schemas = {
 }
 
 /** `/v1/tasks …` but for `generate`. */
-export function taskRoutes(app: App, { registry }: ServerDeps): void {
-  app.put('/v1/tasks/:task', { schema: schemas.put }, async ({ body, caller, params }, reply) => {
+export function taskRoutes(app: App, deps: ServerDeps): void {
+  const { catalogue, changes } = deps
+  app.put('/v1/tasks/:task', { schema: schemas.put }, async (request, reply) => {
+    const { body, caller, params } = request
     assertMayAlter(caller, params.task)
-    const { task, created } = await registry.putTask(params.task, taskInput(registry, caller, body), caller.tenant)
+    const preset = body.defaults?.response_format
+    // A form that cannot be enforced is refused now, not by the first request.
+    if (preset) await constrain(deps, responseForm(preset, 'defaults.response_format'), caller.tenant)
+    const input = taskInput(catalogue, caller, body)
+    const { task, created } = await changes.putTask(params.task, input, originOf(request))
     return reply.code(created ? 201 : 200).send(taskBody(task))
   })
 
   app.get('/v1/tasks', { schema: schemas.list }, async ({ caller, query }) => {
-    const named = registry.listTasks(viewOf(caller)).filter(({ name }) => name.startsWith(query.prefix ?? ''))
+    const named = catalogue.listTasks(viewOf(caller)).filter(({ name }) => name.startsWith(query.prefix ?? ''))
     const { data, next } = pageOf(named, ({ name }) => name, query)
     return { data: data.map(taskBody), next }
   })
 
   app.get('/v1/tasks/:task', { schema: schemas.get }, async ({ caller, params }) =>
-    taskBody(registry.getTask(params.task, viewOf(caller))),
+    taskBody(catalogue.getTask(params.task, viewOf(caller))),
   )
 
   app.get('/v1/tasks/:task/history', { schema: schemas.history }, async ({ caller, params, query }) => {
-    const { history } = registry.getTask(params.task, viewOf(caller))
+    const { history } = catalogue.getTask(params.task, viewOf(caller))
     const keyOf = ({ revision }: Activation): string => numberKey(Number.MAX_SAFE_INTEGER - revision)
     const { data, next } = pageOf([...history].reverse(), keyOf, query)
     return { data: data.map(activationBody), next }
   })
 
-  app.delete('/v1/tasks/:task', { schema: schemas.delete }, async ({ caller, params }, reply) => {
+  app.delete('/v1/tasks/:task', { schema: schemas.delete }, async (request, reply) => {
+    const { caller, params } = request
     assertMayAlter(caller, params.task)
-    await registry.deleteTask(params.task)
+    await changes.deleteTask(params.task, originOf(request))
     return reply.code(204).send(null)
   })
 
-  app.post('/v1/tasks/:task/activate', { schema: schemas.activate }, async ({ body, caller, params }) => {
+  app.post('/v1/tasks/:task/activate', { schema: schemas.activate }, async (request) => {
+    const { body, caller, params } = request
     assertMayAlter(caller, params.task)
-    const { task, previous } = await registry.activate(params.task, pinned(registry, caller, body), caller.tenant)
+    const choice = visible(catalogue, caller, body)
+    const { task, previous } = await changes.activate(params.task, choice, originOf(request))
     return { task: taskBody(task), previous: routesBody(previous) }
   })
 
-  app.post('/v1/tasks/:task/rollback', { schema: schemas.rollback }, async ({ caller, params }) => {
+  app.post('/v1/tasks/:task/rollback', { schema: schemas.rollback }, async (request) => {
+    const { caller, params } = request
     assertMayAlter(caller, params.task)
-    const { task, previous } = await registry.rollback(params.task, caller.tenant)
+    const { task, previous } = await changes.rollback(params.task, originOf(request))
     return { task: taskBody(task), previous: routesBody(previous) }
   })
 }
 
-function taskInput(registry: RegistryPort, caller: Caller, body: TaskRequest): TaskInput {
+function taskInput(catalogue: ServerDeps['catalogue'], caller: Caller, body: TaskRequest): TaskInput {
   const { adapter, version, routes, shadow, ...rest } = body
   if (adapter !== undefined && routes !== undefined)
     throw new TroupeError('invalid_request', 'send either `adapter` or `routes`', { param: 'routes' })
@@ -154,22 +165,13 @@ function taskInput(registry: RegistryPort, caller: Caller, body: TaskRequest): T
   const wanted = adapter === undefined ? routes : [{ adapter, ...(version === undefined ? {} : { version }) }]
   return {
     ...rest,
-    ...(wanted ? { routes: wanted.map((route) => pinned(registry, caller, route)) } : {}),
-    ...(shadow === undefined ? {} : { shadow: shadow && pinned(registry, caller, shadow) }),
+    ...(wanted ? { routes: wanted.map((route) => visible(catalogue, caller, route)) } : {}),
+    ...(shadow === undefined ? {} : { shadow: shadow && visible(catalogue, caller, shadow) }),
   }
 }
 
-interface NamedVersion {
-  readonly adapter: string
-  readonly version?: string | number
-}
-
-/** The same with the version as a number; left out it stays out. The caller sees what it names, or it is refused. */
-function pinned<R extends NamedVersion>(
-  registry: RegistryPort,
-  caller: Caller,
-  { version, ...rest }: R,
-): Omit<R, 'version'> & { readonly version?: number } {
-  const record = registry.getAdapter(rest.adapter, viewOf(caller))
-  return { ...rest, ...(version === undefined ? {} : { version: versionNumber(record, version) }) }
+/** The same, of an adapter that the caller sees; of others it is not told whether there are any. */
+function visible<C extends VersionChoice>(catalogue: ServerDeps['catalogue'], caller: Caller, choice: C): C {
+  catalogue.getAdapter(choice.adapter, viewOf(caller))
+  return choice
 }

@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { Activation, Route, TaskRecord } from '../../../registry/records.ts'
+import type { Activation, Route, TaskRecord } from '../../../catalogue/task.ts'
 import { versionName } from '../../../generation/target.ts'
+import { ResponseFormat } from '../../fields/structured-output.ts'
 import { Name, Strict, VersionRef } from '../../wire/common.ts'
 
 const TaskDefaultsSchema = Strict(
@@ -16,6 +17,7 @@ const TaskDefaultsSchema = Strict(
     frequency_penalty: Type.Optional(Type.Number({ minimum: -2, maximum: 2 })),
     seed: Type.Optional(Type.Integer({ minimum: -(2 ** 52), maximum: 2 ** 52 })),
     stop: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { maxItems: 16 })),
+    response_format: Type.Optional(ResponseFormat),
   },
   { title: 'TaskDefaults', description: 'Fields of the generation routes, used where a request does not set them.' },
 )
@@ -123,7 +125,7 @@ type TaskBody = Static<ReturnType<typeof TaskSchema>>
 
 /** A task as it is written on the wire. */
 export function taskBody(record: TaskRecord): TaskBody {
-  const { stop, ...numbers } = record.defaults
+  const { stop, response_format: format, ...numbers } = record.defaults
   return {
     task: record.name,
     description: record.description,
@@ -132,7 +134,12 @@ export function taskBody(record: TaskRecord): TaskBody {
     pinned: record.pinned,
     prompt: record.prompt,
     system: record.system,
-    defaults: { ...numbers, ...(stop ? { stop: [...stop] } : {}) },
+    defaults: {
+      ...numbers,
+      ...(stop && { stop: [...stop] }),
+      // It was checked when the task was written.
+      ...(format && { response_format: format as Static<typeof ResponseFormat> }),
+    },
     history: record.history.map(activationBody),
     revision: record.revision,
     created_at: record.createdAt,

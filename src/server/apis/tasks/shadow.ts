@@ -31,13 +31,12 @@ const schema = {
 }
 
 /** `GET /v1/tasks/{task}/shadow` */
-export function shadowRoutes(app: App, { registry, shadows }: RouteDeps): void {
+export function shadowRoutes(app: App, { catalogue, shadows }: RouteDeps): void {
   app.get('/v1/tasks/:task/shadow', { schema }, async ({ caller, params }) => {
-    const { shadow } = registry.getTask(params.task, viewOf(caller))
+    const { shadow } = catalogue.getTask(params.task, viewOf(caller))
     if (!shadow) throw new TroupeError('not_found', `task "${params.task}" has no shadow; set one with PUT`)
     const { adapter, version, sample } = shadow
-    const { versions } = registry.getAdapter(adapter, '*')
-    const digest = versions.find((record) => record.version === version)?.digest ?? ''
+    const digest = catalogue.state.byNumber(adapter, version)?.digest ?? ''
     const { agreed, ...counts } = shadows.counts(params.task, digest)
     return { adapter, version: versionName(version), sample, ...counts, agreed_tokens: agreed }
   })

@@ -23,7 +23,7 @@ export function tokenizeRoutes(app: App, deps: ServerDeps): void {
     const { tokenize, detokenize } = schemasOf(prefix)
     const encoding = { schema: tokenize, ...taking('tokenize', tokenize, strictRequests) }
     app.post(`${prefix}/tokenize`, encoding, async ({ body, caller }) => {
-      if (body.model) resolveTarget(deps.registry, caller, { model: body.model }, {})
+      if (body.model) resolveTarget(deps.catalogue, caller, { model: body.model }, {})
       const ids = [...encode(deps, body).tokens]
       return {
         ...{ count: ids.length, max_model_len: maxContext, tokens: ids },
@@ -33,7 +33,7 @@ export function tokenizeRoutes(app: App, deps: ServerDeps): void {
 
     const decoding = { schema: detokenize, ...taking('detokenize', detokenize, strictRequests) }
     app.post(`${prefix}/detokenize`, decoding, async ({ body, caller }) => {
-      if (body.model) resolveTarget(deps.registry, caller, { model: body.model }, {})
+      if (body.model) resolveTarget(deps.catalogue, caller, { model: body.model }, {})
       if (body.tokens.length === 0) return { prompt: '' }
       const { tokens } = tokenPrompt(body.tokens, deps.engine.info.vocab, 'tokens')
       return { prompt: deps.text.decode([...tokens]) }

@@ -1,12 +1,12 @@
 import { Type } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
-import { DEFAULT_DRAIN_SECONDS } from '../../../registry/drain-deadlines.ts'
-import { IMPORT_FOLDER } from '../../../registry/import-folder.ts'
+import { IMPORT_FOLDER } from '../../../intake/import-folder.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
-import type { RegistryPort, ServerDeps } from '../../deps.ts'
+import type { ServerDeps } from '../../deps.ts'
 import { Maybe, Name, Strict, errorResponses } from '../../wire/common.ts'
+import { originOf } from '../../wire/origin.ts'
 
 const said = (description: string) => ({ description, content: { 'text/plain': { schema: Type.String() } } })
 
@@ -42,33 +42,34 @@ const schemas = {
 }
 
 /** `POST /v1/load_lora_adapter`, `/v1/unload_lora_adapter`: so that controllers made for vLLM can drive Troupe. */
-export function vllmRoutes(app: App, { registry, metrics }: ServerDeps): void {
-  app.post('/v1/load_lora_adapter', { schema: schemas.load }, async ({ body, caller }, reply) => {
+export function vllmRoutes(app: App, { catalogue, intake, residency, metrics }: ServerDeps): void {
+  app.post('/v1/load_lora_adapter', { schema: schemas.load }, async (request, reply) => {
+    const { body, caller } = request
     const { lora_name: name, lora_path: path, load_inplace: inPlace } = body
     assertMayAlter(caller, name)
-    if (!inPlace && isServed(registry, name)) {
+    if (!inPlace && isServed(catalogue, name)) {
       const message = `The lora adapter '${name}' has already been loaded. If you want to load the adapter in place, set 'load_inplace' to True.`
       throw new TroupeError('invalid_request', message, { param: 'lora_name' })
     }
-    const { created } = await registry.importFolder(name, path, importRoot(caller), caller.tenant)
+    const { created } = await intake.importFolder(name, path, importRoot(caller), originOf(request))
     metrics.uploadEnded(created ? 'created' : 'known')
     return reply.type('text/plain; charset=utf-8').send(`Success: LoRA adapter '${name}' added successfully.`)
   })
 
-  app.post('/v1/unload_lora_adapter', { schema: schemas.unload }, async ({ body, caller }, reply) => {
+  app.post('/v1/unload_lora_adapter', { schema: schemas.unload }, async (request, reply) => {
+    const { body, caller } = request
     const { lora_name: name } = body
     assertMayAlter(caller, name)
-    await registry.deleteAdapter(name, DEFAULT_DRAIN_SECONDS)
+    await residency.deleteAdapter(name, originOf(request))
     return reply.type('text/plain; charset=utf-8').send(`Success: LoRA adapter '${name}' removed successfully.`)
   })
 }
 
 /** Tenants import only what lies in a folder of their own: the rest of the store is others'. */
 function importRoot(caller: Caller): string {
-  return caller.admin ? '' : `${IMPORT_FOLDER}/${caller.tenant}`
+  return caller.role === 'admin' ? '' : `${IMPORT_FOLDER}/${caller.tenant}`
 }
 
-function isServed(registry: RegistryPort, name: string): boolean {
-  const [adapter] = registry.pageAdapters('*', { prefix: name, limit: 1 }).records
-  return adapter?.name === name && adapter.versions.some(({ state }) => state === 'ready')
+function isServed(catalogue: ServerDeps['catalogue'], name: string): boolean {
+  return catalogue.newest(name) !== null
 }

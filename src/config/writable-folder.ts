@@ -1,0 +1,43 @@
+import { accessSync, constants, mkdtempSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { TroupeError } from '../core/errors.ts'
+import { makeFolder } from '../core/folders.ts'
+import { flagOf } from './schema.ts'
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'this user has no right to do that',
+  EPERM: 'the system does not allow it',
+  EROFS: 'the file system is mounted read-only',
+  ENOSPC: 'the disk is full',
+  ENOTDIR: 'a part of the path is a file',
+  ENOENT: 'the system does not allow new folders there',
+}
+
+/** What the folder of a setting is called in messages. */
+const NAMES = { store: 'the store', cacheDir: 'the folder of prepared models' } as const
+
+/**
+ * Makes a folder that the server writes to where it is missing, and shows that something can be written into it.
+ *
+ * @returns the folders that were made, the outermost first
+ * @throws TroupeError `invalid_config` naming the setting, the folder and what is wrong with it
+ */
+export function ensureWritableFolder(setting: keyof typeof NAMES, path: string): readonly string[] {
+  const attempt = <T>(problem: string, action: () => T): T => {
+    try {
+      return action()
+    } catch (cause) {
+      const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+      const reason = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause))
+      const fix = `give this user the right to read and write it, or choose another with ${flagOf(setting)}`
+      throw new TroupeError('invalid_config', `${NAMES[setting]} ${path} ${problem}: ${reason}; ${fix}`, {
+        param: setting,
+        cause,
+      })
+    }
+  }
+  const made = attempt('cannot be made', () => makeFolder(path))
+  attempt('cannot be read', () => accessSync(path, constants.R_OK | constants.X_OK))
+  attempt('cannot be written to', () => rmdirSync(mkdtempSync(join(path, '.writable-'))))
+  return made
+}
