@@ -133,7 +133,11 @@ export class Rooms {
     const collector = new Collector({ store: open.store, journal, state, leases, isUsed, log })
     released = () => Collector.released({ journal, state, isUsed })
     const { blobs, folder } = open
-    const onReleased = (): void => void collector.sweep()
+    // Others wait for this server's word before they remove what it used.
+    const onReleased = (): void => {
+      const sweep = (): Promise<void> => collector.sweep()
+      leases.beat().then(sweep, sweep)
+    }
     const residency: Residency = new Residency({
       catalogue,
       changes,

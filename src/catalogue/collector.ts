@@ -108,10 +108,10 @@ export class Collector {
     this.#timer.unref()
   }
 
-  /** Ends after what is in progress. */
+  /** Ends after what is in progress, and a last sweep. */
   async stop(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
-    await this.#turns.idle()
+    await this.sweep()
     this.#stopped = true
   }
 

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { isJsonObject } from '../core/json.ts'
+import { Serial } from '../core/serial.ts'
 import { Shape } from '../core/shape.ts'
 import type { Store } from './port.ts'
 
@@ -38,7 +39,8 @@ export class ServerLeases {
   #beats = 0
   #last: string | null = null
   #timer: NodeJS.Timeout | null = null
-  #beating: Promise<void> = Promise.resolve()
+  #isClosed = false
+  readonly #turns = new Serial()
 
   /**
    * @param released number of the record up to which this server has let go of everything that was deleted
@@ -57,8 +59,13 @@ export class ServerLeases {
     this.#now = now
   }
 
-  /** Says now that this server lives. @throws TroupeError `storage_error` */
+  /** Says now that this server lives, and what it has let go of. @throws TroupeError `storage_error` */
   async beat(): Promise<void> {
+    await this.#turns.run(() => this.#beat())
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#isClosed) return
     const lease = { server: this.#server, host: this.#host, at: new Date().toISOString(), released: this.#released() }
     const key = `${PREFIX}${this.#server}/${String(++this.#beats).padStart(10, '0')}`
     await this.#store.put(key, Buffer.from(`${JSON.stringify(lease)}\n`))
@@ -70,10 +77,11 @@ export class ServerLeases {
   /** Says so again and again; a store that cannot be reached is tried again. */
   start(): void {
     this.#timer = setTimeout(() => {
-      this.#beating = this.beat().catch(() => undefined)
-      void this.#beating.then(() => {
-        if (this.#timer) this.start()
-      })
+      const again = (): void => {
+        if (!this.#isClosed) this.start()
+      }
+      // The journal says what is wrong with the store.
+      this.beat().then(again, again)
     }, BEAT_MS)
     this.#timer.unref()
   }
@@ -104,8 +112,8 @@ export class ServerLeases {
   /** This server lives no more. */
   async close(): Promise<void> {
     if (this.#timer) clearTimeout(this.#timer)
-    this.#timer = null
-    await this.#beating
+    await this.#turns.idle()
+    this.#isClosed = true
     await this.#remove(this.#server).catch(() => undefined)
   }
 

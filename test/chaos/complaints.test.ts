@@ -1,5 +1,5 @@
 /** One test per complaint of users of other servers: each asserts that Troupe does not have it. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -8,6 +8,7 @@ import { badFiles, modelDir } from '../support/fixtures.ts'
 import { scrape } from '../support/scrape.ts'
 import type { RunningServer } from '../support/server.ts'
 import { startTestServer } from '../support/server.ts'
+import { blobFolders } from '../support/store-folder.ts'
 import type { Files } from './scenarios/adapters.ts'
 import { ADAPTERS, FAMILY, loraWithAlpha, referenceFiles } from './scenarios/adapters.ts'
 import type { ErrorBody } from './scenarios/generation.ts'
@@ -162,7 +163,8 @@ describe('loading and unloading', () => {
     expect(await text('lora-r8')).toBe(references.get('lora-r8'))
     expect(await rest).toBe(undisturbed)
     await expect.poll(() => metric('draining_versions')).toBe(0)
-    await expect.poll(() => readdirSync(join(server.store, '.trash'))).toEqual([])
+    const { versions } = server.server.rooms.stats()
+    await expect.poll(async () => (await blobFolders(server.store)).length).toBe(versions)
   })
 
   it('answers requests that wait for a place by the version they came for, deleted or not', async () => {

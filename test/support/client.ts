@@ -75,6 +75,8 @@ export class Client {
       const events = (rest + bytes).split('\n\n')
       rest = events.pop()!
       for (const event of events) {
+        // A comment only keeps the connection alive.
+        if (event.startsWith(':')) continue
         const data = event.replace(/^data: /, '')
         if (data === '[DONE]') return
         yield JSON.parse(data) as T

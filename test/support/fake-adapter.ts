@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AdapterWeights } from '../../src/core/branch.ts'
 import { TroupeError } from '../../src/core/errors.ts'
@@ -78,8 +79,10 @@ export async function stageFake(staging: Staging, adapter: FakeAdapter): Promise
 }
 
 /** Puts the files of an adapter into any folder, as a person would. */
-export async function dropFake(dir: string, weights: string): Promise<void> {
-  await mkdir(dir, { recursive: true })
-  await writeFile(join(dir, 'adapter_config.json'), FAKE_CONFIG)
-  await writeFile(join(dir, 'adapter_model.safetensors'), weights)
+export function dropFake(dir: string, weights: string): Promise<void> {
+  // At once: what makes the store's own operations fail must not reach these.
+  mkdirSync(dir, { recursive: true })
+  writeFileSync(join(dir, 'adapter_config.json'), FAKE_CONFIG)
+  writeFileSync(join(dir, 'adapter_model.safetensors'), weights)
+  return Promise.resolve()
 }

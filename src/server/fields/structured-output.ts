@@ -69,15 +69,16 @@ export const ResponseTextFields = {
 const openAi = rulesOf('OpenAI')
 const vllm = rulesOf('vLLM')
 const llamaCpp = rulesOf('llama.cpp')
-const UNSUPPORTED = 'answers cannot be held to a form: leave it out and check the answer'
+const NO_GRAMMARS = 'grammars are not supported: send a JSON Schema or a regular expression (docs/structured-output.md)'
+const NO_STRICT_CALLS = 'calls are not held to their schema: leave it out and check the arguments'
 
 /** What cannot be honoured of them. */
 export const STRUCTURED_OUTPUT_RULES: readonly FieldRule[] = [
-  openAi.refused('tools[].function.strict', UNSUPPORTED, { harmless: only(false) }),
-  openAi.refused('tools[].strict', UNSUPPORTED, { harmless: only(false) }),
-  vllm.refused('guided_grammar', UNSUPPORTED),
-  vllm.refused('structured_outputs.grammar', UNSUPPORTED),
+  openAi.refused('tools[].function.strict', NO_STRICT_CALLS, { harmless: only(false) }),
+  openAi.refused('tools[].strict', NO_STRICT_CALLS, { harmless: only(false) }),
+  vllm.refused('guided_grammar', NO_GRAMMARS),
+  vllm.refused('structured_outputs.grammar', NO_GRAMMARS),
   vllm.ignored('guided_decoding_backend', 'it belongs to `guided_json` and the like'),
   vllm.ignored('guided_whitespace_pattern', 'it belongs to `guided_json` and the like'),
-  llamaCpp.refused('grammar', UNSUPPORTED, { harmless: only('') }),
+  llamaCpp.refused('grammar', NO_GRAMMARS, { harmless: only('') }),
 ]

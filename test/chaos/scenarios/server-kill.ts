@@ -94,10 +94,8 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
       const from = performance.now()
       server = await startServerProcess(modelDir(FAMILY), store)
       figures.restartMs = Math.max(figures.restartMs, performance.now() - from)
-      for (const folder of ['.staging', '.trash']) {
-        const left = readdirSync(join(store, folder))
-        verdict.expect(left.length === 0, `kill ${round}: ${folder} still has ${left.join(', ')}`)
-      }
+      const left = readdirSync(join(store, '.staging'))
+      verdict.expect(left.length === 0, `kill ${round}: .staging still has ${left.join(', ')}`)
       for (const known of all) {
         const faults = await examine(new Client(server.url), known)
         for (const fault of faults) verdict.expect(false, `kill ${round}: ${fault}`)

@@ -1,0 +1,75 @@
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it, vi } from 'vitest'
+import { blobFolders, codeOf, ME, openRooms, temporaryFolder, upload } from '../support/rooms.ts'
+
+describe('two servers on one store', () => {
+  it('see each other’s versions and deletions; what one uses, the other leaves alone', async () => {
+    const one = await openRooms()
+    const two = await openRooms({ storeDir: one.storeDir })
+    const { digest } = await upload(one.rooms, 'a', { effect: 1 })
+    await two.rooms.follow()
+    const held = await two.rooms.residency.acquire(two.rooms.catalogue.resolve({ model: 'a' }, 'x'))
+    await one.rooms.residency.deleteAdapter('a', ME)
+    await two.rooms.follow()
+    expect(await codeOf(() => two.rooms.catalogue.resolve({ model: 'a' }, 'x'))).toBe('model_not_found')
+    expect(two.host.held.has(digest)).toBe(true)
+    two.rooms.checkIntegrity()
+    expect(await blobFolders(one.storeDir)).toHaveLength(1)
+    held.release()
+    expect(two.host.held.has(digest)).toBe(false)
+    await one.rooms.close()
+    await two.rooms.close()
+    expect(await blobFolders(one.storeDir)).toEqual([])
+  })
+
+  it('end requests on what the other one deleted at the same deadline', async () => {
+    const one = await openRooms()
+    const two = await openRooms({ storeDir: one.storeDir })
+    await upload(one.rooms, 'a', { effect: 1 })
+    await two.rooms.follow()
+    const held = await two.rooms.residency.acquire(two.rooms.catalogue.resolve({ model: 'a' }, 'x'))
+    await one.rooms.residency.deleteVersion('a', 1, ME, 0.03)
+    await two.rooms.follow()
+    await vi.waitFor(() => expect(held.signal.aborted).toBe(true))
+    held.release()
+    two.rooms.checkIntegrity()
+  })
+
+  it('number versions without meeting, and write who changed what on which server', async () => {
+    const one = await openRooms()
+    const two = await openRooms({ storeDir: one.storeDir })
+    const uploads = [1, 2, 3, 4].map((effect) => upload((effect % 2 ? one : two).rooms, 'a', { effect }))
+    expect((await Promise.all(uploads)).map(({ version }) => version).sort()).toEqual([1, 2, 3, 4])
+    for (const { rooms } of [one, two]) await rooms.follow()
+    expect(one.rooms.catalogue.getAdapter('a', 'x')).toEqual(two.rooms.catalogue.getAdapter('a', 'x'))
+    const records = await one.rooms.journal.read(0, 10)
+    expect(new Set(records.map(({ server }) => server))).toEqual(new Set([one.rooms.server, two.rooms.server]))
+    expect(records.map(({ by, type }) => [by, type])).toEqual(records.map(() => ['me', 'version.added']))
+  })
+})
+
+describe('a store that vanishes', () => {
+  it('is reported once and does not stop what is in memory; its return is noticed', async () => {
+    const { rooms, storeDir, log } = await openRooms()
+    await upload(rooms, 'a', { effect: 1 })
+    await rooms.changes.putTask('t', { routes: [{ adapter: 'a' }] }, ME)
+    const away = join(await temporaryFolder(), 'away')
+    await rename(storeDir, away)
+    for (let n = 0; n < 3; n++) await rooms.follow()
+    expect(rooms.stats().storeError).toContain(storeDir)
+    expect(log.lines.filter((line) => line.startsWith('error'))).toHaveLength(1)
+    ;(await rooms.residency.acquire(rooms.catalogue.resolve({ task: 't' }, 'x'))).release()
+    expect(await codeOf(() => upload(rooms, 'b', { effect: 2 }))).toBe('storage_error')
+    expect(await codeOf(() => rooms.changes.activate('t', { adapter: 'a' }, ME))).toBe('storage_error')
+    await mkdir(storeDir)
+    await rooms.follow()
+    expect(rooms.stats()).toMatchObject({ adapters: 1, tasks: 1 })
+    await rm(storeDir, { recursive: true })
+    await rename(away, storeDir)
+    await rooms.follow()
+    expect(rooms.stats().storeError).toBeNull()
+    await upload(rooms, 'b', { effect: 2 })
+    rooms.checkIntegrity()
+  })
+})
