@@ -69,6 +69,11 @@ export const ERRORS = {
     'conflict_error',
     'A task still routes to what should be deleted: activate another version first. Or, with `drain_seconds=0`, requests in flight use it: the message has their number.',
   ),
+  pin_mismatch: kind(
+    409,
+    'conflict_error',
+    'The request would not run with exactly the version that its header `x-troupe-digest` names; the message says with which.',
+  ),
   rollback_empty: kind(409, 'conflict_error', 'The task has no earlier activation to go back to.'),
   conflict: kind(409, 'conflict_error', 'The resource changed meanwhile. Read it again and repeat.'),
   unsupported_media_type: kind(

@@ -34,7 +34,7 @@ export async function folderWithin(storeDir: string | null, path: string, within
     return real
   } catch (error) {
     const code = errnoOf(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ENAMETOOLONG') {
       throw new TroupeError('not_found', `no adapter was found at ${path}`, { param: 'lora_path' })
     }
     throw storageError('read', path, error)

@@ -17,8 +17,11 @@ import { adapterUploadRoutes } from './apis/adapters/uploads.ts'
 import { chatRoutes } from './apis/chat-completions/route.ts'
 import { responseRoutes } from './apis/responses/route.ts'
 import { completionRoutes } from './apis/completions/route.ts'
+import { installBodies } from './bodies.ts'
+import { drainUnreadBodies } from './unread-bodies.ts'
 import { installDocs } from './docs.ts'
 import { generateRoutes } from './apis/generate/route.ts'
+import { probeRoutes } from './apis/health/probes.ts'
 import { healthRoutes } from './apis/health/route.ts'
 import { metricsRoutes } from './apis/metrics/route.ts'
 import { modelRoutes } from './apis/models/route.ts'
@@ -61,18 +64,19 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: deps.settings.bodyLimitBytes,
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
     rewriteUrl: joinOwnedNames,
     genReqId: requestId,
     clientErrorHandler: answerBadHttp,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
   }).withTypeProvider<TypeBoxTypeProvider>()
 
-  app.removeContentTypeParser('text/plain')
+  installBodies(app)
   app.setValidatorCompiler(validatorCompiler)
   // Answers are built from typed objects: nothing is to be left out or coerced on the way.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   installErrorHandlers(app)
+  drainUnreadBodies(app)
   installRequestHooks(app, deps)
   await installEdge(app, edge, deps)
   await installDocs(app, edge.tls !== null)
@@ -84,7 +88,10 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
   }
   app.addHook('preClose', async () => shadows.stop())
 
-  await app.register(async (open: App) => healthRoutes(open, { readiness }))
+  await app.register(async (open: App) => {
+    healthRoutes(open, { readiness })
+    probeRoutes(open, { readiness })
+  })
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
       request.caller = authenticate(request, deps)

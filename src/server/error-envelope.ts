@@ -20,10 +20,17 @@ const FRAMEWORK_CODES: readonly (readonly [prefix: string, code: ErrorCode, mess
   ['FST_PARTS_LIMIT', 'upload_too_large', 'the upload has too many parts'],
   ['FST_FILES_LIMIT', 'upload_too_large', 'the upload has too many files'],
   ['FST_FIELDS_LIMIT', 'upload_too_large', 'the upload has too many fields'],
-  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', 'unsupported_media_type', null],
+  [
+    'FST_ERR_CTP_INVALID_MEDIA_TYPE',
+    'unsupported_media_type',
+    'the body has no media type that this route takes: send JSON with the header `content-type: application/json`',
+  ],
   ['FST_INVALID_MULTIPART_CONTENT_TYPE', 'unsupported_media_type', 'send the files as multipart/form-data'],
   ['FST_ERR_CTP_EMPTY_JSON_BODY', 'invalid_request', 'the body is empty: send a JSON object'],
   ['FST_ERR_CTP_INVALID_JSON_BODY', 'invalid_request', null],
+  ['Z_', 'invalid_request', 'the body is not packed as its content-encoding says'],
+  ['ERR__ERROR_', 'invalid_request', 'the body is not packed as its content-encoding says'],
+  ['ERR_BUFFER', 'invalid_request', 'the body is not packed as its content-encoding says'],
   ['FST_', 'invalid_request', null],
 ]
 

@@ -39,8 +39,6 @@ export function sendError(thrown: unknown, request: FastifyRequest, reply: Fasti
     request.log.error({ err: thrown }, 'request failed')
   if (error.status === 429 || error.status === 503)
     reply.header('retry-after', String(error.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS))
-  // The rest of a refused body is not worth reading.
-  if (error.status === 413) reply.header('connection', 'close')
   // What fails before routing has passed no hook.
   reply.header('x-request-id', request.id)
   reply.header('x-content-type-options', 'nosniff')

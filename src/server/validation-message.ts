@@ -16,6 +16,7 @@ export function explain(
   part: string,
   value: unknown,
 ): TroupeError {
+  if (value === undefined) return new TroupeError('invalid_request', `the ${part} is missing: send a JSON object`)
   const fault = findFault(schema as SchemaNode, value, '')
   if (fault) return refusal(fault, part)
   // What the walk does not know, the validator does.

@@ -55,7 +55,13 @@ const ReportSchema = Strict(
 /** A version as the answer to its upload. */
 export function UploadedSchema(description: string) {
   return Strict(
-    { ...VersionProperties, report: Type.Union([ReportSchema, Type.Null()]) },
+    {
+      ...VersionProperties,
+      report: Type.Union([ReportSchema, Type.Null()]),
+      activated: Type.Union([Strict({ task: Type.String(), revision: Type.Integer() }), Type.Null()], {
+        description: 'The task that serves it now.',
+      }),
+    },
     { title: 'UploadedVersion', description },
   )
 }

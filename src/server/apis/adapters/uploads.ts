@@ -14,7 +14,9 @@ import { originOf } from '../../wire/origin.ts'
 import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
+import { formParts } from './form-parts.ts'
 import { UploadedSchema, reportBody } from './schema.ts'
+import type { VersionBody } from './schema.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { addNewVersion } from './new-version.ts'
 
@@ -35,6 +37,10 @@ const schema = {
     allow_base_mismatch: Type.Optional(
       Type.Boolean({ description: 'Take it although it names another base model, with a warning.' }),
     ),
+    activate: Type.Optional({
+      ...Name,
+      description: 'A task to send to this version at once; made if there is none. The answer comes when it serves.',
+    }),
   }),
   body: Type.Object(
     {
@@ -47,7 +53,7 @@ const schema = {
   response: {
     200: UploadedSchema('These bytes already were this version.'),
     201: UploadedSchema('A new version, validated and ready.'),
-    ...errorResponses(400, 401, 403, 409, 413, 415, 500),
+    ...errorResponses(400, 401, 403, 404, 409, 413, 415, 500, 503),
   },
 }
 
@@ -74,6 +80,7 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
     const { caller, params, query } = request
     assertMayAlter(caller, params.name)
+    if (query.activate !== undefined) assertMayAlter(caller, query.activate)
     let report = null as FolderReport | null
     const allowBaseMismatch = query.allow_base_mismatch ?? false
     const arrival = { source: 'upload', ...originOf(request), allowBaseMismatch } as const
@@ -82,8 +89,30 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
       report = received.report
       return received.notes
     })
-    return reply.code(status).send({ ...body, report: report && reportBody(report, body.warnings) })
+    const activated =
+      query.activate === undefined ? null : await activate(deps, query.activate, body, originOf(request))
+    return reply.code(status).send({ ...body, report: report && reportBody(report, body.warnings), activated })
   })
+}
+
+/** Sends a task's requests to a version that was just taken, with its weights in memory. */
+async function activate(
+  { catalogue, changes, residency }: ServerDeps,
+  task: string,
+  { adapter, version }: VersionBody,
+  origin: ReturnType<typeof originOf>,
+) {
+  const lease = await residency.acquire(catalogue.resolve({ model: `${adapter}@${version}` }, '*'))
+  try {
+    const choice = { adapter, version: Number(version.slice(1)) }
+    const known = catalogue.listTasks('*').some(({ name }) => name === task)
+    const { task: record } = known
+      ? await changes.activate(task, choice, origin)
+      : await changes.putTask(task, { routes: [choice] }, origin)
+    return { task: record.name, revision: record.revision }
+  } finally {
+    lease.release()
+  }
 }
 
 /** Puts the adapter's own files among those of the form into the staging folder; `limit` = bytes of all of them together. */
@@ -96,12 +125,9 @@ async function receiveFiles(request: FastifyRequest, staging: Staging, limit: nu
     if (!(request.body instanceof Readable)) throw noFiles()
     await files.add('archive.zip', request.body)
   } else
-    for await (const part of request.parts()) {
-      if (part.type === 'field') {
-        notes = { ...notes, ...noteField(part.fieldname, part.value) }
-        continue
-      }
-      await files.add(part.filename, part.file)
+    for await (const part of formParts(request)) {
+      if (part.type === 'field') notes = { ...notes, ...noteField(part.name, part.value) }
+      else await files.add(part.name, part.content)
     }
   const report = await takeFiles(await files.source(), staging.dir)
   await files.clear()
