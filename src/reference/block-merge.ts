@@ -24,7 +24,8 @@ export interface MergePart {
 }
 
 /** Why an adapter's effect is no other weight matrix; null if it is one. */
-export function notMergeable({ branches, virtualTokens }: AdapterWeights): string | null {
+export function notMergeable({ branches, virtualTokens, tokenRows }: AdapterWeights): string | null {
+  if (tokenRows !== null) return 'tokens have rows of their own in the embedding or the head'
   if (virtualTokens !== null) return 'virtual tokens stand before the prompt and are in no weight matrix'
   const residual: readonly string[] = RESIDUAL_KINDS
   if (branches.some(({ kind, activation }) => residual.includes(kind) || activation !== 'identity'))

@@ -57,7 +57,7 @@ describe('reading into memory that was used before', () => {
     const info: ModelInfo = (await prepareModel({ modelDir: model, precision: 'f32', cacheDir })).manifest.info
     const base = new CheckpointWeights(model)
     const methods = new Set<Method>()
-    for (const folder of ['llama', 'llama-methods']) {
+    for (const folder of ['llama', 'llama-methods', 'llama-tokens']) {
       const root = join(FIXTURES, folder, 'adapters')
       for (const name of readdirSync(root)) {
         const fresh = readable(() => readAdapter(join(root, name), info, base))

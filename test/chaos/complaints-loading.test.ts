@@ -36,7 +36,7 @@ it('does not hold up others behind a cold adapter (vLLM 16876)', async () => {
   const cold = rooms.residency.acquire(rooms.catalogue.resolve({ model: 'cold' }, '*'))
   const warm = await rooms.residency.acquire(rooms.catalogue.resolve({ model: 'warm' }, '*'))
   const other = await rooms.residency.acquire(rooms.catalogue.resolve({ model: 'other' }, '*'))
-  expect([...warm.tiers.values(), ...other.tiers.values()]).toEqual(['warm', 'cold'])
+  expect([...warm.tiers.values(), ...other.tiers.values()]).toEqual(['hot', 'cold'])
   warm.release()
   other.release()
   rooms.checkIntegrity()

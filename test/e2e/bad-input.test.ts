@@ -1,10 +1,9 @@
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '../support/client.ts'
 import { adapterFiles, badFiles, modelDir } from '../support/fixtures.ts'
 import type { RunningServer } from '../support/server.ts'
 import { startTestServer } from '../support/server.ts'
+import { blobFolders } from '../support/store-folder.ts'
 
 interface ErrorBody {
   readonly error: { readonly code: string; readonly message: string; readonly param: string | null }
@@ -183,8 +182,7 @@ describe('bad uploads', () => {
     const answer = await client.upload<ErrorBody>('bad', files())
     expect([answer.status, answer.body.error.code], answer.body.error.message).toEqual([400, code])
     expect(answer.body.error.message).toMatch(says)
-    expect(readdirSync(join(server.store, 'adapters'))).toEqual([])
-    expect(readdirSync(join(server.store, '.staging'))).toEqual([])
+    expect(await blobFolders(server.store)).toEqual([])
     const { body: shown } = await client.get<{ versions: { state: string; reason: string }[] }>('/v1/adapters/bad')
     expect(shown.versions.map(({ state }) => state)).not.toContain('ready')
     expect(shown.versions.at(-1)).toMatchObject({ state: 'rejected', reason: `${code}: ${answer.body.error.message}` })
@@ -194,7 +192,7 @@ describe('bad uploads', () => {
   it.each(['../evil', 'a/b/c', 'UPPER', '.hidden', 'x'.repeat(80)])('the name %s is refused', async (name) => {
     const answer = await client.upload<ErrorBody>(name, adapterFiles('llama', 'lora-r4'))
     expect([answer.status, answer.body.error.code]).toEqual([400, 'invalid_request'])
-    expect(readdirSync(join(server.store, 'adapters'))).toEqual([])
+    expect(await blobFolders(server.store)).toEqual([])
   })
 })
 

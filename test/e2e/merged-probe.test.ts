@@ -6,6 +6,7 @@ import { Client } from '../support/client.ts'
 import { runCommand } from '../support/command.ts'
 import { modelDir } from '../support/fixtures.ts'
 import { startTestServer } from '../support/server.ts'
+import { blobFolders } from '../support/store-folder.ts'
 
 interface Detail {
   readonly state: string
@@ -42,8 +43,9 @@ describe('the proof of a version', () => {
     } finally {
       await server.close()
     }
-    const folder = join(store, 'adapters/lora-r8')
-    const inspected = await runCommand(['adapters', 'inspect', join(folder, readdirSync(folder)[0]!)])
+    const folders = await blobFolders(store)
+    const withProof = folders.find((folder) => readdirSync(folder).includes('adapter_model.safetensors'))!
+    const inspected = await runCommand(['adapters', 'inspect', withProof])
     expect(inspected.stdout).toMatch(/^merged +within [\d.]+ % of merged weights, rounding explains [\d.]+ %$/m)
   })
 

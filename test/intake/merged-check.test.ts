@@ -56,7 +56,9 @@ describe.each(MODELS)('%s in %s', (folder, precision) => {
     model = await ProbedModel.open(modelDir, precision)
     for (const dir of adapters.values()) {
       try {
-        known.push(model.read(dir))
+        const weights = model.read(dir)
+        // Intake refuses rows of tokens before it probes anything.
+        if (weights.tokenRows === null) known.push(weights)
       } catch (error) {
         // Some fixtures are there to be refused.
         if (!(error instanceof TroupeError)) throw error

@@ -72,7 +72,7 @@ describe('uploads', () => {
     expect(lease.loadMs).toBeGreaterThan(0)
     lease.release()
     const warm = await again.rooms.residency.acquire(resolution)
-    expect([warm.tiers.get(second.digest), warm.loadMs]).toEqual(['warm', 0])
+    expect([warm.tiers.get(second.digest), warm.loadMs]).toEqual(['hot', 0])
     warm.release()
     const other = await again.rooms.residency.acquire(again.rooms.catalogue.resolve({ model: 'a@v1' }, 'x'))
     expect([other.tiers.values().next().value, reads]).toEqual(['cold', 2])

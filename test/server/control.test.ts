@@ -38,10 +38,9 @@ describe('POST /v1/adapters/plan', () => {
       fits: true,
       adapters: [
         { name: 'json', version: 'v1', tier: 'cold', bytes: VERSION_BYTES },
-        { name: 'json', version: 'v2', tier: 'warm', load_ms: 0 },
+        { name: 'json', version: 'v2', tier: 'hot', load_ms: 0 },
       ],
       memory: { fits: true, needed_bytes: VERSION_BYTES, evicts: [], evicts_others: 1 },
-      device: null,
     })
     expect(response.body).not.toContain('secret')
     expect((await ask([])).statusCode).toBe(400)

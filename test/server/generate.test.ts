@@ -33,7 +33,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
       },
       provenance: {
         base: { model: 'fake-base', precision: 'f32' },
-        adapters: [{ name: 'json', version: 'v1', digest: `sha256:${'aaaa'.padEnd(64, '0')}`, scale: 1, tier: 'warm' }],
+        adapters: [{ name: 'json', version: 'v1', digest: `sha256:${'aaaa'.padEnd(64, '0')}`, scale: 1, tier: 'hot' }],
         load_ms: expect.any(Number) as number,
       },
     })
