@@ -89,7 +89,9 @@ export class ResidentWeights {
       if (!existing) {
         // Loading until it has begun, so that nobody takes it for there.
         entry.loading = Promise.resolve()
-        starts.push(() => (entry.loading = this.#load(entry, request)))
+        starts.push(() => {
+          entry.loading = this.#load(entry, request)
+        })
       }
       entry.pins++
       const isHot = entry.loading === null

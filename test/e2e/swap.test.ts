@@ -74,12 +74,13 @@ describe('a new version while 16 streams run', () => {
 
     const upload = await client.upload<{ version: string }>('swapped', adapterFiles('qwen2', 'lora-r4'))
     expect([upload.status, upload.body.version]).toEqual([201, 'v2'])
+    // Between two answers of all lanes nobody runs for a moment.
+    while (running.size === 0) await new Promise((resolve) => setImmediate(resolve))
     const old = [...running]
     const activating = client.post('/v1/tasks/demo/activate', { adapter: 'swapped' })
     swapped.yet = true
     const activation = await activating
     expect(activation.status, JSON.stringify(activation.body)).toBe(200)
-    expect(old.length, 'no stream ran when the swap came: the test proves nothing').toBeGreaterThan(0)
 
     const fresh = await Promise.all(Array.from({ length: STREAMS }, () => stream()))
     const before = await Promise.all(old)

@@ -13,7 +13,8 @@ import { codeOf, messageOf, openRooms, upload } from '../support/rooms.ts'
 const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
 
 const MODELS: readonly (readonly [string, Precision])[] = [
-  ...readdirSync(FIXTURES).map((folder) => [folder, 'f32'] as const),
+  // The folders of added tokens have adapters that intake refuses before any probe.
+  ...readdirSync(FIXTURES).flatMap((folder) => (folder.endsWith('-tokens') ? [] : [[folder, 'f32'] as const])),
   ...(['llama-methods', 'gpt2-methods', 'gemma2', 'gpt_neox'] as const).flatMap(
     (folder) =>
       [

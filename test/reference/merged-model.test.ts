@@ -62,7 +62,8 @@ describe('a model with merged weights', () => {
           }
         }
       }
-      expect(merged).toBeGreaterThan(0)
+      // All adapters of this folder have rows of tokens, which are in no weight matrix.
+      if (folder !== 'qwen2-tokens') expect(merged).toBeGreaterThan(0)
     })
   })
 })

@@ -111,7 +111,7 @@ describe('vLLM’s gauges', () => {
     const info = async (): Promise<string> => /^vllm:lora_requests_info{(.*)}/m.exec(await metrics.render())?.[1] ?? ''
     expect(await info()).toBe('max_lora="8",running_lora_adapters="",waiting_lora_adapters=""')
     const text = await metrics.render()
-    for (const line of ['vllm:num_requests_running 5', 'vllm:num_requests_waiting 3', 'vllm:kv_cache_usage_perc 0.25'])
+    for (const line of ['vllm:num_requests_running 5', 'vllm:num_requests_waiting 4', 'vllm:kv_cache_usage_perc 0.3'])
       expect(text.split('\n')).toContain(line)
 
     const [first, second, third] = ['a', 'b', 'b'].map((name) => metrics.adapterUse(name)!)

@@ -23,6 +23,7 @@ export class BlobCache implements LocalBlobs {
   readonly #dir: string
   readonly #budgetBytes: number
   readonly #work: WorkFolder
+  #lastUseMs = 0
   readonly #cached = new Map<string, Cached>()
   readonly #coming = new Map<string, Promise<string>>()
 
@@ -54,7 +55,7 @@ export class BlobCache implements LocalBlobs {
     const known = this.#cached.get(name)
     if (known && (await isFolder(path))) {
       const now = new Date()
-      this.#cached.set(name, { ...known, usedMs: now.getTime() })
+      this.#cached.set(name, { ...known, usedMs: this.#tick() })
       await utimes(path, now, now).catch(() => undefined)
       return path
     }
@@ -68,6 +69,11 @@ export class BlobCache implements LocalBlobs {
     this.#cached.delete(name)
     await rm(join(this.#dir, name), { recursive: true, force: true })
     return true
+  }
+
+  /** The time, and never the same twice: files that are used within a millisecond have an order too. */
+  #tick(): number {
+    return (this.#lastUseMs = Math.max(Date.now(), this.#lastUseMs + 0.001))
   }
 
   async #bring(id: BlobId, name: string): Promise<string> {
@@ -88,7 +94,7 @@ export class BlobCache implements LocalBlobs {
       await rename(partial, path).catch(async (error: unknown) => {
         if (!(await isFolder(path))) throw error
       })
-      this.#cached.set(name, { bytes, usedMs: Date.now() })
+      this.#cached.set(name, { bytes, usedMs: this.#tick() })
       return path
     } catch (error) {
       throw storageError('cache', path, error)

@@ -18,7 +18,7 @@ const CHANGING = 3
 const CHANGE_PAUSE_MS = 150
 const CHECK_MS = 100
 /** Room for the largest mix and a little more. */
-const BUDGETS = { memoryBytes: 512 * 1024, kvBytes: 2 ** 21 }
+const BUDGETS = { memoryBytes: 256 * 1024, kvBytes: 2 ** 21 }
 const SETTINGS = { model: RANDOM_MODEL, maxBatch: 8, stepTokens: 32, ...BUDGETS }
 
 /** Refusals that truthfully say that a change was quicker or that others hold all memory. */
