@@ -11,7 +11,7 @@ for folder in "$dir"/node_modules/onnxruntime-node/bin/napi-v*/*/*; do
     *) rm -rf "$folder" ;;
   esac
 done
-for folder in "$dir"/prebuilds/*; do
+for folder in "$dir"/native/prebuilds/*; do
   case $folder in
     */"$platform-$arch") ;;
     *) rm -rf "$folder" ;;

@@ -54,7 +54,7 @@ export const VersionSchema = Type.Object({
   parameters: Count,
   /** Bytes in the memory tier. */
   bytes: Count,
-  /** Bytes in the bank: there every layer has the largest rank of any layer, and every rank a bias. */
+  /** Bytes in the memory of the engine's device. */
   deviceBytes: Count,
   /** Did the adapter act? Largest difference of log-probabilities from the base on the probe prompt, and mean KL divergence in nats. */
   probe: Type.Union([Type.Object({ maxDifference: Type.Number(), kl: Type.Number() }), Type.Null()]),

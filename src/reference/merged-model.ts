@@ -22,7 +22,7 @@ const HEAD_ELEMENTS = 2 ** 24
 
 /**
  * The prepared model with an adapter merged into its weights, evaluated layer by layer: no more than one layer is held in f32. Linear layers are
- * dense products in f32 of dequantised weights; the engine's branches, bank and kernels for quantised weights have no part in it.
+ * dense products in f32 of dequantised weights; the engine's branches and kernels have no part in it.
  */
 export class MergedModel {
   readonly #architecture: Architecture
