@@ -46,6 +46,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   live: { kind: 'open' },
   ready: { kind: 'open' },
   health: { kind: 'open' },
+  ping: { kind: 'open' },
+  version: { kind: 'open' },
   metrics: { kind: 'scrape' },
   listModels: free,
   listTasks: free,
