@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { endAtExit } from './at-exit.ts'
 
-const PYTHON = process.env.TROUPE_PYTHON ?? 'python3'
+const PYTHON = process.env.PYTHON_WITH_MOTO ?? 'python3'
 const START_MS = 20_000
 
 /** Why there is no server of buckets for tests; null = there can be one. */
 export function noBuckets(): string | null {
   const { status } = spawnSync(PYTHON, ['-c', 'import moto.server'], { stdio: 'ignore' })
-  return status === 0 ? null : `${PYTHON} has no moto: pip install 'moto[server]' (TROUPE_PYTHON names another Python)`
+  return status === 0 ? null : `${PYTHON} has no moto: pip install 'moto[server]' (PYTHON_WITH_MOTO names another Python)`
 }
 
 /** A server of buckets on a free loopback port, whose content goes with it. */
