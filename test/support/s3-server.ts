@@ -11,7 +11,9 @@ const START_MS = 20_000
 /** Why there is no server of buckets for tests; null = there can be one. */
 export function noBuckets(): string | null {
   const { status } = spawnSync(PYTHON, ['-c', 'import moto.server'], { stdio: 'ignore' })
-  return status === 0 ? null : `${PYTHON} has no moto: pip install 'moto[server]' (PYTHON_WITH_MOTO names another Python)`
+  return status === 0
+    ? null
+    : `${PYTHON} has no moto: pip install 'moto[server]' (PYTHON_WITH_MOTO names another Python)`
 }
 
 /** A server of buckets on a free loopback port, whose content goes with it. */
