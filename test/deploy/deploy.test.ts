@@ -49,7 +49,8 @@ describe('the image', () => {
     const dir = await temporaryFolder()
     for (const folder of ['linux/x64', 'linux/arm64', 'darwin/arm64', 'win32/x64'])
       mkdirSync(join(dir, 'node_modules/onnxruntime-node/bin/napi-v6', folder), { recursive: true })
-    for (const folder of ['linux-x64', 'darwin-arm64']) mkdirSync(join(dir, 'native/prebuilds', folder), { recursive: true })
+    for (const folder of ['linux-x64', 'darwin-arm64'])
+      mkdirSync(join(dir, 'native/prebuilds', folder), { recursive: true })
     const result = runTool('sh', [join(ROOT, 'docker/keep-platform.sh'), dir, 'linux', 'x64'])
     if (!result) return
     expect(result).toEqual({ status: 0, output: '' })
