@@ -32,8 +32,11 @@ export interface RunningCommand {
 }
 
 /** Starts the built `troupe` command. */
-export function startCommand(args: readonly string[]): RunningCommand {
-  const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+export function startCommand(args: readonly string[], env: Readonly<Record<string, string>> = {}): RunningCommand {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   let text = ''
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
