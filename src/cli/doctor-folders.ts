@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readKeysFile } from '../config/keys-file.ts'
 import { ensureWritableFolder } from '../config/writable-folder.ts'
+import { messageOf } from '../core/errors.ts'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
 import { packedWeights } from '../model/packed/packed-weights.ts'
@@ -77,8 +78,4 @@ export async function checkTokenizer(model: string): Promise<Finding> {
     const fix = 'copy the tokenizer’s files into the model folder'
     return { ok: false, what: 'tokenizer', detail: messageOf(error), fix }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

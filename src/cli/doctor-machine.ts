@@ -4,6 +4,7 @@ import { formatByteSize } from '../config/byte-size.ts'
 import { cpuQuota } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import { settingSchema } from '../config/schema.ts'
+import { messageOf } from '../core/errors.ts'
 import type { Finding } from './doctor.ts'
 
 const MIN_NODE = [20, 19] as const
@@ -34,7 +35,7 @@ export async function checkOnnxRuntime(): Promise<Finding> {
     return {
       ok: false,
       what: 'onnxruntime',
-      detail: error instanceof Error ? error.message : String(error),
+      detail: messageOf(error),
       fix: 'run `npm ci` again on this machine; on Linux it needs glibc 2.28 or newer (not musl)',
     }
   }

@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdtempSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import { makeFolder } from '../core/folders.ts'
 import { flagOf } from './schema.ts'
 
@@ -28,7 +28,7 @@ export function ensureWritableFolder(setting: keyof typeof NAMES, path: string):
       return action()
     } catch (cause) {
       const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-      const reason = REASONS[code] ?? (cause instanceof Error ? cause.message : String(cause))
+      const reason = REASONS[code] ?? messageOf(cause)
       const fix = `give this user the right to read and write it, or choose another with ${flagOf(setting)}`
       throw new TroupeError('invalid_config', `${NAMES[setting]} ${path} ${problem}: ${reason}; ${fix}`, {
         param: setting,

@@ -187,3 +187,8 @@ export class TroupeError extends Error {
     return ERRORS[this.code].status
   }
 }
+
+/** What a caught value says: the message of an error, the text of anything else that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
+}

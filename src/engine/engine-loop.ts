@@ -1,5 +1,6 @@
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import { messageOf } from '../core/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { DeviceResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -309,8 +310,4 @@ export class EngineLoop {
     sequence.use.release()
     this.#emit(sequence.id, { type: 'finish', reason, ...problem })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

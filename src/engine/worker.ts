@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../core/errors.ts'
 import type { GenerationEvent } from '../core/generation.ts'
 import type { Answers, EngineOptions, FromEngine, Question, ToEngine } from '../core/messages.ts'
 import { openCpuDevice } from '../device/cpu/device.ts'
@@ -25,8 +26,6 @@ port.on('message', (message: ToEngine) => {
   inbox.push(message)
   wake?.()
 })
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 await main(workerData as EngineOptions)
 

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
@@ -181,8 +181,7 @@ function readJson(dir: string, name: string): JsonObject {
   try {
     text = readFileSync(path, 'utf8')
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_model', `${path} cannot be read: ${detail}`, { param: name, cause })
+    throw new TroupeError('invalid_model', `${path} cannot be read: ${messageOf(cause)}`, { param: name, cause })
   }
   return parseJsonObject(text, path, 'invalid_model')
 }

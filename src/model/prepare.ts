@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { homedir } from 'node:os'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
@@ -96,10 +96,11 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
     return { dir, manifest: { ...manifest, digests: found.digests } }
   } catch (cause) {
     if (cause instanceof TroupeError) throw cause
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('storage_error', `the model cache ${options.cacheDir} cannot be written: ${detail}`, {
-      cause,
-    })
+    throw new TroupeError(
+      'storage_error',
+      `the model cache ${options.cacheDir} cannot be written: ${messageOf(cause)}`,
+      { cause },
+    )
   }
 }
 
