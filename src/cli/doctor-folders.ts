@@ -44,7 +44,7 @@ export function checkKeys(keys: string | undefined): Finding | null {
 }
 
 /** An error whose message names the fix after a semicolon. */
-function failed(what: string, error: unknown): Finding {
+export function failed(what: string, error: unknown): Finding {
   const [detail = '', ...fix] = messageOf(error).split('; ')
   return { ok: false, what, detail, fix: fix.join('; ') || `correct the file, or leave the setting \`${what}\` out` }
 }

@@ -5,6 +5,7 @@ import { cpuQuota } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import { settingSchema } from '../config/schema.ts'
 import { messageOf } from '../core/errors.ts'
+import { guarded, nativeAddon } from '../native/addon.ts'
 import type { Finding } from './doctor.ts'
 
 const MIN_NODE = [20, 19] as const
@@ -38,6 +39,17 @@ export async function checkOnnxRuntime(): Promise<Finding> {
       detail: messageOf(error),
       fix: 'run `npm ci` again on this machine; on Linux it needs glibc 2.28 or newer (not musl)',
     }
+  }
+}
+
+/** Loads the native addon and runs one of its kernels, so that what the processor lacks shows. */
+export function checkAddon(): Finding {
+  try {
+    guarded(() => nativeAddon().argmax(Float32Array.of(0, 1), null))
+    return { ok: true, what: 'addon', detail: 'loads, and its kernels run' }
+  } catch (error) {
+    const fix = 'install the package again on this machine, or run on a processor with AVX2 or NEON'
+    return { ok: false, what: 'addon', detail: messageOf(error), fix }
   }
 }
 

@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os'
 import type { Precision } from '../core/model-info.ts'
 import type { Architecture } from './architecture.ts'
 import { formatOf, packedPrecision } from './block-format.ts'
@@ -14,12 +13,6 @@ export interface PrecisionFacts {
   readonly bf16Exact: boolean
   /** Memory that this process may use, in bytes. */
   readonly memoryBytes: number
-}
-
-/** Memory of the machine, or of the container where that has less. */
-export function usableMemory(): number {
-  const limit = process.constrainedMemory()
-  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }
 
 /**

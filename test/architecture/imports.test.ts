@@ -52,6 +52,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'store',
     'tenancy',
     'engine',
+    'native',
     'model',
     'adapters',
     ...LEAVES,
