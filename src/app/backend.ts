@@ -14,6 +14,7 @@ import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
 import { fillDefaultStore } from './default-store.ts'
+import { checkDevice } from './device-check.ts'
 import { renderMemoryPlan } from './memory-plan.ts'
 import { adapterFormat, threadCount } from './model-limits.ts'
 import { Rooms } from './rooms.ts'
@@ -40,12 +41,13 @@ export interface Backend {
 /**
  * Prepares the model where that was not done yet and starts engine and store on it. When a step fails, what was started is stopped.
  *
- * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
+ * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`, `device_unavailable`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
   const cacheDir = settings.cacheDir ?? defaultCacheDir()
   if (!isBucket(settings.store)) ensureWritableFolder('store', settings.store)
   ensureWritableFolder('cacheDir', cacheDir)
+  checkDevice()
   const plan = await planServer(settings)
   const { precision, maxContext, kv } = plan
   for (const warning of checkServerPlan(plan)) log.warn(warning)

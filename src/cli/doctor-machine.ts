@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { checkDevice } from '../app/device-check.ts'
 import { formatByteSize } from '../config/byte-size.ts'
 import { cpuQuota } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import { settingSchema } from '../config/schema.ts'
 import { messageOf } from '../core/errors.ts'
-import { guarded, nativeAddon } from '../native/addon.ts'
 import type { Finding } from './doctor.ts'
 
 const MIN_NODE = [20, 19] as const
@@ -45,7 +45,7 @@ export async function checkOnnxRuntime(): Promise<Finding> {
 /** Loads the native addon and runs one of its kernels, so that what the processor lacks shows. */
 export function checkAddon(): Finding {
   try {
-    guarded(() => nativeAddon().argmax(Float32Array.of(0, 1), null))
+    checkDevice()
     return { ok: true, what: 'addon', detail: 'loads, and its kernels run' }
   } catch (error) {
     const fix = 'install the package again on this machine, or run on a processor with AVX2 or NEON'

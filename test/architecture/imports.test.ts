@@ -52,7 +52,6 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'store',
     'tenancy',
     'engine',
-    'native',
     'model',
     'adapters',
     ...LEAVES,
