@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
@@ -188,4 +188,11 @@ function readJson(dir: string, name: string): JsonObject {
 
 function refusal(param: string, message: string): TroupeError {
   return new TroupeError('invalid_model', message, { param })
+}
+
+/** What a model folder is called: by its path, and by `_name_or_path` in its configuration, which is what training saves into adapters. */
+export function checkpointNames(dir: string): string[] {
+  const config = readJson(dir, 'config.json')
+  const named = config['_name_or_path']
+  return [resolve(dir), ...(typeof named === 'string' && named !== '' ? [named] : [])]
 }
