@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { catalogueBook } from '../catalogue/book.ts'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import { Changes } from '../catalogue/changes.ts'
 import { Collector } from '../catalogue/collector.ts'
-import { CatalogueState } from '../catalogue/state.ts'
 import type { Log } from '../core/log.ts'
 import type { AdapterHost } from '../engine/engine.ts'
 import { Inbox } from '../intake/inbox.ts'
@@ -21,6 +19,9 @@ import { Residency } from '../residency/residency.ts'
 import { Journal } from '../store/journal.ts'
 import type { OpenStore } from '../store/open.ts'
 import { ServerLeases } from '../store/server-leases.ts'
+import { TenantChanges } from '../tenancy/tenants/changes.ts'
+import type { TenantsState } from '../tenancy/tenants/state.ts'
+import { storeBooks } from './store-books.ts'
 
 export interface RoomsOptions {
   readonly open: OpenStore
@@ -90,6 +91,8 @@ export class Rooms {
   readonly changes: Changes
   readonly residency: Residency
   readonly intake: Intake
+  readonly tenants: TenantsState
+  readonly tenantChanges: TenantChanges
   readonly journal: Journal
   readonly #running: Running
   #timer: NodeJS.Timeout | null = null
@@ -97,7 +100,10 @@ export class Rooms {
   #closing: Promise<void> | null = null
 
   private constructor(
-    rooms: Pick<Rooms, 'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'journal'>,
+    rooms: Pick<
+      Rooms,
+      'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'tenants' | 'tenantChanges' | 'journal'
+    >,
     running: Running,
   ) {
     this.server = rooms.server
@@ -105,6 +111,8 @@ export class Rooms {
     this.changes = rooms.changes
     this.residency = rooms.residency
     this.intake = rooms.intake
+    this.tenants = rooms.tenants
+    this.tenantChanges = rooms.tenantChanges
     this.journal = rooms.journal
     this.#running = running
   }
@@ -119,15 +127,16 @@ export class Rooms {
     const server = `${hostname()
       .replace(/[^A-Za-z0-9-]/g, '-')
       .slice(0, 40)}-${randomBytes(4).toString('hex')}`
-    const state = new CatalogueState()
+    const { catalogue: state, tenants, books } = storeBooks()
     // The lease comes first: from then on nothing is removed that this server may read about.
     const leases: ServerLeases = new ServerLeases(open.store, { server, host: hostname() }, () => released())
     let released = (): number => 0
     await leases.beat()
-    const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server, log })
+    const journal = await Journal.open({ store: open.store, books, server, log })
 
     const catalogue = new Catalogue(state, host.info, pace.random ?? Math.random)
     const changes = new Changes(journal, catalogue)
+    const tenantChanges = new TenantChanges(journal, tenants, (tenant) => state.ownedBy(tenant))
     const readers = openReaders(options.reader, host.info)
     const isUsed = (digest: string): boolean => residency.isUsed(digest)
     const collector = new Collector({ store: open.store, journal, state, leases, isUsed, log })
@@ -162,7 +171,7 @@ export class Rooms {
     })
     const followMs = pace.followMs ?? 1_000
     const rooms = new Rooms(
-      { server, catalogue, changes, residency, intake, journal },
+      { server, catalogue, changes, residency, intake, tenants, tenantChanges, journal },
       { open, leases, collector, inbox, readers, merged, followMs },
     )
     await rooms.#start()

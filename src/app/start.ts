@@ -1,5 +1,4 @@
 import { setTimeout } from 'node:timers/promises'
-import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -8,10 +7,11 @@ import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
-import { Keyring } from '../tenancy/keys.ts'
+import type { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from '../server/app.ts'
 import type { App } from '../server/app.ts'
 import { openBackend } from './backend.ts'
+import { openIdentity } from './identity.ts'
 import type { Backend, Progress } from './backend.ts'
 import { listen } from '../server/listen.ts'
 import { readinessOf } from './readiness.ts'
@@ -34,6 +34,8 @@ export interface Server {
   readonly settings: Settings
   readonly info: ModelInfo
   readonly maxContext: number
+  /** Requests need a key. */
+  readonly keyed: boolean
   readonly rooms: Rooms
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
@@ -59,16 +61,16 @@ export interface Server {
 export async function startServer(given: Partial<Settings>, hooks: StartHooks = {}): Promise<Server> {
   const settings = completeSettings(given)
   const log = hooks.log ?? createLogger(settings.logLevel)
-  const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
+  const identity = openIdentity(settings, log)
   const tls = TlsFiles.of(settings)
   const edge: Edge = { settings, lifecycle: new Lifecycle(), tls: tls?.read() ?? null }
   const backend = await openBackend(settings, log, hooks.onProgress)
   try {
+    const keyring = identity.keyring(backend.rooms.tenants)
     const admission = new Admission({
       places: settings.maxBatch,
       maxWaiting: settings.queueLimit,
-      // Without keys there are no tenants: everybody would be one.
-      maxRequestsPerTenant: keyring.open ? null : settings.tenantConcurrency,
+      maxRequestsPerTenant: settings.tenantConcurrency,
     })
     const app = await buildHttp(settings, edge, backend, admission, keyring, log)
     const url = await listen(app, settings)
@@ -84,7 +86,7 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       await setTimeout(settings.drainSeconds * 1000, undefined, { signal: hurry }).catch(() => {})
     }
     const reload = (): void => {
-      if (settings.keys !== undefined) reloadKeys(keyring, settings.keys, log)
+      identity.reload()
       certificates?.reload()
     }
     const checkIntegrity = async (): Promise<void> => {
@@ -93,19 +95,11 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       await engine.checkIntegrity()
     }
     const { crashed } = engine
-    return { url, settings, info, maxContext, rooms, log, crashed, checkIntegrity, drain, reload, close }
+    const keyed = !keyring.open
+    return { url, settings, info, maxContext, keyed, rooms, log, crashed, checkIntegrity, drain, reload, close }
   } catch (error) {
     await backend.close()
     throw error
-  }
-}
-
-function reloadKeys(keyring: Keyring, path: string, log: Logger): void {
-  try {
-    keyring.replace(readKeysFile(path))
-    log.info({ path }, 'the keys file was read again')
-  } catch (error) {
-    log.error({ err: error }, 'the keys file cannot be used: the keys stay as they were')
   }
 }
 
@@ -118,7 +112,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, tenants, tenantChanges, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -140,6 +134,8 @@ async function buildHttp(
       grammars,
       modelDefaults,
       keyring,
+      tenants,
+      tenantChanges,
       admission,
       metrics,
       log,

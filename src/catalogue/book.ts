@@ -11,7 +11,7 @@ import { checkName, ownerOf } from './names.ts'
 import type { Adapter, CatalogueState } from './state.ts'
 import { adapterNotFound } from './state.ts'
 import type { Activation, TaskRecord, TaskSettings } from './task.ts'
-import { checkTask, settingsOf, TaskSchema, TaskSettingsSchema, taskNotFound } from './task.ts'
+import { checkTask, settingsOf, SharedWithSchema, TaskSchema, TaskSettingsSchema, taskNotFound } from './task.ts'
 import type { Version } from './version.ts'
 import { NotesSchema, RefusalSchema, VersionSchema } from './version.ts'
 
@@ -35,6 +35,7 @@ const SavedSchema = Type.Object({
     Type.Object({
       name: Type.String(),
       pinned: Type.Boolean(),
+      sharedWith: Type.Optional(SharedWithSchema),
       versions: Type.Array(VersionSchema),
       last: Type.Integer(),
       ...NotesSchema.properties,
@@ -136,7 +137,12 @@ function versionKinds(state: CatalogueState): Book['kinds'] {
 function adapterKinds(state: CatalogueState): Book['kinds'] {
   return {
     'adapter.described': recordKind(
-      Type.Object({ adapter: Type.String(), pinned: Type.Optional(Type.Boolean()), ...NotesSchema.properties }),
+      Type.Object({
+        adapter: Type.String(),
+        pinned: Type.Optional(Type.Boolean()),
+        sharedWith: Type.Optional(SharedWithSchema),
+        ...NotesSchema.properties,
+      }),
       {
         check: ({ adapter }) => void mustHaveAdapter(state, adapter),
         apply: ({ adapter, ...said }) => state.setAdapter({ ...mustHaveAdapter(state, adapter), ...said }),

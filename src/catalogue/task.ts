@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { TroupeError } from '../core/errors.ts'
 import type { DeepReadonly } from '../core/readonly.ts'
 import { Shape } from '../core/shape.ts'
-import { checkName, ownerOf } from './names.ts'
+import { NAME_PART_PATTERN, checkName, ownerOf } from './names.ts'
 
 const MAX_ROUTES = 16
 const INPUT_SLOT = '{input}'
@@ -37,6 +37,12 @@ const DefaultsSchema = Type.Object(
   { additionalProperties: false },
 )
 
+/** Names of tenants; `*` = all. */
+export const SharedWithSchema = Type.Array(Type.String({ pattern: `${NAME_PART_PATTERN}|^\\*$` }), {
+  maxItems: 1_000,
+  uniqueItems: true,
+})
+
 /** A task without what follows from its earlier records. */
 export const TaskSettingsSchema = Type.Object(
   {
@@ -63,6 +69,8 @@ export const TaskSettingsSchema = Type.Object(
     /** System message put before `messages`; null = none. */
     system: Type.Union([Type.String(), Type.Null()]),
     defaults: DefaultsSchema,
+    /** Tenants beside the owner that see and use it; `*` = all. */
+    sharedWith: Type.Optional(SharedWithSchema),
     /** Grows with every change. */
     revision: Type.Integer({ minimum: 1 }),
   },
@@ -129,6 +137,7 @@ export function taskNotFound(name: string): TroupeError {
 
 /** What of a task is set, without what follows from its records. */
 export function settingsOf(task: TaskSettings): TaskSettings {
-  const { name, description, routes, shadow, pinned, prompt, system, defaults, revision } = task
-  return { name, description, routes, shadow, pinned, prompt, system, defaults, revision }
+  const { name, description, routes, shadow, pinned, prompt, system, defaults, sharedWith, revision } = task
+  const shared = sharedWith === undefined ? {} : { sharedWith }
+  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...shared, revision }
 }

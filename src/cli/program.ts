@@ -4,6 +4,7 @@ import { packagePath } from '../config/defaults.ts'
 import type { BenchFlags } from './bench.ts'
 import type { ImportOptions } from './import.ts'
 import type { CollectFlags } from './store.ts'
+import { addTenantCommands } from './tenants/commands.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -37,6 +38,8 @@ export function buildProgram(): Command {
   addAdapterCommands(program.command('adapters').description('look at adapters and store them'))
 
   addStoreCommands(program.command('store').description('look after a store'))
+
+  addTenantCommands(program.command('tenants').description('look after tenants and their keys'))
 
   addBenchCommand(program)
 

@@ -1,4 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
+import { EVERYONE } from './roles.ts'
 import { FairQueue } from './fair-queue.ts'
 import type { FairQueueLimits, Ticket } from './fair-queue.ts'
 
@@ -66,7 +67,8 @@ export class Admission {
         `the request asks for ${sequences} sequences, the queue takes ${places + maxWaiting}: send fewer prompts at once`,
       )
     const open = this.#open.get(tenant) ?? 0
-    const limit = this.#perTenantLimit(tenant) ?? this.#maxPerTenant
+    // On an open server there are no tenants: everybody would be one.
+    const limit = tenant === EVERYONE.tenant ? null : (this.#perTenantLimit(tenant) ?? this.#maxPerTenant)
     if (limit !== null && open >= limit)
       throw new TroupeError(
         'rate_limit_exceeded',

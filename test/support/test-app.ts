@@ -16,7 +16,9 @@ import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
-import type { TenantKeys } from '../../src/tenancy/keys.ts'
+import { FileKeys } from '../../src/tenancy/file-keys.ts'
+import type { TenantKeys } from '../../src/tenancy/file-keys.ts'
+import type { Tokens } from '../../src/tenancy/tokens.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
@@ -41,7 +43,9 @@ export interface TestApp {
 }
 
 export interface TestAppOptions {
+  /** Keys as of a keys file. */
   readonly tenants?: readonly TenantKeys[]
+  readonly tokens?: Tokens
   readonly places?: number
   readonly maxWaiting?: number
   readonly maxRequestsPerTenant?: number | null
@@ -89,12 +93,13 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, tenants, tenantChanges, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
     ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
-    keyring: new Keyring(options.tenants ?? []),
+    keyring: new Keyring({ file: options.tenants && new FileKeys(options.tenants), tenants, tokens: options.tokens }),
+    ...{ tenants, tenantChanges },
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,

@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import type { Activation, Route, TaskRecord } from '../../../catalogue/task.ts'
 import { versionName } from '../../../generation/target.ts'
 import { ResponseFormat } from '../../fields/structured-output.ts'
-import { Name, Strict, VersionRef } from '../../wire/common.ts'
+import { Name, SharedWith, Strict, VersionRef } from '../../wire/common.ts'
 
 const TaskDefaultsSchema = Strict(
   {
@@ -59,6 +59,7 @@ export const TaskBodySchema = Strict(
       Type.Union([Type.String(), Type.Null()], { description: 'System message put before `messages`.' }),
     ),
     defaults: Type.Optional(TaskDefaultsSchema),
+    shared_with: Type.Optional(SharedWith),
   },
   {
     title: 'TaskRequest',
@@ -102,6 +103,7 @@ export function TaskSchema(description = 'The task.') {
       prompt: Type.Union([Type.String(), Type.Null()]),
       system: Type.Union([Type.String(), Type.Null()]),
       defaults: TaskDefaultsSchema,
+      shared_with: SharedWith,
       history: Type.Array(ActivationSchema, {
         description: 'Former routes, oldest first; `rollback` returns to the last.',
       }),
@@ -140,6 +142,7 @@ export function taskBody(record: TaskRecord): TaskBody {
       // It was checked when the task was written.
       ...(format && { response_format: format as Static<typeof ResponseFormat> }),
     },
+    shared_with: [...(record.sharedWith ?? [])],
     history: record.history.map(activationBody),
     revision: record.revision,
     created_at: record.createdAt,
