@@ -77,6 +77,6 @@ async function at(flags: Flags & { url?: string }, act: (desk: TenantDesk) => Pr
 }
 
 async function openDesk({ url, ...flags }: Flags & { url?: string }): Promise<TenantDesk> {
-  if (url !== undefined) return (await import('./server-desk.ts')).serverDesk(url, process.env.TROUPE_KEY)
+  if (url !== undefined) return (await import('./server-desk.ts')).serverDesk(url, process.env.TROUPE_KEY || undefined)
   return (await import('./store-desk.ts')).openStoreDesk(settingsFromFlags(flags))
 }

@@ -4,6 +4,7 @@ import type { ServerDeps } from '../../deps.ts'
 import { errorResponses, Strict } from '../../wire/common.ts'
 import { originOf } from '../../wire/origin.ts'
 import { pageOf, pageQuery } from '../../wire/paging.ts'
+import { limitsFrom } from './limits.ts'
 import { byTenant, TenantBodySchema, tenantBody, TenantListSchema, TenantSchema } from './schema.ts'
 
 const tags = ['tenants']
@@ -62,7 +63,9 @@ export function tenantRoutes(app: App, { tenants, tenantChanges }: ServerDeps): 
 
   app.put('/v1/tenants/:tenant', { schema: schemas.put }, async (request, reply) => {
     const { body, params } = request
-    const { tenant, created } = await tenantChanges.putTenant(params.tenant, body, originOf(request))
+    const { description, limits } = body
+    const input = { description, limits: limits && limitsFrom(limits) }
+    const { tenant, created } = await tenantChanges.putTenant(params.tenant, input, originOf(request))
     return reply.code(created ? 201 : 200).send(tenantBody(tenant, tenants.keysOf(tenant.name).length))
   })
 

@@ -1,11 +1,11 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import { TenantLimitsSchema } from '../../../tenancy/limits.ts'
 import { ROLES } from '../../../tenancy/roles.ts'
 import { MAX_DESCRIPTION, MAX_LABEL } from '../../../tenancy/tenants/book.ts'
 import type { Key, Tenant } from '../../../tenancy/tenants/state.ts'
 import { NextSchema } from '../../wire/paging.ts'
 import { Strict, TenantName } from '../../wire/common.ts'
+import { limitsBody, LimitsSchema } from './limits.ts'
 
 const Time = Type.String({ format: 'date-time' })
 const ExpiresAt = Type.Union([Time, Type.Null()], { description: 'From then on the key is refused; null = never.' })
@@ -19,7 +19,7 @@ export const byKey = Strict({
 export const TenantBodySchema = Strict(
   {
     description: Type.Optional(Type.String({ maxLength: MAX_DESCRIPTION })),
-    limits: Type.Optional(TenantLimitsSchema),
+    limits: Type.Optional(LimitsSchema),
   },
   { title: 'TenantRequest', description: 'Fields left out keep their value; `limits` replaces all limits there are.' },
 )
@@ -30,7 +30,7 @@ export function TenantSchema(description = 'The tenant.') {
     {
       tenant: Type.String(),
       description: Type.String(),
-      limits: TenantLimitsSchema,
+      limits: LimitsSchema,
       keys: Type.Integer({ description: 'Keys in the store that were not revoked.' }),
       created_at: Type.String(),
       updated_at: Type.String(),
@@ -99,7 +99,7 @@ export function tenantBody(
   { name, description, limits, createdAt, updatedAt }: Tenant,
   keys: number,
 ): Static<ReturnType<typeof TenantSchema>> {
-  return { tenant: name, description, limits: { ...limits }, keys, created_at: createdAt, updated_at: updatedAt }
+  return { tenant: name, description, limits: limitsBody(limits), keys, created_at: createdAt, updated_at: updatedAt }
 }
 
 /** A key as it is written on the wire. */
