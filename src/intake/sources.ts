@@ -1,6 +1,6 @@
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { FolderEntry, FolderReport } from './folder-report.ts'
 import type { FolderSource, RemoteFolder } from './folder-source.ts'
 import { onDisk } from './disk.ts'
@@ -62,8 +62,7 @@ export class AdapterSources {
       return await takeFiles(await bounded(await kind.open(source, within), source, limitBytes), dir)
     } catch (cause) {
       if (cause instanceof TroupeError) throw cause
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw new TroupeError('source_unavailable', `cannot fetch ${source}: ${detail}`, { param: 'source', cause })
+      throw new TroupeError('source_unavailable', `cannot fetch ${source}: ${messageOf(cause)}`, { param: 'source', cause })
     } finally {
       this.#running--
     }

@@ -1,4 +1,4 @@
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { InertTexts } from './inert.ts'
 import { readModelJson, requireModelJson, tokenContent } from './model-files.ts'
@@ -49,8 +49,7 @@ export class Tokenizer {
     try {
       return new Tokenizer(new TokenPipeline(definition), config, eosIds)
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${detail}`, {
+      throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${messageOf(cause)}`, {
         param: 'tokenizer.json',
         cause,
       })

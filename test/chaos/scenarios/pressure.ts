@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../../../src/config/schema.ts'
+import { messageOf } from '../../../src/core/errors.ts'
 import { scratchFolder } from '../../support/at-exit.ts'
 import { Client } from '../../support/client.ts'
 import { modelDir } from '../../support/fixtures.ts'
@@ -91,7 +92,7 @@ async function measure(
         const fault = references.fault(promptIndex, answer)
         verdict.expect(fault === null, `${name}: ${fault}`)
       } catch (error) {
-        verdict.expect(false, `${name}: ${error instanceof Error ? error.message : String(error)}`)
+        verdict.expect(false, `${name}: ${messageOf(error)}`)
       }
       latencies.push(performance.now() - begun)
     })
