@@ -127,6 +127,10 @@ async function buildHttp(
     queue: () => admission.stats(),
     grammars: () => grammars.counters,
     store: () => rooms.stats(),
+    residents: () =>
+      residency.residents().map(({ version: { adapter, version, rank }, isKept }) => {
+        return { name: `${adapter}@v${version}`, rank, isKept }
+      }),
     weights: () => ({ checkedBytes: weightsCheck.checkedBytes, damagedTensors: weightsCheck.damaged.length }),
   })
   const deps = {
