@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Writable } from 'node:stream'
 import { Rooms } from '../../../src/app/rooms.ts'
 import { endAtExit } from '../../support/at-exit.ts'
 import type { Outcome, Seen } from '../../support/contesting-process.ts'
@@ -81,13 +82,13 @@ async function openRooms(location: string): Promise<Rooms> {
 /** One of the servers. */
 class Contestant {
   readonly #lines: AsyncIterator<string, undefined>
-  readonly #write: (line: string) => void
+  readonly #stdin: Writable
 
   constructor(location: string, number: number, changes: number) {
     const args = ['--import', 'tsx', PROCESS, location, String(number), String(changes)]
     const child = endAtExit(spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
     this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-    this.#write = (line) => void child.stdin.write(`${line}\n`)
+    this.#stdin = child.stdin
   }
 
   async says(word: string): Promise<void> {
@@ -96,7 +97,7 @@ class Contestant {
   }
 
   async contest(): Promise<Outcome[]> {
-    this.#write('go')
+    this.#stdin.write('go\n')
     const outcomes: Outcome[] = []
     for (;;) {
       const said = await this.#next()
@@ -105,8 +106,9 @@ class Contestant {
     }
   }
 
+  /** Its last word: it ends with its input. */
   async seen(head: number): Promise<Seen> {
-    this.#write(String(head))
+    this.#stdin.end(`${head}\n`)
     return (await this.#next()) as Seen
   }
 
