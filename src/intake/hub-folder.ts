@@ -33,7 +33,7 @@ export async function openHubFolder(source: string, signal: AbortSignal): Promis
       // Its own protocol for large files asks hosts that answers name.
       const file = await downloadFile({ ...place, path, xet: false })
       if (!file) throw new Error(`${path} is gone`)
-      return file.stream() as unknown as AsyncIterable<Uint8Array>
+      return file.stream()
     },
   })
 }

@@ -62,7 +62,10 @@ export class AdapterSources {
       return await takeFiles(await bounded(await kind.open(source, within), source, limitBytes), dir)
     } catch (cause) {
       if (cause instanceof TroupeError) throw cause
-      throw new TroupeError('source_unavailable', `cannot fetch ${source}: ${messageOf(cause)}`, { param: 'source', cause })
+      throw new TroupeError('source_unavailable', `cannot fetch ${source}: ${messageOf(cause)}`, {
+        param: 'source',
+        cause,
+      })
     } finally {
       this.#running--
     }

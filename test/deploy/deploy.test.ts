@@ -125,7 +125,9 @@ describe('the Kubernetes manifests', () => {
     const { configMapGenerator } = parse(read('deploy/kubernetes/kustomization.yaml')) as {
       configMapGenerator: { literals: string[] }[]
     }
-    const settings = Object.fromEntries(configMapGenerator[0]!.literals.map((line) => line.split('=')))
+    const settings = Object.fromEntries(
+      configMapGenerator[0]!.literals.map((line) => line.split('=') as [string, string]),
+    )
     const { spec } = manifest('deployment').spec.template!
     const grace = Number(settings.TROUPE_DRAIN_SECONDS) + Number(settings.TROUPE_SHUTDOWN_SECONDS) + 5
     expect(spec.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(grace)

@@ -54,11 +54,11 @@ export async function runFleet(kind: GatewayKind, { adapters, requests }: FleetS
     verdict.expect(split.length === 0, `served by more than one replica while both lived: ${split.join(', ')}`)
 
     load.forget()
-    let killed: Promise<void> | null = null
+    const killed: Promise<void>[] = []
     await load.run(requests, (index) => {
-      if (index >= requests / 4) killed ??= replicas[0]!.kill()
+      if (index >= requests / 4 && killed.length === 0) killed.push(replicas[0]!.kill())
     })
-    await killed
+    await Promise.all(killed)
     replicas[0] = await startReplica(store, ports[0]!)
     await sleep(SETTLE_MS)
 
@@ -212,7 +212,7 @@ class Load {
 
   #lost(model: string, error: unknown): null {
     this.counts.lost++
-    const cause = error instanceof Error && error.cause ? ` (${String(error.cause)})` : ''
+    const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : ''
     this.#verdict.expect(false, `a request for ${model} that had no first byte was lost: ${String(error)}${cause}`)
     return null
   }
