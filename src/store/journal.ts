@@ -189,18 +189,13 @@ export class Journal {
   }
 
   async #readOn(): Promise<void> {
-    for (let isMore = true; isMore;) {
-      // One question where nothing is new; with more to come, many at once.
-      const first = await this.#store.get(recordKey(this.#head + 1))
-      if (first === null) return
-      this.#take(first)
-      const numbers = Array.from({ length: WINDOW }, (_, index) => this.#head + 1 + index)
-      const found = await Promise.all(numbers.map((n) => this.#store.get(recordKey(n))))
-      for (const bytes of found) {
+    // One question where nothing is new; the more there is, the more are asked at once.
+    for (let window = 1; ; window = Math.min(2 * window, WINDOW)) {
+      const numbers = Array.from({ length: window }, (_, index) => this.#head + 1 + index)
+      for (const bytes of await Promise.all(numbers.map((n) => this.#store.get(recordKey(n))))) {
         if (bytes === null) return
         this.#take(bytes)
       }
-      isMore = found.length === WINDOW
     }
   }
 
