@@ -12,6 +12,16 @@ export const BUCKET_SERVERS = ['moto', 'seaweedfs'] as const
 export type BucketServerKind = (typeof BUCKET_SERVERS)[number]
 
 const PYTHON = process.env.PYTHON_WITH_MOTO ?? 'python3'
+/**
+ * Its own command answers many requests at once and looks for a key before it writes it: under load two writers of one key win, which the check at the start
+ * of a server notices. One at a time it is sound.
+ */
+const MOTO = `
+import sys
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+`
 const WEED = process.env.WEED ?? 'weed'
 const START_MS = 60_000
 
@@ -47,8 +57,7 @@ export class BucketServer {
     const port = await freePort()
     const url = `http://127.0.0.1:${port}`
     const dir = kind === 'seaweedfs' ? scratchFolder('troupe-weed-') : null
-    const [command, args] =
-      dir === null ? [PYTHON, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', `${port}`]] : [WEED, await weed(port, dir)]
+    const [command, args] = dir === null ? [PYTHON, ['-c', MOTO, `${port}`]] : [WEED, await weed(port, dir)]
     const child = endAtExit(spawn(command, args, { stdio: 'ignore' }))
     Object.assign(process.env, {
       AWS_ENDPOINT_URL_S3: url,
