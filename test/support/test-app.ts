@@ -14,6 +14,7 @@ import { edgeOf } from '../../src/server/edge/edge.ts'
 import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
+import { AdapterSources } from '../../src/intake/sources.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import { FileKeys } from '../../src/tenancy/file-keys.ts'
@@ -58,6 +59,8 @@ export interface TestAppOptions {
   readonly modelDefaults?: ServerDeps['modelDefaults']
   readonly edge?: Partial<EdgeSettings>
   readonly tls?: Edge['tls']
+  /** Places that versions may be fetched from. */
+  readonly sources?: readonly string[]
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -100,6 +103,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring({ file: options.tenants && new FileKeys(options.tenants), tenants, tokens: options.tokens }),
     ...{ tenants, tenantChanges },
+    sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,
