@@ -118,7 +118,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -135,6 +135,7 @@ async function buildHttp(
       changes,
       residency,
       intake,
+      evaluation,
       server,
       text,
       grammars,

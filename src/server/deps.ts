@@ -2,6 +2,7 @@ import type { GenerationParts, GenerationSettings } from '../generation/ports.ts
 import type { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Changes } from '../catalogue/changes.ts'
+import type { EvaluationHost } from '../evaluation/runs.ts'
 import type { Intake } from '../intake/intake.ts'
 import type { Residency } from '../residency/residency.ts'
 import type { Keyring } from '../tenancy/keys.ts'
@@ -27,6 +28,7 @@ export interface ServerDeps extends GenerationParts {
   readonly changes: Changes
   readonly residency: Residency
   readonly intake: Intake
+  readonly evaluation: EvaluationHost
   /** Id of this server, in every answer. */
   readonly server: string
   readonly keyring: Keyring

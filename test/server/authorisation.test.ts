@@ -26,6 +26,8 @@ const KINDS = {
   free: { admin: YES, publisher: YES, caller: YES, metrics: NO },
   see: { admin: YES, publisher: SEES, caller: SEES, metrics: NO },
   alter: { admin: YES, publisher: ['yes', 403, 403], caller: NO, metrics: NO },
+  /** Names nobody's object, and needs the right to publish. */
+  make: { admin: YES, publisher: YES, caller: NO, metrics: NO },
   scrape: { admin: YES, publisher: NO, caller: NO, metrics: YES },
 } as const satisfies Record<string, Verdicts>
 
@@ -52,6 +54,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   listModels: free,
   listTasks: free,
   listAdapters: free,
+  listEvaluations: free,
+  getEvaluation: free,
+  listEvaluationAnswers: free,
+  createEvaluation: {
+    kind: 'make',
+    body: () => ({ mixes: [{ model: 'base' }], items: [{ prompt: 'a', expected: 'b' }] }),
+  },
+  rerunEvaluation: { kind: 'make' },
+  cancelEvaluation: { kind: 'make' },
+  deleteEvaluation: { kind: 'make' },
   tokenize: { ...free, body: () => ({ prompt: 'a' }) },
   detokenize: { ...free, body: () => tokens },
   tokenizeAsVllm: { ...free, body: () => ({ prompt: 'a' }) },
@@ -155,6 +167,7 @@ function request({ id, method, path }: Operation, owner: Owner): InjectOptions {
     .replace('{task}', encodeURIComponent(task))
     .replace(/\{(name|model)\}/, encodeURIComponent(adapter))
     .replace('{version}', 'v1')
+    .replace('{id}', 'eval-1')
   const body = RULES[id]?.body?.(adapter)
   const form = id === 'uploadAdapterVersion'
   if (form)
