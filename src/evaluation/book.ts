@@ -5,7 +5,7 @@ import { Shape } from '../core/shape.ts'
 import type { Book } from '../store/record.ts'
 import { recordKind } from '../store/record.ts'
 import type { Evaluation } from './record.ts'
-import { EvaluationSchema, EvaluationSpecSchema } from './record.ts'
+import { EndFields, EvaluationSchema, EvaluationSpecSchema, WorkerFields } from './record.ts'
 
 /** Evaluations kept in a store; the oldest have to be deleted before more are made. */
 const MAX_EVALUATIONS = 1_000
@@ -15,10 +15,6 @@ export type EvaluationState = Map<string, Evaluation>
 
 const savedShape = new Shape(Type.Object({ evaluations: Type.Array(EvaluationSchema) }), 'evaluations')
 const Id = { id: Type.String() }
-const { worker: WorkerSchema, end: EndSchema } = EvaluationSchema.properties
-const [WorkSchema] = WorkerSchema.anyOf
-const [EndedSchema] = EndSchema.anyOf
-const { at: _at, ...endFields } = EndedSchema.properties
 
 /**
  * All types of records about evaluations. Their sets are blobs, held in the catalogue's list of blobs for as long as an evaluation names them.
@@ -42,7 +38,7 @@ export function evaluationBook(evaluations: EvaluationState, catalogue: Catalogu
 
       /** A process takes an evaluation over: from nobody, or from one that is gone. */
       'evaluation.claimed': recordKind(
-        Type.Object({ ...Id, ...WorkSchema.properties, from: Type.Union([Type.String(), Type.Null()]) }),
+        Type.Object({ ...Id, ...WorkerFields, from: Type.Union([Type.String(), Type.Null()]) }),
         {
           check: ({ id, from }) => {
             const { worker } = mustRun(evaluations, id)
@@ -54,7 +50,7 @@ export function evaluationBook(evaluations: EvaluationState, catalogue: Catalogu
         },
       ),
 
-      'evaluation.ended': recordKind(Type.Object({ ...Id, ...endFields }), {
+      'evaluation.ended': recordKind(Type.Object({ ...Id, ...EndFields }), {
         check: ({ id }) => void mustRun(evaluations, id),
         apply: ({ id, ...end }, { at }) => {
           evaluations.set(id, { ...mustRun(evaluations, id), worker: null, end: { at, ...end } })

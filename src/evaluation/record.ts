@@ -105,20 +105,22 @@ export const ResultSchema = Type.Object({
 })
 export type EvaluationResult = DeepReadonly<Static<typeof ResultSchema>>
 
+/** How an evaluation ended. */
+export const EndFields = {
+  status: Type.Enum(['done', 'failed', 'cancelled']),
+  reason: Nullable(Type.String()),
+  result: Nullable(ResultSchema),
+}
+
+/** The process that works on an evaluation. */
+export const WorkerFields = { server: Type.String(), process: Type.String() }
+
 export const EvaluationSchema = Type.Object({
   spec: EvaluationSpecSchema,
   createdAt: Type.String(),
   createdBy: Type.String(),
-  /** The process that works on it. */
-  worker: Nullable(Type.Object({ server: Type.String(), process: Type.String() })),
-  end: Nullable(
-    Type.Object({
-      at: Type.String(),
-      status: Type.Enum(['done', 'failed', 'cancelled']),
-      reason: Nullable(Type.String()),
-      result: Nullable(ResultSchema),
-    }),
-  ),
+  worker: Nullable(Type.Object(WorkerFields)),
+  end: Nullable(Type.Object({ at: Type.String(), ...EndFields })),
 })
 export type Evaluation = DeepReadonly<Static<typeof EvaluationSchema>>
 export type EvaluationEnd = NonNullable<Evaluation['end']>

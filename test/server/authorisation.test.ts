@@ -214,6 +214,9 @@ describe.each(ROLES)('a key of the role %s', (role) => {
 
   it('lists nothing that it may not see', async () => {
     await furnish()
+    const payload = { mixes: [{ model: 'zeta/adapter' }], items: [{ prompt: 'a', expected: 'b' }] }
+    const theirs = { method: 'POST' as const, url: '/v1/evaluations', payload, headers: { 'x-api-key': 'key-zeta' } }
+    expect((await test.app.inject(theirs)).statusCode).toBe(202)
     for (const operation of operations.filter(({ id, path }) => RULES[id]?.kind === 'free' && !TASKED.test(path))) {
       const { body, statusCode } = await send(operation, 'own', `key-${role}`)
       if (statusCode === 200 && operation.id.startsWith('list')) expect(body.includes('zeta/')).toBe(role === 'admin')
