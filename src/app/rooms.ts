@@ -6,6 +6,9 @@ import { Changes } from '../catalogue/changes.ts'
 import { Collector } from '../catalogue/collector.ts'
 import type { Log } from '../core/log.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import { Evaluations } from '../evaluation/evaluations.ts'
+import { checkGate } from '../evaluation/gate.ts'
+import type { EvaluationHost } from '../evaluation/runs.ts'
 import { Inbox } from '../intake/inbox.ts'
 import { Intake } from '../intake/intake.ts'
 import type { ReferencePort } from '../intake/merged-check.ts'
@@ -21,7 +24,7 @@ import type { OpenStore } from '../store/open.ts'
 import { ServerLeases } from '../store/server-leases.ts'
 import { TenantChanges } from '../tenancy/tenants/changes.ts'
 import type { TenantsState } from '../tenancy/tenants/state.ts'
-import { storeBooks } from './store-books.ts'
+import { emptyBooks } from './books.ts'
 
 export interface RoomsOptions {
   readonly open: OpenStore
@@ -94,6 +97,8 @@ export class Rooms {
   readonly tenants: TenantsState
   readonly tenantChanges: TenantChanges
   readonly journal: Journal
+  /** What evaluations are made with and run on. */
+  readonly evaluation: EvaluationHost
   readonly #running: Running
   #timer: NodeJS.Timeout | null = null
   #following: Promise<void> = Promise.resolve()
@@ -102,7 +107,15 @@ export class Rooms {
   private constructor(
     rooms: Pick<
       Rooms,
-      'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'tenants' | 'tenantChanges' | 'journal'
+      | 'server'
+      | 'catalogue'
+      | 'changes'
+      | 'residency'
+      | 'intake'
+      | 'tenants'
+      | 'tenantChanges'
+      | 'journal'
+      | 'evaluation'
     >,
     running: Running,
   ) {
@@ -114,6 +127,7 @@ export class Rooms {
     this.tenants = rooms.tenants
     this.tenantChanges = rooms.tenantChanges
     this.journal = rooms.journal
+    this.evaluation = rooms.evaluation
     this.#running = running
   }
 
@@ -127,7 +141,7 @@ export class Rooms {
     const server = `${hostname()
       .replace(/[^A-Za-z0-9-]/g, '-')
       .slice(0, 40)}-${randomBytes(4).toString('hex')}`
-    const { catalogue: state, tenants, books } = storeBooks()
+    const { state, tenants, evaluations: evaluated, books } = emptyBooks()
     // The lease comes first: from then on nothing is removed that this server may read about.
     const leases: ServerLeases = new ServerLeases(open.store, { server, host: hostname() }, () => released())
     let released = (): number => 0
@@ -135,8 +149,14 @@ export class Rooms {
     const journal = await Journal.open({ store: open.store, books, server, log })
 
     const catalogue = new Catalogue(state, host.info, pace.random ?? Math.random)
-    const changes = new Changes(journal, catalogue)
     const tenantChanges = new TenantChanges(journal, tenants, (tenant) => state.ownedBy(tenant))
+    const changes = new Changes(journal, catalogue, (task, routes) =>
+      checkGate({ evaluations: evaluated, state, base: host.info }, task, routes),
+    )
+    const evaluations = new Evaluations({
+      ...{ state: evaluated, catalogue: state, journal, store: open.store },
+      base: { name: host.info.name, fingerprint: host.info.fingerprint },
+    })
     const readers = openReaders(options.reader, host.info)
     const isUsed = (digest: string): boolean => residency.isUsed(digest)
     const collector = new Collector({ store: open.store, journal, state, leases, isUsed, log })
@@ -171,7 +191,17 @@ export class Rooms {
     })
     const followMs = pace.followMs ?? 1_000
     const rooms = new Rooms(
-      { server, catalogue, changes, residency, intake, tenants, tenantChanges, journal },
+      {
+        server,
+        catalogue,
+        changes,
+        residency,
+        intake,
+        tenants,
+        tenantChanges,
+        journal,
+        evaluation: { evaluations, journal, store: open.store, leases },
+      },
       { open, leases, collector, inbox, readers, merged, followMs },
     )
     await rooms.#start()

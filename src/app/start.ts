@@ -113,7 +113,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, tenants, tenantChanges, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -134,6 +134,7 @@ async function buildHttp(
       changes,
       residency,
       intake,
+      evaluation,
       sources: new AdapterSources(settings.adapterSources),
       server,
       text,

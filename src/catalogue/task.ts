@@ -19,7 +19,7 @@ const RouteSchema = Type.Object(
 )
 
 /** Fields of the HTTP generation body a task may preset; names as on the wire. */
-const DefaultsSchema = Type.Object(
+export const TaskDefaultsSchema = Type.Object(
   {
     max_tokens: Type.Optional(Type.Number()),
     temperature: Type.Optional(Type.Number()),
@@ -42,6 +42,20 @@ export const SharedWithSchema = Type.Array(Type.String({ pattern: `${NAME_PART_P
   maxItems: 1_000,
   uniqueItems: true,
 })
+
+/** What a version must show before the task routes to it. */
+const GateSchema = Type.Object(
+  {
+    /** Digest of an evaluation's set. */
+    set: Type.String(),
+    metric: Type.String(),
+    min: Type.Union([Type.Number(), Type.Null()]),
+    /** Not worse than what the task routes to, as far as the evaluation can tell at this confidence. */
+    notWorseThanCurrent: Type.Boolean(),
+    confidence: Type.Number({ minimum: 0.5, maximum: 0.999 }),
+  },
+  { additionalProperties: false },
+)
 
 /** A task without what follows from its earlier records. */
 export const TaskSettingsSchema = Type.Object(
@@ -68,9 +82,10 @@ export const TaskSettingsSchema = Type.Object(
     prompt: Type.Union([Type.String(), Type.Null()]),
     /** System message put before `messages`; null = none. */
     system: Type.Union([Type.String(), Type.Null()]),
-    defaults: DefaultsSchema,
+    defaults: TaskDefaultsSchema,
     /** Tenants beside the owner that see and use it; `*` = all. */
     sharedWith: Type.Optional(SharedWithSchema),
+    gate: Type.Optional(Type.Union([GateSchema, Type.Null()])),
     /** Grows with every change. */
     revision: Type.Integer({ minimum: 1 }),
   },
@@ -95,8 +110,9 @@ export const TaskSchema = Type.Object({
 })
 
 export type Route = DeepReadonly<Static<typeof RouteSchema>>
+export type Gate = DeepReadonly<Static<typeof GateSchema>>
 export type ShadowRoute = NonNullable<TaskSettings['shadow']>
-export type TaskDefaults = DeepReadonly<Static<typeof DefaultsSchema>>
+export type TaskDefaults = DeepReadonly<Static<typeof TaskDefaultsSchema>>
 export type TaskSettings = DeepReadonly<Static<typeof TaskSettingsSchema>>
 export type Activation = DeepReadonly<Static<typeof ActivationSchema>>
 export type TaskRecord = DeepReadonly<Static<typeof TaskSchema>>
@@ -137,7 +153,7 @@ export function taskNotFound(name: string): TroupeError {
 
 /** What of a task is set, without what follows from its records. */
 export function settingsOf(task: TaskSettings): TaskSettings {
-  const { name, description, routes, shadow, pinned, prompt, system, defaults, sharedWith, revision } = task
-  const shared = sharedWith === undefined ? {} : { sharedWith }
-  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...shared, revision }
+  const { name, description, routes, shadow, pinned, prompt, system, defaults, sharedWith, gate, revision } = task
+  const optional = { ...(sharedWith && { sharedWith }), ...(gate && { gate }) }
+  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...optional, revision }
 }

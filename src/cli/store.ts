@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { migrateStore, swapStores } from '../app/migrate-store.ts'
-import { storeBooks } from '../app/store-books.ts'
+import { emptyBooks } from '../app/books.ts'
 import type { Collection } from '../catalogue/collector.ts'
 import { Collector } from '../catalogue/collector.ts'
 import type { Settings } from '../config/schema.ts'
@@ -41,7 +41,7 @@ export interface CollectFlags {
 /** Removes files that nothing names, or says which. */
 export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: StoreSettings): Promise<void> {
   const open = await openLocation(settings)
-  const { catalogue: state, books } = storeBooks()
+  const { state, books } = emptyBooks()
   const server = `${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-gc-${process.pid}`
   const journal = await Journal.open({ store: open.store, books, server, log })
   const leases = new ServerLeases(open.store, { server, host: hostname() }, () => journal.head)
@@ -86,7 +86,7 @@ export async function printLog(count: string, settings: StoreSettings): Promise<
   const open = await openLocation(settings)
   const journal = await Journal.open({
     store: open.store,
-    books: storeBooks().books,
+    books: emptyBooks().books,
     server: 'log',
     log,
   })

@@ -29,6 +29,8 @@ const KINDS = {
   alter: { admin: YES, publisher: ['yes', 403, 404, 403], caller: NO, metrics: NO },
   /** Tenants and keys: their names are told to admins only, so that others get 403 for any. */
   manage: { admin: YES, publisher: NO, caller: NO, metrics: NO },
+  /** Names nobody's object, and needs the right to publish. */
+  make: { admin: YES, publisher: YES, caller: NO, metrics: NO },
   scrape: { admin: YES, publisher: NO, caller: NO, metrics: YES },
 } as const satisfies Record<string, Verdicts>
 
@@ -65,6 +67,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   listModels: free,
   listTasks: free,
   listAdapters: free,
+  listEvaluations: free,
+  getEvaluation: free,
+  listEvaluationAnswers: free,
+  createEvaluation: {
+    kind: 'make',
+    body: () => ({ mixes: [{ model: 'base' }], items: [{ prompt: 'a', expected: 'b' }] }),
+  },
+  rerunEvaluation: { kind: 'make' },
+  cancelEvaluation: { kind: 'make' },
+  deleteEvaluation: { kind: 'make' },
   tokenize: { ...free, body: () => ({ prompt: 'a' }) },
   detokenize: { ...free, body: () => tokens },
   tokenizeAsVllm: { ...free, body: () => ({ prompt: 'a' }) },
@@ -183,6 +195,7 @@ function request({ id, method, path }: Operation, owner: Owner): InjectOptions {
     .replace('{version}', 'v1')
     .replace('{tenant}', TENANT[owner])
     .replace('{key}', '0'.repeat(12))
+    .replace('{id}', 'eval-1')
   const body = RULES[id]?.body?.(adapter)
   const form = id === 'uploadAdapterVersion'
   if (form)
@@ -229,6 +242,9 @@ describe.each(ROLES)('a key of the role %s', (role) => {
 
   it('lists nothing that it may not see', async () => {
     await furnish()
+    const payload = { mixes: [{ model: 'zeta/adapter' }], items: [{ prompt: 'a', expected: 'b' }] }
+    const theirs = { method: 'POST' as const, url: '/v1/evaluations', payload, headers: { 'x-api-key': 'key-zeta' } }
+    expect((await test.app.inject(theirs)).statusCode).toBe(202)
     for (const operation of operations.filter(({ id, path }) => RULES[id]?.kind === 'free' && !TASKED.test(path))) {
       const { body, statusCode } = await send(operation, 'own', `key-${role}`)
       if (statusCode === 200 && operation.id.startsWith('list'))

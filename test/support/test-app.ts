@@ -96,10 +96,23 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const { catalogue, changes, residency, intake, tenants, tenantChanges, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
-    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
+    ...{
+      engine,
+      catalogue,
+      changes,
+      residency,
+      intake,
+      evaluation,
+      server,
+      text: fakeText,
+      grammars,
+      admission,
+      metrics,
+      log,
+    },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring({ file: options.tenants && new FileKeys(options.tenants), tenants, tokens: options.tokens }),
     ...{ tenants, tenantChanges },

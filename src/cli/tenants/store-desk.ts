@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { storeBooks } from '../../app/store-books.ts'
+import { emptyBooks } from '../../app/books.ts'
 import type { Settings } from '../../config/schema.ts'
 import { Journal } from '../../store/journal.ts'
 import { TenantChanges } from '../../tenancy/tenants/changes.ts'
@@ -16,10 +16,10 @@ export async function openStoreDesk(
   settings: Pick<Settings, 'store' | 'storeCacheBytes' | 'cacheDir'>,
 ): Promise<TenantDesk> {
   const { store } = await openLocation(settings)
-  const { catalogue, tenants, books } = storeBooks()
+  const { state, tenants, books } = emptyBooks()
   const server = `${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-tenants-${process.pid}`
   const journal = await Journal.open({ store, books, server, log: createLogger('warn') })
-  const changes = new TenantChanges(journal, tenants, (tenant) => catalogue.ownedBy(tenant))
+  const changes = new TenantChanges(journal, tenants, (tenant) => state.ownedBy(tenant))
   return {
     listTenants: async () =>
       [...tenants.tenants.values()].map(({ name, description }) => ({
