@@ -17,6 +17,7 @@ import { Metrics } from '../../src/telemetry/metrics.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import type { TenantKeys } from '../../src/tenancy/keys.ts'
+import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
@@ -80,7 +81,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const engine = new FakeEngine()
   const storeDir = scratchFolder('troupe-app-')
   const { places = 8, maxWaiting = 64, maxRequestsPerTenant = null } = options
-  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant })
+  const keyring = new Keyring(options.tenants ?? [])
+  const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
+  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const metrics = new Metrics({ process: false })
   const lines: string[] = []
   const log = createLogger('info', { write: (line) => void lines.push(line) })
@@ -94,7 +97,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const deps = {
     ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
-    keyring: new Keyring(options.tenants ?? []),
+    keyring,
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,
