@@ -45,11 +45,12 @@ export function startGeneration(
   plan: GenerationPlan,
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
-  const pass = enter(deps, plan)
+  const pass = enter(deps, plan.caller.tenant, sequenceCount(plan))
   return runGeneration(deps, plan, pass, signal)
 }
 
-async function* runGeneration(
+/** The same with a pass that was taken already. */
+export async function* runGeneration(
   deps: RunParts,
   plan: GenerationPlan,
   pass: Pass,
@@ -94,9 +95,10 @@ async function* runGeneration(
   }
 }
 
-function enter(deps: RunParts, plan: GenerationPlan): Pass {
+/** Takes the sequences of a request into the queue, and counts a refusal. @throws TroupeError as `Admission.enter` */
+export function enter(deps: Pick<RunParts, 'admission' | 'metrics'>, tenant: string, sequences: number): Pass {
   try {
-    return deps.admission.enter(plan.caller.tenant, sequenceCount(plan))
+    return deps.admission.enter(tenant, sequences)
   } catch (error) {
     if (error instanceof TroupeError) deps.metrics.refused(error.code)
     throw error

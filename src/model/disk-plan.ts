@@ -13,7 +13,7 @@ const SPARE_BYTES = 64 * 2 ** 20
 export interface DiskPlan {
   /** Folder of prepared models. */
   readonly folder: string
-  /** Still to be written there, something to spare included; 0 where the model is prepared. */
+  /** Still to be written there; 0 where the model is prepared. */
   readonly bytes: number
   readonly free: number
   /** Whether it may be prepared already: which model this is takes reading all of it. */
@@ -40,7 +40,7 @@ export async function planDisk(
   const { bavail, bsize } = await statfs(existing(folder))
   return {
     folder,
-    bytes: prepared && fingerprint !== null ? 0 : Math.max(0, weightBytes - written) + SPARE_BYTES,
+    bytes: prepared && fingerprint !== null ? 0 : Math.max(0, weightBytes - written),
     free: bavail * bsize,
     maybePrepared: prepared,
   }
@@ -48,7 +48,7 @@ export async function planDisk(
 
 /** @throws TroupeError `storage_error` when the disk has not enough room for certain */
 export function checkDisk({ folder, bytes, free, maybePrepared }: DiskPlan): void {
-  if (bytes <= free || maybePrepared) return
+  if (bytes === 0 || bytes + SPARE_BYTES <= free || maybePrepared) return
   throw new TroupeError(
     'storage_error',
     `the prepared model needs ${formatByteSize(bytes)} of disk in ${folder}, which has ${formatByteSize(free)} free; ` +

@@ -35,7 +35,7 @@ describe('the plan of a server', () => {
     )
     expect(plan).toMatchObject({ precision: 'f32', maxContext: 100, kv: { format: 'f32', pages: 3 * 7 } })
     expect(bytesOf(plan)).toMatchObject({ weights, adapters: 2 * GIB })
-    expect(plan.disk.bytes).toBeGreaterThan(weights)
+    expect(plan.disk.bytes).toBe(weights)
     expect(checkServerPlan(plan)).toEqual([])
     expect((await planServer(settings, 8 * GIB)).disk).toMatchObject({ bytes: 0, maybePrepared: true })
   })
