@@ -149,6 +149,7 @@ function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number, w
     promptLogprobs: plan.promptLogprobs,
     tenant: plan.caller.tenant,
     weight,
+    ...(plan.background && { background: true }),
   }
 }
 
