@@ -72,6 +72,7 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       places: settings.maxBatch,
       maxWaiting: settings.queueLimit,
       maxRequestsPerTenant: settings.tenantConcurrency,
+      limitsOf: (tenant) => keyring.limitsOf(tenant),
     })
     const app = await buildHttp(settings, edge, backend, admission, keyring, log)
     const url = await listen(app, settings)

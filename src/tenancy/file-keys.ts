@@ -1,4 +1,5 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { TenantLimits } from './limits.ts'
 import type { Caller, Role } from './roles.ts'
 
 /** Keys of one tenant as the keys file gives them. */
@@ -8,6 +9,7 @@ export interface TenantKeys {
   readonly keys: readonly string[]
   /** `publisher` unless given. */
   readonly role?: Role
+  readonly limits?: TenantLimits
 }
 
 interface Entry {
@@ -22,6 +24,7 @@ export class FileKeys {
   /** They are found by a hash under a secret of this process: the time of a look tells nothing about a stored hash. */
   readonly #secret = randomBytes(32)
   #entries = new Map<string, Entry>()
+  #limits: ReadonlyMap<string, TenantLimits> = new Map()
 
   constructor(tenants: readonly TenantKeys[]) {
     this.replace(tenants)
@@ -29,6 +32,7 @@ export class FileKeys {
 
   /** Puts these keys in the place of all there are. */
   replace(tenants: readonly TenantKeys[]): void {
+    this.#limits = new Map(tenants.flatMap(({ name, limits }) => (limits === undefined ? [] : [[name, limits]])))
     this.#entries = new Map(
       tenants.flatMap(({ name, keys, role = 'publisher' }) =>
         keys.map((key) => {
@@ -37,6 +41,11 @@ export class FileKeys {
         }),
       ),
     )
+  }
+
+  /** What the file says that a tenant may use. */
+  limitsOf(tenant: string): TenantLimits {
+    return this.#limits.get(tenant) ?? {}
   }
 
   /** Whose key this is; null = nobody's. */

@@ -1,6 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { FileKeys } from './file-keys.ts'
 import { isHashOf, keyIdOf } from './key-format.ts'
+import type { TenantLimits } from './limits.ts'
 import { EVERYONE } from './roles.ts'
 import type { Caller } from './roles.ts'
 import { TenantsState } from './tenants/state.ts'
@@ -48,6 +49,11 @@ export class Keyring {
   /** There never was a key of any kind: everybody may do everything. */
   get open(): boolean {
     return this.#file === null && this.#tokens === null && !this.#tenants.hasHadKeys
+  }
+
+  /** What a tenant may use: what its record says goes before what the keys file says. */
+  limitsOf(tenant: string): TenantLimits {
+    return { ...this.#file?.limitsOf(tenant), ...this.#tenants.tenants.get(tenant)?.limits }
   }
 
   /**

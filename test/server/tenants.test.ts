@@ -49,7 +49,7 @@ describe('/v1/tenants', () => {
 
   it('creates, changes, lists and deletes tenants', async () => {
     const admin = await firstKey()
-    const limits = { weight: 2, tokens_per_minute: 1_000 }
+    const limits = { weight: 2, concurrent_requests: 3 }
     const created = await ask('PUT', 'tenants/acme', { description: 'd', limits }, admin)
     expect([created.statusCode, created.json()]).toMatchObject([201, { tenant: 'acme', limits, keys: 0 }])
     const changed = await ask('PUT', 'tenants/acme', { description: 'e' }, admin)

@@ -20,6 +20,7 @@ import { Keyring } from '../../src/tenancy/keys.ts'
 import { FileKeys } from '../../src/tenancy/file-keys.ts'
 import type { TenantKeys } from '../../src/tenancy/file-keys.ts'
 import type { Tokens } from '../../src/tenancy/tokens.ts'
+import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
@@ -87,7 +88,6 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const engine = new FakeEngine()
   const storeDir = scratchFolder('troupe-app-')
   const { places = 8, maxWaiting = 64, maxRequestsPerTenant = null } = options
-  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant })
   const metrics = new Metrics({ process: false })
   const lines: string[] = []
   const log = createLogger('info', { write: (line) => void lines.push(line) })
@@ -97,6 +97,13 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
   const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
+  const keyring = new Keyring({
+    file: options.tenants && new FileKeys(options.tenants),
+    tenants,
+    tokens: options.tokens,
+  })
+  const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
+  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
     ...{
@@ -114,8 +121,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       log,
     },
     modelDefaults: options.modelDefaults ?? {},
-    keyring: new Keyring({ file: options.tenants && new FileKeys(options.tenants), tenants, tokens: options.tokens }),
-    ...{ tenants, tenantChanges },
+    ...{ keyring, tenants, tenantChanges },
     sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,
