@@ -21,12 +21,13 @@ export function problemWith(
   if (tokens.length === 0) return { code: 'invalid_request', message: 'the prompt has no tokens' }
   const missing = held.missing(mix)
   if (missing !== null) return { code: 'internal', message: `${missing} is not held by the engine` }
-  const foreign = tokens.find((token) => token < 0 || token >= vocab)
-  if (foreign !== undefined)
-    return { code: 'invalid_request', message: `token ${foreign} is outside the vocabulary of ${vocab}` }
   const use = held.use(mix)
   const length = (use.virtual?.count ?? 0) + tokens.length + Math.max(0, maxTokens - 1)
+  const known = vocab + use.newTokens
   use.release()
+  const foreign = tokens.find((token) => token < 0 || token >= known)
+  if (foreign !== undefined)
+    return { code: 'invalid_request', message: `token ${foreign} is outside the vocabulary of ${known}` }
   if (length > maxContext) {
     const message = `the sequence needs ${length} tokens of context and maxContext is ${maxContext}: shorten the prompt or max_tokens`
     return { code: 'context_length_exceeded', message }

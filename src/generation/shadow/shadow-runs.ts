@@ -104,7 +104,7 @@ export class ShadowRuns {
         background: true,
       }
       const recorder = new AnswerRecorder()
-      for await (const event of runSequence(engine, text, request, plan, signal, () => undefined)) {
+      for await (const event of runSequence(engine, text.of([shadow]), request, plan, signal, () => undefined)) {
         if (event.type === 'text') recorder.add(event)
       }
       return recorder.answer
