@@ -7,6 +7,7 @@ import { LlamaPeer } from './peers/llama-peer.ts'
 import type { AdapterKind } from './synthetic/adapters.ts'
 import { adapterName, writeAdapter } from './synthetic/adapters.ts'
 import { writeModel } from './synthetic/model.ts'
+import type { Shapes } from './synthetic/shapes.ts'
 
 /** Raised when the generator gives other bytes for the same names, or stores get another format. */
 const GENERATION = 2
@@ -31,6 +32,10 @@ export interface BenchOptions {
   readonly quick: boolean
   /** A checkout of an earlier commit, built, to alternate with; null = that comparison is left out. */
   readonly earlier: string | null
+  /** Folder of a published checkpoint of Llama's family, in one file; null = that comparison is left out. */
+  readonly published: string | null
+  /** Of the large base model. */
+  readonly large: Shapes
   /** A Python with torch, transformers and peft; null = that peer is left out. */
   readonly peftPython: string | null
 }
@@ -83,12 +88,31 @@ export class BenchContext {
 
   /** Starts another server on the synthetic model; it ends with the benchmark at the latest. */
   async start(store: string, flags: readonly string[]): Promise<ServerProcess> {
-    const sizes = ['--threads', `${THREADS}`, '--max-context', '2048', '--kv-bytes', '1GiB']
-    const fixed = ['--precision', this.options.precision, ...sizes]
+    return this.startOn(this.model(), this.options.precision, store, ['--max-context', '2048', ...flags])
+  }
+
+  /** Starts a server on another model, called `BASE` too; it ends with the benchmark at the latest. */
+  async startOn(
+    model: string,
+    precision: BenchPrecision,
+    store: string,
+    flags: readonly string[],
+  ): Promise<ServerProcess> {
+    const fixed = ['--name', BASE, '--precision', precision, '--threads', `${THREADS}`, '--kv-bytes', '1GiB']
     const cache = ['--cache-dir', this.path('prepared')]
-    const server = await startServerProcess(this.model(), store, [...fixed, ...cache, ...flags])
+    const server = await startServerProcess(model, store, [...fixed, ...cache, ...flags])
     this.#processes.push(server)
     return server
+  }
+
+  /** node-llama-cpp on another model, without adapters, for the caller to close. Rejects as `llama`. */
+  async llamaOn(model: string, precision: BenchPrecision, gguf: string): Promise<LlamaPeer> {
+    const adapter = (): never => {
+      throw new Error('this model is measured without adapters')
+    }
+    const folders = { model, adapter, python: join(this.options.dir, 'python'), gguf: this.path(gguf) }
+    const sizes = { kind: 'rank-16', adapters: 0, threads: THREADS, contextSize: 1024, precision } as const
+    return LlamaPeer.open(folders, sizes)
   }
 
   /** Names of `count` adapters of a family; those that the server's store lacks are uploaded. */

@@ -11,6 +11,8 @@ import { WrongFlag, begin } from './begin.ts'
 import { BANDWIDTH } from './rows/bandwidth.ts'
 import { COLD } from './rows/cold.ts'
 import { DECODE } from './rows/decode.ts'
+import { EIGHT_BILLION_ROWS } from './rows/eight-billion.ts'
+import { FIRST_KIND } from './rows/first-kind.ts'
 import { EARLIER } from './rows/earlier.ts'
 import { GAP } from './rows/gap.ts'
 import { MEMORY } from './rows/memory.ts'
@@ -18,14 +20,32 @@ import { OVERHEAD } from './rows/overhead.ts'
 import { PEFT } from './rows/peft.ts'
 import { PEERS } from './rows/peers.ts'
 import { PREFIX } from './rows/prefix.ts'
+import { PUBLISHED } from './rows/published.ts'
 import { SPECULATION } from './rows/speculation.ts'
 import { STORE } from './rows/store.ts'
+import { EIGHT_BILLION } from './synthetic/shapes.ts'
 
 const GROUPS: readonly Group[] = [
-  ...[PEERS, PEFT, DECODE, BANDWIDTH, OVERHEAD, GAP, COLD, MEMORY, STORE, PREFIX, SPECULATION, EARLIER],
+  ...[
+    PEERS,
+    PEFT,
+    DECODE,
+    BANDWIDTH,
+    OVERHEAD,
+    GAP,
+    COLD,
+    FIRST_KIND,
+    MEMORY,
+    STORE,
+    PREFIX,
+    SPECULATION,
+    EARLIER,
+    PUBLISHED,
+  ],
+  EIGHT_BILLION_ROWS,
 ]
-/** Groups that must be asked for: they take long, or another checkout. */
-const ON_DEMAND: readonly Group[] = [EARLIER]
+/** Groups that must be asked for: they take long, or another checkout or model. */
+const ON_DEMAND: readonly Group[] = [EARLIER, PUBLISHED, EIGHT_BILLION_ROWS]
 const STANDARD = 'int4'
 /** Groups that have a model of their own and give the same in every precision. */
 const OF_THEIR_OWN: readonly Group[] = [SPECULATION]
@@ -40,6 +60,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string' },
     dir: { type: 'string', default: join(REPOSITORY, '.cache/bench') },
     earlier: { type: 'string' },
+    published: { type: 'string' },
     'peft-python': { type: 'string' },
     json: { type: 'string' },
   },
@@ -78,6 +99,8 @@ const context = new BenchContext({
   ...{ dir: resolve(options.dir), precision, rounds, quick, ...sizes },
   peftPython: options['peft-python'] ?? null,
   earlier: options.earlier ?? null,
+  published: options.published ?? null,
+  large: EIGHT_BILLION,
 })
 const rows: Row[] = []
 try {

@@ -74,6 +74,8 @@ const SCENARIOS: readonly Scenario[] = [
       answered: { unit: '' },
       cancelled: { unit: '' },
       refused: { unit: '' },
+      late: { unit: '' },
+      standstillMs: { unit: 'ms' },
       mixed: { unit: '' },
       changes: { unit: '' },
       uploads: { unit: '' },

@@ -12,13 +12,21 @@ export interface BatchFigures {
   readonly firstTokenMs: number
 }
 
+/** Tokens of a prompt and of its answer. */
+export interface BatchSizes {
+  readonly promptTokens: number
+  readonly newTokens: number
+  /** Ids that prompts are made of, where they are not the synthetic model's. */
+  readonly vocab?: number
+}
+
 /** Sends one request for each model name at once and waits for all of them. */
 export async function runBatch(
   target: Target,
   models: readonly string[],
-  { promptTokens, newTokens }: { readonly promptTokens: number; readonly newTokens: number },
+  { promptTokens, newTokens, vocab }: BatchSizes,
 ): Promise<BatchFigures> {
-  const bodies = models.map((model) => completionBody(model, freshPrompt(promptTokens), newTokens))
+  const bodies = models.map((model) => completionBody(model, freshPrompt(promptTokens, vocab), newTokens))
   const rows = await Promise.all(bodies.map((body) => streamCompletion(target, body)))
   const counted = rows.find(({ completionTokens }) => completionTokens !== newTokens)
   if (counted) throw new Error(`asked for ${newTokens} tokens, the server counts ${counted.completionTokens}`)

@@ -6,6 +6,6 @@ const noise = new Noise(7)
 const FIRST_TOKEN = 2
 
 /** A prompt that no other call gives: nothing can have been computed before. */
-export function freshPrompt(length: number): number[] {
-  return Array.from({ length }, () => FIRST_TOKEN + noise.below(SHAPES.vocab - FIRST_TOKEN))
+export function freshPrompt(length: number, vocab = SHAPES.vocab): number[] {
+  return Array.from({ length }, () => FIRST_TOKEN + noise.below(vocab - FIRST_TOKEN))
 }

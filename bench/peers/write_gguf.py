@@ -1,6 +1,6 @@
-"""Writes the synthetic base model (Q4_0 or Q8_0) and LoRA adapters (f16) as llama.cpp reads them.
+"""Writes a base model (Q4_0, Q8_0 or F16) of Llama's family in one file and LoRA adapters (f16) as llama.cpp reads them.
 
-    python write_gguf.py model q4_0|q8_0 MODEL_DIR OUT.gguf
+    python write_gguf.py model q4_0|q8_0|f16 MODEL_DIR OUT.gguf
     python write_gguf.py adapter MODEL_DIR ADAPTER_DIR OUT.gguf
 """
 
@@ -16,6 +16,7 @@ from gguf.quants import quantize
 FORMATS = {
     "q4_0": (gguf.GGMLQuantizationType.Q4_0, gguf.LlamaFileType.MOSTLY_Q4_0),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+    "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
 }
 LAYER_NAMES = {
     "input_layernorm": "attn_norm",
@@ -49,7 +50,7 @@ def tensors(path):
         if entry["dtype"] == "BF16":
             values = (data[start:end].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         else:
-            values = data[start:end].view(np.float32)
+            values = data[start:end].view({"F32": np.float32, "F16": np.float16}[entry["dtype"]]).astype(np.float32)
         yield name, values.reshape(entry["shape"])
 
 
@@ -80,20 +81,26 @@ def write_model(format_name, model_dir, out):
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(config["num_attention_heads"])
     writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_rope_dimension_count(config["head_dim"])
-    writer.add_rope_freq_base(config["rope_theta"])
+    head_dim = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    writer.add_rope_dimension_count(head_dim)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_vocab_size(config["vocab_size"])
     writer.add_file_type(file_type)
-    vocab = read_json(model_dir, "tokenizer.json")["model"]["vocab"]
-    tokens = sorted(vocab, key=vocab.get)
-    special = {config["bos_token_id"], config["eos_token_id"]}
+    tokenizer = read_json(model_dir, "tokenizer.json")
+    names = {i: token for token, i in tokenizer["model"]["vocab"].items()}
+    names |= {added["id"]: added["content"] for added in tokenizer["added_tokens"]}
+    tokens = [names.get(i, f"[unused {i}]") for i in range(config["vocab_size"])]
+    special = {added["id"] for added in tokenizer["added_tokens"] if added["special"]}
     kinds = [gguf.TokenType.CONTROL if i in special else gguf.TokenType.NORMAL for i in range(len(tokens))]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges(["Ġ w"])  # llama.cpp wants at least one
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in tokenizer["model"]["merges"]]
+    writer.add_token_merges(merges or ["Ġ w"])  # llama.cpp wants at least one
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     for tensor, values in tensors(os.path.join(model_dir, "model.safetensors")):
@@ -102,8 +109,10 @@ def write_model(format_name, model_dir, out):
         if values.ndim == 1:
             writer.add_tensor(target, values.copy())
         else:
-            blocks = quantize(np.ascontiguousarray(reorder(module, values, config)), block_type)
-            writer.add_tensor(target, blocks, raw_dtype=block_type)
+            rows = np.ascontiguousarray(reorder(module, values, config))
+            if values.shape[1] % 32:
+                raise SystemExit(f"{tensor} has rows of {values.shape[1]}, and blocks take 32")
+            writer.add_tensor(target, quantize(rows, block_type), raw_dtype=block_type)
     finish(writer)
 
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { streamCompletion } from '../../src/bench/completion-stream.ts'
 import { prepareModel } from '../../src/model/prepare.ts'
 import { Client } from '../../test/support/client.ts'
@@ -9,6 +8,7 @@ import type { Group } from '../groups.ts'
 import { figure, promise, unmeasured } from '../groups.ts'
 import { completionBody, runBatch } from '../measure/batch.ts'
 import { freshPrompt } from '../measure/prompts.ts'
+import { residentBytes } from '../measure/resident.ts'
 import type { Row } from '../../src/bench/report.ts'
 import { SHAPES } from '../synthetic/shapes.ts'
 import { LINEAR } from '../synthetic/shapes.ts'
@@ -51,12 +51,6 @@ async function resident(context: BenchContext, done: () => void): Promise<Row[]>
     figure('base file', file / 1e6, 'MB'),
     figure('16 rank-16 adapters in bf16', adapters / 1e6, 'MB'),
   ]
-}
-
-/** Resident set of a process, file pages included. */
-function residentBytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kilobytes) * 1024
 }
 
 async function sequences(context: BenchContext, done: () => void): Promise<Row[]> {

@@ -8,6 +8,7 @@ import { batchFigures, runBatch } from '../measure/batch.ts'
 import { freshPrompt } from '../measure/prompts.ts'
 import type { Setup } from '../peers/messages.ts'
 import type { Row } from '../../src/bench/report.ts'
+import { messageOf } from '../../src/core/errors.ts'
 
 const PREFILL_TOKENS = 512
 const PROMPTS = 8
@@ -73,7 +74,7 @@ export const PEERS: Group = {
     const contests = [...rows].map((name) => CONTESTS[name]!)
     const missing = await context.llama().then(
       () => null,
-      (error: unknown) => (error instanceof Error ? error.message.split('\n')[0]! : String(error)),
+      (error: unknown) => messageOf(error).split('\n')[0]!,
     )
     const runs = new Map<string, () => Promise<number>>()
     for (const contest of contests) {

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { LINEAR, SHAPES } from './shapes.ts'
+import type { Shapes } from './shapes.ts'
+import { LINEAR, SHAPES, linearShapes } from './shapes.ts'
 import type { PlannedTensor } from './tensor-file.ts'
 import { writeNoise } from './tensor-file.ts'
 
@@ -23,15 +24,15 @@ export function adapterName(kind: AdapterKind, index: number): string {
 }
 
 /** Writes one adapter as its library saves it, unless it is there. @returns its folder */
-export function writeAdapter(parent: string, kind: AdapterKind, index: number): string {
+export function writeAdapter(parent: string, kind: AdapterKind, index: number, shapes: Shapes = SHAPES): string {
   const dir = join(parent, adapterName(kind, index))
   const plan = KINDS[kind]
   const weights = join(dir, plan === null ? 'adapter.safetensors' : 'adapter_model.safetensors')
   if (existsSync(weights)) return dir
   mkdirSync(dir, { recursive: true })
-  const config = plan === null ? bottleneckConfig() : loraConfig(plan.rank, plan.modules)
+  const config = plan === null ? bottleneckConfig(shapes) : loraConfig(plan.rank, plan.modules)
   writeFileSync(join(dir, 'adapter_config.json'), JSON.stringify(config, null, 2))
-  const tensors = plan === null ? bottleneckTensors() : loraTensors(plan.rank, plan.modules)
+  const tensors = plan === null ? bottleneckTensors(shapes) : loraTensors(plan.rank, plan.modules, shapes)
   writeNoise(weights, tensors, { dtype: 'F32', seed: 1_000 * Object.keys(KINDS).indexOf(kind) + index + 2 })
   return dir
 }
@@ -55,19 +56,21 @@ function loraConfig(rank: number, modules: readonly string[]): object {
   }
 }
 
-function loraTensors(rank: number, modules: readonly string[]): PlannedTensor[] {
-  return layersOf((layer) =>
-    LINEAR.filter(({ name }) => modules.includes(name)).flatMap(({ name, block, inDim, outDim }) => {
-      const prefix = `base_model.model.model.layers.${layer}.${block}.${name}`
-      return [
-        { name: `${prefix}.lora_A.weight`, shape: [rank, inDim], deviation: 1 / Math.sqrt(inDim) },
-        { name: `${prefix}.lora_B.weight`, shape: [outDim, rank], deviation: 0.02 },
-      ]
-    }),
+function loraTensors(rank: number, modules: readonly string[], shapes: Shapes): PlannedTensor[] {
+  return layersOf(shapes, (layer) =>
+    linearShapes(shapes)
+      .filter(({ name }) => modules.includes(name))
+      .flatMap(({ name, block, inDim, outDim }) => {
+        const prefix = `base_model.model.model.layers.${layer}.${block}.${name}`
+        return [
+          { name: `${prefix}.lora_A.weight`, shape: [rank, inDim], deviation: 1 / Math.sqrt(inDim) },
+          { name: `${prefix}.lora_B.weight`, shape: [outDim, rank], deviation: 0.02 },
+        ]
+      }),
   )
 }
 
-function bottleneckConfig(): object {
+function bottleneckConfig({ hidden }: Shapes): object {
   return {
     config: {
       adapter_residual_before_ln: false,
@@ -89,7 +92,7 @@ function bottleneckConfig(): object {
       scaling: 1,
       use_gating: false,
     },
-    hidden_size: SHAPES.hidden,
+    hidden_size: hidden,
     model_class: 'LlamaForCausalLM',
     model_name: 'synthetic',
     model_type: 'llama',
@@ -98,10 +101,10 @@ function bottleneckConfig(): object {
   }
 }
 
-function bottleneckTensors(): PlannedTensor[] {
-  const { hidden } = SHAPES
+function bottleneckTensors(shapes: Shapes): PlannedTensor[] {
+  const { hidden } = shapes
   const size = hidden / REDUCTION
-  return layersOf((layer) =>
+  return layersOf(shapes, (layer) =>
     ['attention_adapters', 'output_adapters'].flatMap((place) => {
       const prefix = `model.layers.${layer}.${place}.adapters.bench`
       const deviation = 1 / Math.sqrt(hidden)
@@ -115,6 +118,6 @@ function bottleneckTensors(): PlannedTensor[] {
   )
 }
 
-function layersOf(plan: (layer: number) => PlannedTensor[]): PlannedTensor[] {
-  return Array.from({ length: SHAPES.layers }, (_, layer) => plan(layer)).flat()
+function layersOf({ layers }: Shapes, plan: (layer: number) => PlannedTensor[]): PlannedTensor[] {
+  return Array.from({ length: layers }, (_, layer) => plan(layer)).flat()
 }

@@ -1,13 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SHAPES } from './shapes.ts'
 
 const SPECIAL = ['<s>', '</s>']
 
 /** Writes a byte-level tokenizer: every byte is a token, the rest of the vocabulary are words that only a model can choose. */
-export function writeTokenizer(dir: string): void {
+export function writeTokenizer(dir: string, vocab: number): void {
   const tokens = [...SPECIAL, ...byteTokens()]
-  while (tokens.length < SHAPES.vocab) tokens.push(`Ġw${tokens.length.toString(36)}`)
+  while (tokens.length < vocab) tokens.push(`Ġw${tokens.length.toString(36)}`)
   const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
   const definition = {
     version: '1.0',

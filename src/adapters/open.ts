@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
@@ -70,7 +70,6 @@ function attempt<T>(file: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_adapter', `${file} cannot be read: ${detail}`, { param: file, cause })
+    throw new TroupeError('invalid_adapter', `${file} cannot be read: ${messageOf(cause)}`, { param: file, cause })
   }
 }

@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 
 /** Time all patterns of one adapter may take together. */
 const BUDGET_MS = 1000
@@ -22,7 +22,7 @@ export function translatePattern(pattern: string, field: string): string {
   try {
     new RegExp(source, 'u')
   } catch (cause) {
-    throw refusal(field, pattern, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`)
+    throw refusal(field, pattern, `cannot be read: ${messageOf(cause)}`)
   }
   return source
 }

@@ -1,14 +1,11 @@
 import { join } from 'node:path'
 import { engineThreads } from '../config/cpu-quota.ts'
-import { availableMemory } from '../config/defaults.ts'
 import type { Settings } from '../config/schema.ts'
 import { ensureWritableFolder } from '../config/writable-folder.ts'
 import type { ModelInfo } from '../core/model-info.ts'
-import { kvPageBytes } from '../device/kv-size.ts'
 import { Engine } from '../engine/engine.ts'
 import { GrammarCompiler } from '../grammar/compiler.ts'
-import { checkpointNames } from '../model/checkpoint-names.ts'
-import { checkMemoryPlan } from '../model/memory-plan.ts'
+import { checkpointNames } from '../model/checkpoint.ts'
 import { defaultCacheDir, prepareModel } from '../model/prepare.ts'
 import { chooseReference } from '../reference/choice.ts'
 import { isBucket, openStore } from '../store/open.ts'
@@ -17,8 +14,12 @@ import type { GenerationDefaults } from '../text/generation-defaults.ts'
 import { readGenerationDefaults } from '../text/generation-defaults.ts'
 import { ModelText } from '../text/model-text.ts'
 import { fillDefaultStore } from './default-store.ts'
-import { adapterFormat, contextLength, planKv, threadCount } from './model-limits.ts'
+import { checkDevice } from './device-check.ts'
+import { renderMemoryPlan } from './memory-plan.ts'
+import { adapterFormat, threadCount } from './model-limits.ts'
 import { Rooms } from './rooms.ts'
+import { checkServerPlan, planServer } from './server-plan.ts'
+import { WeightsCheck } from './weights-check.ts'
 
 /** Bytes done of bytes in total, and what is at hand. */
 export type Progress = (done: number, total: number, what: string) => void
@@ -32,6 +33,7 @@ export interface Backend {
   readonly modelDefaults: GenerationDefaults
   readonly engine: Engine
   readonly rooms: Rooms
+  readonly weightsCheck: WeightsCheck
   /** The rooms first: their probes need the engine. */
   close(): Promise<void>
 }
@@ -39,26 +41,25 @@ export interface Backend {
 /**
  * Prepares the model where that was not done yet and starts engine and store on it. When a step fails, what was started is stopped.
  *
- * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
+ * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`, `device_unavailable`
  */
 export async function openBackend(settings: Settings, log: Logger, onProgress?: Progress): Promise<Backend> {
   const cacheDir = settings.cacheDir ?? defaultCacheDir()
   if (!isBucket(settings.store)) ensureWritableFolder('store', settings.store)
   ensureWritableFolder('cacheDir', cacheDir)
+  checkDevice()
+  const plan = await planServer(settings)
+  const { precision, maxContext, kv } = plan
+  for (const warning of checkServerPlan(plan)) log.warn(warning)
+  log.info({ plan: renderMemoryPlan(plan.memory) }, 'memory is planned')
   const prepared = await prepareModel({
     modelDir: settings.model,
-    precision: settings.precision,
+    precision,
     cacheDir,
     name: settings.name,
     onProgress,
   })
   const { dir, manifest } = prepared
-  const maxContext = contextLength(manifest.info, settings.maxContext)
-  const kv = planKv(manifest.info, settings, maxContext)
-  const weights = Object.values(manifest.tensors).reduce((sum, { bytes }) => sum + bytes, 0)
-  const kvBytes = kv.pages * kvPageBytes(manifest.info, kv.format)
-  const { warning } = checkMemoryPlan({ weights, kv: kvBytes, adapters: settings.memoryBytes }, availableMemory())
-  if (warning !== null) log.warn(warning)
   const text = await ModelText.load(settings.model, maxContext)
   const modelDefaults = await readGenerationDefaults(settings.model)
 
@@ -90,12 +91,14 @@ export async function openBackend(settings: Settings, log: Logger, onProgress?: 
     })
     const grammars = new GrammarCompiler(text.tokenBytesOf(manifest.info.vocab))
     void grammars.start()
+    const weightsCheck = new WeightsCheck(prepared, log, (refusal) => engine.refuse(refusal))
     const close = async (): Promise<void> => {
+      await weightsCheck.close()
       await grammars.close()
       await rooms.close()
       await engine.stop()
     }
-    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, rooms, close }
+    return { info: engine.info, maxContext, text, grammars, modelDefaults, engine, rooms, weightsCheck, close }
   } catch (error) {
     await engine.stop()
     throw error

@@ -1,6 +1,6 @@
 import { cpSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync } from 'node:fs'
 import { defaultStore, packagePath } from '../config/defaults.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 
 /** The store that comes with the package: the demo's adapters and tasks. Only ever read. */
 const TEMPLATE = 'adapters-store'
@@ -24,8 +24,10 @@ export function fillDefaultStore(location: string): void {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EBUSY') return
     // Another server that starts for the first time was quicker.
     if (!isEmpty(location)) return
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('storage_error', `cannot fill the store ${location}: ${detail}`, { param: location, cause })
+    throw new TroupeError('storage_error', `cannot fill the store ${location}: ${messageOf(cause)}`, {
+      param: location,
+      cause,
+    })
   }
 }
 

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 import { catalogueBook } from '../catalogue/book.ts'
 import { CatalogueState } from '../catalogue/state.ts'
 import type { Version } from '../catalogue/version.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 import type { Log } from '../core/log.ts'
@@ -70,10 +70,9 @@ export async function swapStores(folder: string, migrated: string): Promise<stri
     await rename(folder, old)
     await rename(migrated, folder)
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error)
     throw new TroupeError(
       'storage_error',
-      `the migrated store is complete in ${migrated}, but cannot take the place of ${folder}: ${detail}`,
+      `the migrated store is complete in ${migrated}, but cannot take the place of ${folder}: ${messageOf(error)}`,
     )
   }
   return old
@@ -163,7 +162,7 @@ async function attempt(target: Target, path: string, job: () => Promise<unknown>
     await job()
   } catch (error) {
     if (target.journal.trouble !== null) throw error
-    target.skipped.push(`${path}: ${error instanceof Error ? error.message : String(error)}`)
+    target.skipped.push(`${path}: ${messageOf(error)}`)
   }
 }
 

@@ -10,7 +10,7 @@ import { PAGE_TOKENS } from '../device/port.ts'
 const DEFAULT_MAX_CONTEXT = 2048
 
 /** The context to serve with, in tokens. Throws `invalid_config` when more is asked for than the model supports. */
-export function contextLength(info: ModelInfo, asked: number | undefined): number {
+export function contextLength(info: Pick<ModelInfo, 'name' | 'maxContext'>, asked: number | undefined): number {
   if (asked === undefined) return Math.min(info.maxContext, DEFAULT_MAX_CONTEXT)
   if (asked <= info.maxContext) return asked
   throw new TroupeError(
@@ -30,7 +30,7 @@ export interface KvPlan {
  * The pages that `kvBytes` holds, no more than all sequences together can use. Throws `invalid_config` when one sequence can be longer than they are.
  */
 export function planKv(
-  info: ModelInfo,
+  info: Pick<ModelInfo, 'precision' | 'layers' | 'kvHeads' | 'headDim'>,
   { kvBytes, kvPrecision, maxBatch }: Pick<Settings, 'kvBytes' | 'kvPrecision' | 'maxBatch'>,
   maxContext: number,
 ): KvPlan {

@@ -1,5 +1,7 @@
 import type { EngineStats } from '../core/messages.ts'
 import type { Journal } from '../store/journal.ts'
+import type { WeightsCheck } from './weights-check.ts'
+import { damageText } from './weights-check.ts'
 
 /** An engine that does not answer this long is stuck: the longest single run takes far less. */
 const ENGINE_ANSWER_MS = 5000
@@ -16,13 +18,18 @@ export interface Readiness {
 export async function readinessOf(
   engine: { stats(): Promise<EngineStats> },
   journal: Pick<Journal, 'trouble' | 'unusable'>,
+  weights: Pick<WeightsCheck, 'damaged' | 'trouble'>,
 ): Promise<Readiness> {
-  const reasons = (await answers(engine)) ? [] : ['the engine does not answer']
+  const isUp = await answers(engine)
   const { trouble, unusable } = journal
   return {
-    reasons,
+    reasons: [
+      ...(isUp ? [] : ['the engine does not answer']),
+      ...(weights.damaged.length === 0 ? [] : [damageText(weights.damaged)]),
+    ],
     degraded: [
       ...(trouble === null ? [] : [`the store cannot be used, changes are refused: ${trouble}`]),
+      ...(weights.trouble === null ? [] : [`the weights could not be compared with their digests: ${weights.trouble}`]),
       ...unusable.map(({ key, message }) => `${key} in the journal cannot be used: ${message}`),
     ],
   }

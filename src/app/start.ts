@@ -117,7 +117,7 @@ async function buildHttp(
   keyring: Keyring,
   log: Logger,
 ): Promise<App> {
-  const { engine, rooms, text, grammars, modelDefaults, maxContext } = backend
+  const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
   const { catalogue, changes, residency, intake, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
@@ -126,6 +126,7 @@ async function buildHttp(
     queue: () => admission.stats(),
     grammars: () => grammars.counters,
     store: () => rooms.stats(),
+    weights: () => ({ checkedBytes: weightsCheck.checkedBytes, damagedTensors: weightsCheck.damaged.length }),
   })
   const deps = {
     ...{
@@ -150,7 +151,7 @@ async function buildHttp(
       logPrompts: settings.logPrompts,
       strictRequests: settings.strictRequests,
     },
-    readiness: () => readinessOf(engine, rooms.journal),
+    readiness: () => readinessOf(engine, rooms.journal, weightsCheck),
   }
   return buildApp(deps, edge)
 }

@@ -1,3 +1,4 @@
+import { messageOf } from '../core/errors.ts'
 import type { StreamedCompletion, Target } from './completion-stream.ts'
 import { streamCompletion } from './completion-stream.ts'
 
@@ -59,7 +60,7 @@ async function send(target: Target, plan: LoadPlan): Promise<Outcome> {
   try {
     return { ok: true, model, completion: await streamCompletion(target, body) }
   } catch (error) {
-    return { ok: false, model, reason: error instanceof Error ? error.message : String(error) }
+    return { ok: false, model, reason: messageOf(error) }
   }
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readKeysFile } from '../config/keys-file.ts'
 import { ensureWritableFolder } from '../config/writable-folder.ts'
+import { messageOf } from '../core/errors.ts'
 import { openCheckpoint } from '../model/checkpoint.ts'
 import { checkCoverage } from '../model/coverage.ts'
 import { packedWeights } from '../model/packed/packed-weights.ts'
@@ -43,7 +44,7 @@ export function checkKeys(keys: string | undefined): Finding | null {
 }
 
 /** An error whose message names the fix after a semicolon. */
-function failed(what: string, error: unknown): Finding {
+export function failed(what: string, error: unknown): Finding {
   const [detail = '', ...fix] = messageOf(error).split('; ')
   return { ok: false, what, detail, fix: fix.join('; ') || `correct the file, or leave the setting \`${what}\` out` }
 }
@@ -77,8 +78,4 @@ export async function checkTokenizer(model: string): Promise<Finding> {
     const fix = 'copy the tokenizer’s files into the model folder'
     return { ok: false, what: 'tokenizer', detail: messageOf(error), fix }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { checkDevice } from '../app/device-check.ts'
 import { formatByteSize } from '../config/byte-size.ts'
 import { cpuQuota } from '../config/cpu-quota.ts'
 import { availableMemory } from '../config/defaults.ts'
 import { settingSchema } from '../config/schema.ts'
+import { messageOf } from '../core/errors.ts'
 import type { Finding } from './doctor.ts'
 
 const MIN_NODE = [20, 19] as const
@@ -34,9 +36,20 @@ export async function checkOnnxRuntime(): Promise<Finding> {
     return {
       ok: false,
       what: 'onnxruntime',
-      detail: error instanceof Error ? error.message : String(error),
+      detail: messageOf(error),
       fix: 'run `npm ci` again on this machine; on Linux it needs glibc 2.28 or newer (not musl)',
     }
+  }
+}
+
+/** Loads the native addon and runs one of its kernels, so that what the processor lacks shows. */
+export function checkAddon(): Finding {
+  try {
+    checkDevice()
+    return { ok: true, what: 'addon', detail: 'loads, and its kernels run' }
+  } catch (error) {
+    const fix = 'install the package again on this machine, or run on a processor with AVX2 or NEON'
+    return { ok: false, what: 'addon', detail: messageOf(error), fix }
   }
 }
 

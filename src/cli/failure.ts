@@ -6,6 +6,7 @@ import { TroupeError } from '../core/errors.ts'
 const HINTS: Partial<Record<ErrorCode, string>> = {
   invalid_config: '`troupe serve --help` lists all settings',
   invalid_model: '`troupe doctor --model DIR` checks a model folder',
+  device_unavailable: '`troupe doctor` checks addon, processor and memory',
   storage_error: '`troupe doctor` checks store and memory',
 }
 

@@ -40,14 +40,14 @@ export function buildProgram(): Command {
 
   addBenchCommand(program)
 
-  const checks = program.command('doctor').description('check machine, store and model folder')
+  const checks = program
+    .command('doctor')
+    .description('check machine, store and model folder, and plan memory and disk of a server with these settings')
   checks.option('--json [file]', 'print what was found as JSON, or also write it to this file')
-  addSettingFlags(checks, ['model', 'store', 'keys']).action(
-    async ({ json, ...flags }: Flags & { json?: string | true }) => {
-      const { doctor } = await import('./doctor.ts')
-      if (!(await doctor(settingsFromFlags(flags), json))) process.exitCode = 1
-    },
-  )
+  addSettingFlags(checks).action(async ({ json, ...flags }: Flags & { json?: string | true }) => {
+    const { doctor } = await import('./doctor.ts')
+    if (!(await doctor(settingsFromFlags(flags), json))) process.exitCode = 1
+  })
   return program
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { parse as parseYaml } from 'yaml'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 
@@ -21,8 +21,10 @@ export function readText(path: string, what: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_config', `the ${what} ${path} cannot be read: ${detail}`, { param: path, cause })
+    throw new TroupeError('invalid_config', `the ${what} ${path} cannot be read: ${messageOf(cause)}`, {
+      param: path,
+      cause,
+    })
   }
 }
 
@@ -31,8 +33,7 @@ function yamlObject(text: string, path: string): JsonObject {
   try {
     value = parseYaml(text)
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_config', `${path} is not valid YAML: ${detail}`, { param: path, cause })
+    throw new TroupeError('invalid_config', `${path} is not valid YAML: ${messageOf(cause)}`, { param: path, cause })
   }
   if (value === null) return {}
   if (!isJsonObject(value))

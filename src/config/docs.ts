@@ -42,8 +42,9 @@ Every setting can stand in a file, in the environment or on the command line; th
 3. flags of \`troupe serve\`
 
 Unknown keys, unknown \`TROUPE_\` variables and wrong values are refused at the start with the key, its source and what is
-allowed. Empty variables count as unset. Relative paths in a file are relative to the file. A size is a number of bytes, or a
-number with \`KB\`, \`MB\`, \`GB\` (1000) or \`KiB\`, \`MiB\`, \`GiB\` (1024).
+allowed. \`TROUPE_KERNELS\` is no setting: it forces kernels, such as \`plain\` on a processor without AVX2. Empty variables count
+as unset. Relative paths in a file are relative to the file. A size is a number of bytes, or a number with \`KB\`, \`MB\`, \`GB\`
+(1000) or \`KiB\`, \`MiB\`, \`GiB\` (1024).
 
 \`\`\`yaml
 # troupe.yaml

@@ -19,8 +19,11 @@ export interface ConfigSources {
 
 const CONFIG_VARIABLE = 'TROUPE_CONFIG'
 const PREFIX = 'TROUPE_'
-/** The key that client commands send (`troupe bench`, the examples the server prints): the server's own settings ignore it. */
-const CLIENT_VARIABLE = 'TROUPE_KEY'
+/**
+ * Variables that are no settings: where the settings' file is; the key that client commands send (`troupe bench`, the examples the server prints);
+ * which kernels the native code is forced to take.
+ */
+const OTHERS: readonly string[] = [CONFIG_VARIABLE, 'TROUPE_KEY', 'TROUPE_KERNELS']
 
 /**
  * The settings from all sources: file < environment < flags; the rest are defaults.
@@ -55,8 +58,7 @@ function fromEnvironment(environment: Environment): Partial<Settings> {
   const keys = new Map<string, SettingKey>(SETTING_KEYS.map((key) => [environmentOf(key), key]))
   const values: Record<string, unknown> = {}
   for (const [variable, text] of Object.entries(environment)) {
-    const isOther = variable === CONFIG_VARIABLE || variable === CLIENT_VARIABLE || !text
-    if (!variable.startsWith(PREFIX) || isOther || isServiceLink(variable, text)) continue
+    if (!variable.startsWith(PREFIX) || !text || OTHERS.includes(variable) || isServiceLink(variable, text)) continue
     const key = keys.get(variable)
     if (key === undefined)
       throw new TroupeError(

@@ -146,6 +146,11 @@ export const ERRORS = {
     'server_error',
     'The engine failed while the request ran; the message says how. It goes on with others, or starts anew: send the request again.',
   ),
+  device_unavailable: kind(
+    500,
+    'server_error',
+    'The server cannot start on this machine: the native addon, an extension of the processor or memory is missing; the message says which. `troupe doctor` checks for them.',
+  ),
   not_ready: kind(
     503,
     'overloaded_error',
@@ -186,4 +191,9 @@ export class TroupeError extends Error {
   get status(): number {
     return ERRORS[this.code].status
   }
+}
+
+/** What a caught value says: the message of an error, the text of anything else that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown)
 }

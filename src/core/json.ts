@@ -1,5 +1,5 @@
 import type { ErrorCode } from './errors.ts'
-import { TroupeError } from './errors.ts'
+import { TroupeError, messageOf } from './errors.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -24,7 +24,7 @@ export function parseJsonObject(text: string, what: string, code: ErrorCode, par
   try {
     value = JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text)
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = messageOf(cause)
     const detail = text.includes('\0') ? 'it looks like UTF-16 text: save it as UTF-8' : reason
     throw new TroupeError(code, `${what} is not valid JSON: ${detail}`, { param, cause })
   }

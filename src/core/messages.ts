@@ -117,7 +117,8 @@ export type ToEngine =
 /** Messages from the engine thread to the main thread. */
 export type FromEngine =
   | { readonly type: 'ready'; readonly info: ModelInfo; readonly device: DeviceFacts }
-  | { readonly type: 'failed'; readonly message: string }
+  /** It cannot start; `isDevice`: for what the machine lacks. */
+  | { readonly type: 'failed'; readonly message: string; readonly isDevice: boolean }
   /** A version is in the device's memory: what it was read into is not needed any more. */
   | { readonly type: 'held'; readonly id: number; readonly bytes: number }
   | { readonly type: 'refused'; readonly id: number; readonly message: string }

@@ -1,26 +1,27 @@
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
+import { messageOf } from '../core/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { DeviceResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import type { Device } from '../device/port.ts'
 import { PAGE_TOKENS } from '../device/port.ts'
-import type { SequenceConstraint } from './constraint.ts'
 import { Constraints } from './constraint.ts'
 import { HeldAdapters } from './held-adapters.ts'
 import { KvPages } from './kv-pages.ts'
+import { NewSequences } from './new-sequences.ts'
 import { PageTables } from './page-tables.ts'
 import type { Policy } from './policy/policy.ts'
 import { promptBudget } from './prompt-budget.ts'
 import { collectPromptLogprobs } from './prompt-logprobs.ts'
-import { problemWith } from './request-problem.ts'
 import { Sampler } from './sampler.ts'
-import type { StepAdvice, StepPart, StepPlan } from './scheduler.ts'
+import type { StepAdvice } from './scheduler.ts'
 import { Scheduler } from './scheduler.ts'
 import { Sequence, pagesFor } from './sequence.ts'
 import { Speculation } from './speculation.ts'
 import { StepCosts } from './step-costs.ts'
 import { StepWriter, logitRowsOf } from './step-input.ts'
+import type { StepPart, StepPlan } from './step-plan.ts'
 
 export interface LoopOptions {
   readonly maxBatch: number
@@ -45,7 +46,6 @@ const MOST_LOGITS = 2 ** 24
 
 /** The engine: composes scheduler, pages, adapters and device; one `tick` is one step and what follows from it. */
 export class EngineLoop {
-  readonly #info: ModelInfo
   readonly #device: Device
   readonly #options: LoopOptions
   readonly #emit: LoopEvents['sequence']
@@ -54,6 +54,7 @@ export class EngineLoop {
   readonly #tables: PageTables
   readonly #scheduler: Scheduler
   readonly #held: HeldAdapters
+  readonly #newSequences: NewSequences
   readonly #speculation: Speculation
   readonly #sampler: Sampler
   readonly #constraints = new Constraints()
@@ -68,7 +69,6 @@ export class EngineLoop {
     const { maxBatch: rows, policy } = options
     const stepTokens = Math.max(options.stepTokens, rows)
     const logitRows = Math.max(rows, Math.floor(MOST_LOGITS / info.vocab))
-    this.#info = info
     this.#device = device
     this.#options = options
     this.#emit = events.sequence
@@ -77,6 +77,10 @@ export class EngineLoop {
     this.#tables = new PageTables(this.#pages)
     this.#scheduler = new Scheduler({ rows, stepTokens, logitRows, policy, ropeTable }, this.#pages, this.#tables)
     this.#held = new HeldAdapters(device, info.vocab)
+    const { fingerprint, vocab } = info
+    const { kvPages, pageBytes } = device
+    const limits = { fingerprint, vocab, maxContext: options.maxContext, kvPages, pageBytes }
+    this.#newSequences = new NewSequences(limits, this.#held, this.#constraints)
     this.#speculation = new Speculation(options.speculation, ropeTable, this.#costs)
     this.#sampler = new Sampler(device.tools)
     this.#advice = {
@@ -104,32 +108,9 @@ export class EngineLoop {
 
   /** One sequence per id; the first one's prompt is that of all. */
   submit(ids: readonly number[], request: GenerationRequest): void {
-    const { maxContext } = this.#options
-    const { kvPages, pageBytes } = this.#device
-    const limits = { vocab: this.#info.vocab, maxContext, kvPages, pageBytes }
-    const problem = problemWith(request, this.#held, limits)
-    if (problem !== null) {
-      for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...problem })
-      return
-    }
-    let constraints: readonly (SequenceConstraint | null)[]
-    try {
-      const { constraint, stopTokens } = request
-      constraints = ids.map(() => (constraint === undefined ? null : this.#constraints.of(constraint, stopTokens)))
-    } catch (error) {
-      const refusal = { code: 'invalid_request', message: messageOf(error) } as const
-      for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...refusal })
-      return
-    }
-    const now = performance.now()
-    const { fingerprint } = this.#info
-    const [first, ...forks] = ids.map((id, index) => {
-      const sampling = { ...request.sampling, seed: request.sampling.seed + index }
-      const use = this.#held.use(request.mix)
-      return new Sequence(id, { ...request, sampling }, { now, fingerprint, use, constraint: constraints[index]! })
-    })
-    first!.forks.push(...forks)
-    this.#scheduler.add(first!)
+    const made = this.#newSequences.make(ids, request, performance.now())
+    if (made instanceof Sequence) this.#scheduler.add(made)
+    else for (const id of ids) this.#emit(id, { type: 'finish', reason: 'error', ...made })
   }
 
   cancel(id: number): void {
@@ -309,8 +290,4 @@ export class EngineLoop {
     sequence.use.release()
     this.#emit(sequence.id, { type: 'finish', reason, ...problem })
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

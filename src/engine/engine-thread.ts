@@ -43,7 +43,11 @@ export class EngineThread {
     })
   }
 
-  /** Starts the thread and waits until the device is open. Throws what went wrong in there. */
+  /**
+   * Starts the thread and waits until the device is open.
+   *
+   * @throws TroupeError `device_unavailable` for what the machine lacks; Error for anything else that went wrong in there
+   */
   static async start(options: EngineOptions, entry: URL): Promise<EngineThread> {
     const worker = new Worker(entry, { workerData: options, name: 'troupe-engine' })
     return new Promise<EngineThread>((resolve, reject) => {
@@ -55,7 +59,7 @@ export class EngineThread {
         worker.off('error', reject)
         worker.off('exit', onExit)
         if (message.type === 'ready') resolve(new EngineThread(worker, message))
-        else reject(new Error(message.type === 'failed' ? message.message : `unexpected ${message.type}`))
+        else reject(startError(message))
       })
     })
   }
@@ -158,4 +162,9 @@ export class EngineThread {
     for (const { reject } of this.#waiters.values()) reject(error)
     this.#waiters.clear()
   }
+}
+
+function startError(message: Exclude<FromEngine, { type: 'ready' }>): Error {
+  if (message.type !== 'failed') return new Error(`unexpected ${message.type} from the engine thread`)
+  return message.isDevice ? new TroupeError('device_unavailable', message.message) : new Error(message.message)
 }

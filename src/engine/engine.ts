@@ -63,6 +63,7 @@ export class Engine implements AdapterHost {
   #thread: EngineThread | null
   #stopping = false
   #restarts = 0
+  #refusal: TroupeError | null = null
 
   private constructor(thread: EngineThread, options: StartOptions) {
     this.#thread = thread
@@ -73,7 +74,7 @@ export class Engine implements AdapterHost {
     this.crashed = this.#watch(thread)
   }
 
-  /** Starts the thread and waits until the device is open. Throws what went wrong in there. */
+  /** Starts the thread and waits until the device is open. Throws as `EngineThread.start`. */
   static async start(options: StartOptions): Promise<Engine> {
     return new Engine(await startThread(options), options)
   }
@@ -89,6 +90,11 @@ export class Engine implements AdapterHost {
 
   drop(digest: string): void {
     if (this.#held.drop(digest)) this.#thread?.drop(digest)
+  }
+
+  /** From now on every request gets this error; those that run go on. */
+  refuse(refusal: TroupeError): void {
+    this.#refusal = refusal
   }
 
   /** Runs one sequence. Leaving the loop early or aborting the signal cancels it; an abort still gives `finish` with reason `cancelled`. */
@@ -114,6 +120,7 @@ export class Engine implements AdapterHost {
     signal?.addEventListener('abort', onAbort, { once: true })
     const submit = async (): Promise<void> => {
       try {
+        if (this.#refusal !== null) throw this.#refusal
         await this.#held.ready(request.mix)
         thread = this.#current()
         ids = thread.submit(request, queues)

@@ -1,8 +1,8 @@
 import type { StepInput } from '../device/port.ts'
 import { SPAN, SPAN_INTS } from '../device/port.ts'
-import type { StepPart } from './scheduler.ts'
 import type { Sequence } from './sequence.ts'
 import { pagesFor } from './sequence.ts'
+import type { StepPart } from './step-plan.ts'
 
 /** An array that grows and is filled anew for every step. */
 class Column<A extends Int32Array | Float32Array | Uint8Array> {

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../core/errors.ts'
 import type { GenerationEvent } from '../core/generation.ts'
 import type { Answers, EngineOptions, FromEngine, Question, ToEngine } from '../core/messages.ts'
 import { openCpuDevice } from '../device/cpu/device.ts'
 import type { Device } from '../device/port.ts'
-import { PAGE_TOKENS } from '../device/port.ts'
+import { DeviceError, PAGE_TOKENS } from '../device/port.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
 import { MANIFEST_FILE, WEIGHTS_FILE } from '../model/prepared.ts'
 import { EngineLoop } from './engine-loop.ts'
@@ -26,8 +27,6 @@ port.on('message', (message: ToEngine) => {
   wake?.()
 })
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 await main(workerData as EngineOptions)
 
 async function main(options: EngineOptions): Promise<void> {
@@ -36,7 +35,7 @@ async function main(options: EngineOptions): Promise<void> {
   try {
     opened = open(options, (id, event) => events.push({ id, event }))
   } catch (error) {
-    send({ type: 'failed', message: messageOf(error) })
+    send({ type: 'failed', message: messageOf(error), isDevice: error instanceof DeviceError })
     port!.close()
     return
   }

@@ -15,6 +15,12 @@ import type { Admission } from '../tenancy/admission.ts'
 export interface GenerationEngine {
   readonly info: ModelInfo
   generate(request: GenerationRequest, signal?: AbortSignal): AsyncIterable<GenerationEvent>
+  /** `count` sequences of one prompt, which is evaluated once; each has a seed one larger than the one before. All are to be read or left. */
+  generateEach(
+    request: GenerationRequest,
+    count: number,
+    signal?: AbortSignal,
+  ): readonly AsyncIterable<GenerationEvent>[]
   stats(): Promise<EngineStats>
 }
 

@@ -1,17 +1,17 @@
 import { TroupeError } from '../core/errors.ts'
-import type { TokenLogprob } from '../core/generation.ts'
+import type { GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
 import type { Lease } from '../catalogue/records.ts'
 import type { Pass } from '../tenancy/admission.ts'
 import { merge } from './merge.ts'
 import type { Source } from './merge.ts'
-import type { GenerationPlan } from './plan.ts'
+import type { GenerationPlan, PlannedPrompt } from './plan.ts'
 import type { GenerationParts } from './ports.ts'
 import { ReaderGoneError } from './reader-gone.ts'
 import type { ShadowRuns } from './shadow/shadow-runs.ts'
 import { sequenceCount } from './plan.ts'
 import { provenanceOf } from './provenance.ts'
 import type { Provenance, Usage } from './provenance.ts'
-import { runSequence } from './sequence.ts'
+import { readSequence } from './sequence.ts'
 import type { SequenceEvent, TextToken } from './sequence.ts'
 import { AnswerRecorder } from './shadow/answer-recorder.ts'
 import { Tally } from './tally.ts'
@@ -45,11 +45,12 @@ export function startGeneration(
   plan: GenerationPlan,
   signal: AbortSignal,
 ): AsyncGenerator<RunEvent, void, void> {
-  const pass = enter(deps, plan)
+  const pass = enter(deps, plan.caller.tenant, sequenceCount(plan))
   return runGeneration(deps, plan, pass, signal)
 }
 
-async function* runGeneration(
+/** The same with a pass that was taken already. */
+export async function* runGeneration(
   deps: RunParts,
   plan: GenerationPlan,
   pass: Pass,
@@ -94,49 +95,61 @@ async function* runGeneration(
   }
 }
 
-function enter(deps: RunParts, plan: GenerationPlan): Pass {
+/** Takes the sequences of a request into the queue, and counts a refusal. @throws TroupeError as `Admission.enter` */
+export function enter(deps: Pick<RunParts, 'admission' | 'metrics'>, tenant: string, sequences: number): Pass {
   try {
-    return deps.admission.enter(plan.caller.tenant, sequenceCount(plan))
+    return deps.admission.enter(tenant, sequences)
   } catch (error) {
     if (error instanceof TroupeError) deps.metrics.refused(error.code)
     throw error
   }
 }
 
-/** One source per sequence: waits for its turn, runs, gives its place back. */
+/** One source per sequence: reads what its prompt's sequences were begun with, then gives its place back. */
 function sources(
   deps: RunParts,
   plan: GenerationPlan,
   pass: Pass,
   tally: Tally,
 ): Source<{ index: number; event: SequenceEvent }>[] {
-  const mix = plan.resolution.adapters.map(({ digest, scale }) => ({ digest, scale }))
-  return plan.prompts.flatMap((prompt, p) =>
-    Array.from({ length: plan.n }, (_, repetition) => {
-      const index = p * plan.n + repetition
-      const request = {
-        tokens: prompt.tokens,
-        mix,
-        stack: plan.resolution.stack,
-        sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
-        maxTokens: prompt.maxTokens,
-        stopTokens: plan.stopTokens,
-        ...(plan.constraint && { constraint: plan.constraint }),
-        logprobs: plan.logprobs,
-        promptLogprobs: plan.promptLogprobs,
-        tenant: plan.caller.tenant,
-      }
+  const text = deps.text.of(plan.resolution.adapters)
+  return plan.prompts.flatMap((prompt, p) => {
+    const first = p * plan.n
+    let begun: Promise<readonly AsyncIterable<GenerationEvent>[]> | null = null
+    /** All sequences of a prompt begin at the turn of the first, so that they share it. */
+    const begin = async (signal: AbortSignal): Promise<readonly AsyncIterable<GenerationEvent>[]> => {
+      await pass.turn(first, signal)
+      return deps.engine.generateEach(requestOf(plan, prompt, first), plan.n, signal)
+    }
+    return Array.from({ length: plan.n }, (_, repetition) => {
+      const index = first + repetition
       return async function* (signal: AbortSignal) {
         try {
-          await pass.turn(index, signal)
-          const events = runSequence(deps.engine, deps.text, request, plan, signal, tally.tokenCounter())
-          for await (const event of events) yield { index, event }
+          const events = (await (begun ??= begin(signal)))[repetition]!
+          for await (const event of readSequence(events, text, plan, signal, tally.tokenCounter()))
+            yield { index, event }
         } finally {
           pass.done(index)
         }
       }
-    }),
-  )
+    })
+  })
+}
+
+/** What the engine is asked for a prompt. @param index of its first sequence in the request */
+function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number): GenerationRequest {
+  return {
+    tokens: prompt.tokens,
+    mix: plan.resolution.adapters.map(({ digest, scale }) => ({ digest, scale })),
+    stack: plan.resolution.stack,
+    sampling: { ...plan.sampling, seed: plan.sampling.seed + index },
+    maxTokens: prompt.maxTokens,
+    stopTokens: plan.stopTokens,
+    ...(plan.constraint && { constraint: plan.constraint }),
+    logprobs: plan.logprobs,
+    promptLogprobs: plan.promptLogprobs,
+    tenant: plan.caller.tenant,
+  }
 }
 
 function endOf(deps: RunParts, tally: Tally, pass: Pass, lease: Lease): RunEnd {

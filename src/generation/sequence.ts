@@ -1,6 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
-import type { FinishReason, GenerationEvent, GenerationRequest, TokenLogprob } from '../core/generation.ts'
-import type { GenerationEngine, TextPort } from './ports.ts'
+import type { FinishReason, GenerationEvent, TokenLogprob } from '../core/generation.ts'
+import type { TextPort } from './ports.ts'
 
 /** A generated token and where its text begins in the completion, in UTF-16 units. */
 export interface TextToken {
@@ -33,13 +33,14 @@ type FinishEvent = Extract<GenerationEvent, { type: 'finish' }>
 type Ended = Extract<FinishReason, 'stop' | 'length'>
 
 /**
- * Runs one sequence and turns its tokens into text. A stop string ends it and cancels it in the engine.
+ * Turns the tokens of one sequence into text. A stop string ends it: the events are left, which cancels the sequence in the engine.
  * `onToken` is told every generated token as it arrives. Throws the signal's reason when that aborted, `internal` when the engine failed.
+ *
+ * @param signal the one that the engine was given with the sequence
  */
-export async function* runSequence(
-  engine: GenerationEngine,
+export async function* readSequence(
+  events: AsyncIterable<GenerationEvent>,
   text: TextPort,
-  request: GenerationRequest,
   reading: AnswerReading,
   signal: AbortSignal,
   onToken: () => void,
@@ -67,7 +68,7 @@ export async function* runSequence(
     return last.stopped ? last : { text: last.text + stops.flush(), stopped: false }
   }
 
-  for await (const event of engine.generate(request, signal)) {
+  for await (const event of events) {
     if (event.type === 'token') {
       onToken()
       pending.push({ token: event.token, offset: decoded, logprob: event.logprob })

@@ -4,7 +4,7 @@ import { isNamePart } from '../catalogue/names.ts'
 import type { VersionRecord } from '../catalogue/version.ts'
 import { refusedVersion } from '../catalogue/version.ts'
 import type { ErrorCode } from '../core/errors.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { errnoOf, storageError } from '../store/filesystem/durable.ts'
 import type { Intake } from './intake.ts'
@@ -116,7 +116,7 @@ export class Inbox {
 
   /** Says once what is wrong with the folder. */
   #report(error: unknown): null {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     if (message !== this.#trouble) this.#log.error({ err: error }, 'the inbox cannot be read')
     this.#trouble = message
     return null
@@ -157,7 +157,7 @@ export class Inbox {
         )
         return
       }
-      watched.rejection = rejectedFolder(folder, error instanceof Error ? error.message : String(error))
+      watched.rejection = rejectedFolder(folder, messageOf(error))
       this.#log.warn({ err: error, adapter, folder: dir }, 'a folder in the inbox was rejected')
     } finally {
       watched.importing = false

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
-import { TroupeError } from '../core/errors.ts'
+import { basename, dirname, join, resolve } from 'node:path'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject, parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
@@ -181,12 +181,18 @@ function readJson(dir: string, name: string): JsonObject {
   try {
     text = readFileSync(path, 'utf8')
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_model', `${path} cannot be read: ${detail}`, { param: name, cause })
+    throw new TroupeError('invalid_model', `${path} cannot be read: ${messageOf(cause)}`, { param: name, cause })
   }
   return parseJsonObject(text, path, 'invalid_model')
 }
 
 function refusal(param: string, message: string): TroupeError {
   return new TroupeError('invalid_model', message, { param })
+}
+
+/** What a model folder is called: by its path, and by `_name_or_path` in its configuration, which is what training saves into adapters. */
+export function checkpointNames(dir: string): string[] {
+  const config = readJson(dir, 'config.json')
+  const named = config['_name_or_path']
+  return [resolve(dir), ...(typeof named === 'string' && named !== '' ? [named] : [])]
 }

@@ -1,27 +1,22 @@
 import { join, resolve } from 'node:path'
 import { homedir } from 'node:os'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { EdgeKind } from '../core/branch.ts'
 import { RESIDUAL_KINDS } from '../core/branch.ts'
 import type { ModelInfo, Precision } from '../core/model-info.ts'
 import { modelName } from '../core/model-name.ts'
 import type { Architecture } from './architecture.ts'
-import { planFormats } from './block-format.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { openCheckpoint } from './checkpoint.ts'
-import { checkCoverage } from './coverage.ts'
-import { readArchitecture } from './families/families.ts'
+import { checkDisk, planDisk } from './disk-plan.ts'
 import { FingerprintCache, fingerprintCheckpoint } from './fingerprint.ts'
 import type { Layout } from './layout.ts'
-import { linearDims, planLayout } from './layout.ts'
-import { packedWeights } from './packed/packed-weights.ts'
-import { pickPrecision, usableMemory } from './pick-precision.ts'
+import { linearDims } from './layout.ts'
+import { planModel } from './model-plan.ts'
 import type { PreparedManifest, PreparedModel } from './prepared.ts'
+import { folderName } from './prepared.ts'
 import { findPrepared, publishPrepared } from './prepared-cache.ts'
 import { WeightsWriter } from './weights-writer.ts'
-
-/** Part of the cache key: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
-const PREPARATION = 8
 
 export interface PrepareOptions {
   /** Hugging Face model folder. */
@@ -55,17 +50,10 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
 }
 
 async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions): Promise<PreparedModel> {
-  const architecture = readArchitecture(checkpoint.config)
-  const packed = packedWeights(checkpoint, architecture.modules)
-  checkCoverage(checkpoint, architecture, packed)
-  const facts = { bf16Exact: holdsBf16(checkpoint), memoryBytes: usableMemory() }
-  const precision = pickPrecision(options.precision, architecture, packed, facts)
-  const formats = planFormats(architecture, precision, packed)
-  const roundsEmbedding = precision === 'bf16' || (precision !== 'f32' && facts.bf16Exact)
-  const layout = planLayout(architecture, formats, roundsEmbedding ? 'bf16' : 'f32')
-
+  const { architecture, packed, precision, formats, layout } = planModel(checkpoint, options.precision)
   const remembered = new FingerprintCache(options.cacheDir, checkpoint)
   const known = await remembered.read()
+  checkDisk(await planDisk(options.cacheDir, { fingerprint: known, precision }, layout.bytes))
   const hashBytes =
     known === null ? checkpoint.tensorNames.reduce((sum, name) => sum + checkpoint.entry(name).bytes, 0) : 0
   let done = 0
@@ -77,7 +65,7 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
 
   const info = describe(options.name ?? modelName(resolve(options.modelDir)), fingerprint, precision, architecture)
   const manifest: PreparedManifest = { format: 4, info, architecture, tensors: layout.tensors, digests: {} }
-  const dir = join(options.cacheDir, `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`)
+  const dir = join(options.cacheDir, folderName({ fingerprint, precision }))
   try {
     if (known === null) await remembered.write(fingerprint)
     let found = await findPrepared(dir, manifest, layout.bytes)
@@ -96,10 +84,11 @@ async function prepareCheckpoint(checkpoint: Checkpoint, options: PrepareOptions
     return { dir, manifest: { ...manifest, digests: found.digests } }
   } catch (cause) {
     if (cause instanceof TroupeError) throw cause
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('storage_error', `the model cache ${options.cacheDir} cannot be written: ${detail}`, {
-      cause,
-    })
+    throw new TroupeError(
+      'storage_error',
+      `the model cache ${options.cacheDir} cannot be written: ${messageOf(cause)}`,
+      { cause },
+    )
   }
 }
 
@@ -108,12 +97,6 @@ function groupBytes({ tensors }: Layout, group: string): number {
   const isIn = (name: string): boolean =>
     group === 'model' ? !name.startsWith('layers.') && !name.startsWith('head.') : name.startsWith(`${group}.`)
   return Object.entries(tensors).reduce((sum, [name, { bytes }]) => sum + (isIn(name) ? bytes : 0), 0)
-}
-
-/** Whether every matrix of a checkpoint is in bf16. */
-function holdsBf16(checkpoint: Checkpoint): boolean {
-  const entries = checkpoint.tensorNames.map((name) => checkpoint.entry(name))
-  return entries.every(({ dtype, shape }) => dtype === 'BF16' || shape.length < 2)
 }
 
 function describe(name: string, fingerprint: string, precision: Precision, architecture: Architecture): ModelInfo {

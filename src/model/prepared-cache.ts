@@ -1,20 +1,17 @@
 import type { FileHandle } from 'node:fs/promises'
-import { appendFile, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
 import { canonicalJson, isJsonObject } from '../core/json.ts'
+import { checkDisk, planDisk } from './disk-plan.ts'
 import { LOCK, PreparationLock } from './preparation-lock.ts'
 import type { PreparedManifest } from './prepared.ts'
-import { MANIFEST_FILE, WEIGHTS_FILE } from './prepared.ts'
+import { MANIFEST_FILE, UNFINISHED, WEIGHTS_FILE } from './prepared.ts'
 
-/** Prefix of folders in the making. */
-const UNFINISHED = '.preparing-'
 /** What is written so far, one line for each group of tensors; the first line says of which model. */
 const PROGRESS_FILE = 'progress.jsonl'
 /** A folder in the making that nobody has touched for this long is swept away. */
 const ABANDONED_MS = 7 * 24 * 3600_000
-/** Disk that stays free. */
-const SPARE_BYTES = 64 * 2 ** 20
 
 /** Tensors that are written together, by name; the digest of each as `sha256:…`. */
 export type GroupDigests = Readonly<Record<string, string>>
@@ -80,7 +77,7 @@ export async function publishPrepared(
   const lock = await PreparationLock.acquire(unfinished, isMade, hooks.onWait)
   if (lock === null) return made!
   try {
-    await checkRoom(unfinished, weightBytes)
+    checkDisk(await planDisk(cacheDir, manifest.info, weightBytes))
     const progress = await Progress.open(unfinished, identity(manifest))
     await writeWeights(unfinished, weightBytes, source, progress, hooks)
     const whole = { ...manifest, digests: progress.digests }
@@ -173,19 +170,6 @@ class Progress {
 async function clear(folder: string): Promise<void> {
   for (const name of await readdir(folder))
     if (![WEIGHTS_FILE, MANIFEST_FILE, LOCK].includes(name)) await rm(join(folder, name))
-}
-
-async function checkRoom(folder: string, weightBytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder)
-  const written = (await stat(join(folder, WEIGHTS_FILE)).catch(() => null))?.size ?? 0
-  const needed = weightBytes - written + SPARE_BYTES
-  if (bavail * bsize >= needed) return
-  const text = `the prepared model needs ${mebibytes(needed)} of disk in ${dirname(folder)}, which has ${mebibytes(bavail * bsize)} free`
-  throw new TroupeError('storage_error', `${text}: free some, or set TROUPE_CACHE to another folder`)
-}
-
-function mebibytes(bytes: number): string {
-  return `${Math.ceil(bytes / 2 ** 20)} MiB`
 }
 
 async function moveIntoPlace(from: string, dir: string): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Architecture } from './architecture.ts'
-import type { ModelInfo } from '../core/model-info.ts'
+import type { ModelInfo, Precision } from '../core/model-info.ts'
 
 /** How the weights of a linear block are stored; the layouts are below. */
 export const WEIGHT_FORMATS = ['f32', 'bf16', 'q8', 'q4'] as const
@@ -52,5 +52,21 @@ export interface PreparedModel {
   readonly manifest: PreparedManifest
 }
 
+/** What a folder of a prepared model is named by. */
+export interface PreparedKey {
+  readonly fingerprint: string
+  readonly precision: Precision
+}
+
+/** Part of the name: raised whenever the same checkpoint would be prepared to other bytes or described in other words. */
+const PREPARATION = 8
+
+/** The folder of a prepared model, in the folder of all of them. */
+export function folderName({ fingerprint, precision }: PreparedKey): string {
+  return `${fingerprint.slice('sha256:'.length, 39)}-${precision}-${PREPARATION}`
+}
+
+/** Prefix of folders in the making. */
+export const UNFINISHED = '.preparing-'
 export const WEIGHTS_FILE = 'weights.bin'
 export const MANIFEST_FILE = 'prepared.json'

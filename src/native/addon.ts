@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { DeviceError } from '../core/device-error.ts'
+import { messageOf } from '../core/errors.ts'
 
 /** What `open` returned: a model in native memory. */
 export type NativeModel = object & { readonly __model: unique symbol }
@@ -175,8 +176,7 @@ export function loadAddon(platform: string, folder = PREBUILDS): Addon {
   try {
     addon = require(path) as Partial<Addon>
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new DeviceError('addon_damaged', `the native addon ${path} cannot be loaded (${reason})`, { cause })
+    throw new DeviceError('addon_damaged', `the native addon ${path} cannot be loaded (${messageOf(cause)})`, { cause })
   }
   // It exports nothing where this Node lacks something that it calls.
   if (typeof addon.open !== 'function')

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { messageOf } from '../core/errors.ts'
 import { stepBehind } from '../core/thread.ts'
 import type { PreparedManifest } from '../model/prepared.ts'
 import { MANIFEST_FILE } from '../model/prepared.ts'
@@ -28,7 +29,7 @@ async function pass({ id, tokens, adapter }: Extract<ToReference, { type: 'pass'
     const logprobs = await model.logprobs(tokens, adapter)
     port!.postMessage({ type: 'passed', id, logprobs } satisfies FromReference, [logprobs.buffer])
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = messageOf(error)
     port!.postMessage({ type: 'failed', id, message } satisfies FromReference)
   }
 }

@@ -3,7 +3,7 @@ import { mergeAdapters } from '../adapters/merge.ts'
 import { settleTokens } from '../adapters/own-tokens.ts'
 import { readAdapterBeside } from '../adapters/read.ts'
 import { siteNorms } from '../adapters/site-norms.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import { stepBehind } from '../core/thread.ts'
 import { CheckpointWeights } from '../model/base-weights.ts'
 import { Serial } from '../core/serial.ts'
@@ -55,7 +55,7 @@ async function work(message: Extract<ToLoader, { type: 'read' | 'merge' }>): Pro
 }
 
 function failureOf(error: unknown, action: string, dir: string): LoaderFailure {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const fileError = isFileError(error) || (error instanceof TroupeError && isFileError(error.cause))
   // A disk that does not give a file says nothing about the file's content.
   if (fileError) return { code: 'storage_error', message: `cannot ${action} ${dir}: ${message}`, param: dir }

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { AdapterWeights } from '../core/branch.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { Tier } from '../core/generation.ts'
 import type { AdapterHost } from '../engine/engine.ts'
 
@@ -246,7 +246,7 @@ export class ResidentWeights {
       return await this.#host.hold(weights, () => load(null))
     } catch (cause) {
       if (cause instanceof TroupeError) throw cause
-      const message = `the engine cannot take ${weights.digest}: ${cause instanceof Error ? cause.message : String(cause)}`
+      const message = `the engine cannot take ${weights.digest}: ${messageOf(cause)}`
       throw new TroupeError('engine_failed', message, { cause })
     }
   }

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import type { ErrorCode } from '../core/errors.ts'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import { DTYPE_BYTES, FLOAT_DTYPES, isFloatDtype, widen } from './dtype.ts'
 import { HEAD_BYTES, foreignKind } from './foreign.ts'
 import type { Header, TensorEntry } from './header.ts'
@@ -109,7 +109,7 @@ export function openSafetensors(path: string, code: ErrorCode, file = path): Saf
   try {
     fd = openSync(path, 'r')
   } catch (cause) {
-    throw new TroupeError(code, `${file} cannot be opened: ${reason(cause)}`, { param: file, cause })
+    throw new TroupeError(code, `${file} cannot be opened: ${messageOf(cause)}`, { param: file, cause })
   }
   return safetensorsFrom(fd, code, file)
 }
@@ -141,15 +141,11 @@ function fileSource(fd: number, code: ErrorCode, file: string): ByteSource {
       try {
         got = readSync(fd, target, done, Math.min(READ_BYTES, target.length - done), position + done)
       } catch (cause) {
-        throw new TroupeError(code, `${file} cannot be read: ${reason(cause)}`, { param: file, cause })
+        throw new TroupeError(code, `${file} cannot be read: ${messageOf(cause)}`, { param: file, cause })
       }
       if (got === 0) throw new TroupeError(code, `${file} became shorter while it was read`, { param: file })
       done += got
     }
   }
   return { size: fstatSync(fd).size, read, close: () => closeSync(fd) }
-}
-
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -16,6 +16,7 @@ import { adapterMergeRoutes } from './apis/adapters/merges.ts'
 import { adapterUploadRoutes } from './apis/adapters/uploads.ts'
 import { chatRoutes } from './apis/chat-completions/route.ts'
 import { responseRoutes } from './apis/responses/route.ts'
+import { compareRoutes } from './apis/compare/route.ts'
 import { completionRoutes } from './apis/completions/route.ts'
 import { installBodies } from './bodies.ts'
 import { drainUnreadBodies } from './unread-bodies.ts'
@@ -102,6 +103,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     completionRoutes(api, routeDeps)
     responseRoutes(api, routeDeps)
     chatRoutes(api, routeDeps)
+    compareRoutes(api, routeDeps)
     modelRoutes(api, deps)
     taskRoutes(api, deps)
     shadowRoutes(api, routeDeps)

@@ -2,7 +2,7 @@ import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import type { RequestPayload } from 'fastify'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { App } from './app.ts'
 
 const JSON_TYPES = /^application\/(?:[\w.-]+\+)?json(?:;.*)?$/i
@@ -32,8 +32,7 @@ function parseJson(text: string): unknown {
       return item
     })
   } catch (cause) {
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_request', `the body is not valid JSON: ${detail}`, { cause })
+    throw new TroupeError('invalid_request', `the body is not valid JSON: ${messageOf(cause)}`, { cause })
   }
   if (forbidden === null) return value
   throw new TroupeError('invalid_request', `\`${forbidden as string}\` is no name for a field: remove it`, {

@@ -13,6 +13,7 @@ export const OPENAPI_BASE = {
   tags: [
     { name: 'generation', description: 'Run tasks.' },
     { name: 'openai', description: 'The routes OpenAI’s clients know.' },
+    { name: 'evaluation', description: 'Compare mixes and score them.' },
     { name: 'tasks', description: 'Stable names that point to adapter versions.' },
     { name: 'adapters', description: 'Adapters and their immutable versions.' },
     { name: 'vllm', description: 'The calls that controllers made for vLLM know.' },

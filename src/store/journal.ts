@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { Serial } from '../core/serial.ts'
 import { Shape } from '../core/shape.ts'
@@ -299,8 +299,4 @@ function isRecord(bytes: Uint8Array, { n, id }: JournalRecord): boolean {
   } catch {
     return false
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import type { EngineStats } from '../core/messages.ts'
 import { BoundedLabels } from './bounded-labels.ts'
 import { ENGINE_METRICS } from './engine-metrics.ts'
-import { counter } from './read-metric.ts'
+import { counter, gauge } from './read-metric.ts'
 import type { ReadMetric } from './read-metric.ts'
 import { STORE_METRICS } from './store-metrics.ts'
 import type { StoreNumbers } from './store-metrics.ts'
@@ -30,6 +30,17 @@ export interface GrammarNumbers {
   readonly seconds: number
 }
 
+/** The look at the prepared weights after the start. */
+export interface WeightsNumbers {
+  readonly checkedBytes: number
+  readonly damagedTensors: number
+}
+
+const WEIGHTS_METRICS: readonly ReadMetric<WeightsNumbers>[] = [
+  gauge('weights_checked_bytes', 'Bytes of the prepared weights compared with their digests.', (s) => s.checkedBytes),
+  gauge('weights_damaged_tensors', 'Prepared tensors that have changed on disk.', (s) => s.damagedTensors),
+]
+
 const GRAMMAR_METRICS: readonly ReadMetric<GrammarNumbers>[] = [
   counter('grammars_compiled_total', 'Schemas and grammars compiled.', (s) => s.compiled),
   counter('grammar_cache_hits_total', 'Schemas and grammars that were compiled already.', (s) => s.hits),
@@ -44,6 +55,7 @@ export interface MetricSources {
   tiers(): readonly TierNumbers[]
   store(): StoreNumbers
   grammars(): GrammarNumbers
+  weights(): WeightsNumbers
   queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
 }
 
@@ -145,6 +157,7 @@ export class Metrics {
     const setEngine = this.#readMetrics(ENGINE_METRICS)
     const setGrammars = this.#readMetrics(GRAMMAR_METRICS)
     const setStore = this.#readMetrics(STORE_METRICS)
+    const setWeights = this.#readMetrics(WEIGHTS_METRICS)
     const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
     const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
     const open = this.#gauge('open_requests', 'Generation requests open now.')
@@ -158,6 +171,7 @@ export class Metrics {
       for (const tier of sources.tiers()) setTier(tier)
       setGrammars(sources.grammars())
       setStore(sources.store())
+      setWeights(sources.weights())
       const stats = await sources.engine().catch(() => null)
       up.set(stats ? 1 : 0)
       if (!stats) return

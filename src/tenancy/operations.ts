@@ -18,6 +18,7 @@ const OPERATIONS: Readonly<Record<string, Right>> = {
   createCompletion: 'call',
   createResponse: 'call',
   createChatCompletion: 'call',
+  compare: 'call',
   tokenize: 'call',
   detokenize: 'call',
   tokenizeAsVllm: 'call',

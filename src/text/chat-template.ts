@@ -1,4 +1,4 @@
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { isJsonObject } from '../core/json.ts'
 import { BoundedTemplate } from './bounded-template.ts'
@@ -140,8 +140,4 @@ function specialTokensOf(config: JsonObject): Readonly<Record<string, string>> {
     if (content !== null) tokens[key] = content
   }
   return tokens
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

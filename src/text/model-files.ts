@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 
@@ -10,8 +10,10 @@ export async function readModelText(modelDir: string, file: string): Promise<str
     return await readFile(join(modelDir, file), 'utf8')
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null
-    const detail = cause instanceof Error ? cause.message : String(cause)
-    throw new TroupeError('invalid_model', `${file} of ${modelDir} cannot be read: ${detail}`, { param: file, cause })
+    throw new TroupeError('invalid_model', `${file} of ${modelDir} cannot be read: ${messageOf(cause)}`, {
+      param: file,
+      cause,
+    })
   }
 }
 

@@ -1,4 +1,4 @@
-import { TroupeError } from '../core/errors.ts'
+import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { AddedToken, OwnTokens } from '../core/own-tokens.ts'
 import { InertTexts } from './inert.ts'
@@ -49,8 +49,7 @@ export class Tokenizer {
     try {
       return Tokenizer.#of(TokenPipeline.read(definition), config, eosIds)
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause)
-      throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${detail}`, {
+      throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${messageOf(cause)}`, {
         param: 'tokenizer.json',
         cause,
       })

@@ -103,16 +103,46 @@ describe('doctor --json', () => {
     const args = ['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()]
     const good = await runCommand([...args, '--json', file], { TROUPE_KEY: 'sk-acme-0123456789' })
     expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok +model/m) as string })
-    const { command, rows } = JSON.parse(await readFile(file, 'utf8')) as { command: string; rows: { name: string }[] }
+    const { command, rows } = JSON.parse(await readFile(file, 'utf8')) as {
+      command: string
+      rows: { name: string; unit: string }[]
+    }
     expect(command).toBe('troupe doctor')
     expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(['node', 'cpu', 'store', 'model']))
-    for (const row of rows) expect(row).toMatchObject({ value: 1, target: '= 1', met: true })
+    for (const row of rows.filter(({ unit }) => unit === 'ok'))
+      expect(row).toMatchObject({ value: 1, target: '= 1', met: true })
+    const total = rows.find(({ name }) => name === 'memory plan: total')
+    expect(total).toMatchObject({ unit: 'bytes', met: true, target: expect.stringMatching(/^<= \d+$/) as string })
 
     const bad = await runCommand(['doctor', '--model', '/nowhere', '--keys', '/nowhere/keys', '--json'])
     expect(bad.code).toBe(1)
     const found = (JSON.parse(bad.stdout) as { rows: { name: string; met: boolean; note: string }[] }).rows
     expect(found.filter(({ met }) => !met).map(({ name }) => name)).toEqual(['keys', 'model', 'tokenizer'])
     expect(found.find(({ name }) => name === 'model')?.note).toContain('fix: give the folder')
+  })
+
+  it('plans with all settings of a server, and says which would fit', async () => {
+    const args = ['doctor', '--model', modelDir('llama'), '--store', await temporaryFolder()]
+    const huge = await runCommand([...args, '--memory-bytes', '100TiB'])
+    expect(huge).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/FAIL memory plan +memoryBytes is 100 TiB, and this process may use/) as string,
+    })
+    const small = await runCommand([...args, '--kv-bytes', '1000', '--max-context', '100'])
+    expect(small.stdout).toMatch(
+      /FAIL memory plan +kvBytes is 1000 B .* may have 100 .*raise kvBytes or lower maxContext/,
+    )
+  })
+
+  it('and serve name what the processor lacks', async () => {
+    const folders = ['--model', modelDir('llama'), '--store', await temporaryFolder()]
+    const kernels = { TROUPE_KERNELS: 'altivec' }
+    const checked = await runCommand(['doctor', ...folders], kernels)
+    const named = /TROUPE_KERNELS is 'altivec', but this machine runs: .*plain/
+    expect(checked).toMatchObject({ code: 1, stdout: expect.stringMatching(named) as string })
+    const served = await runCommand(['serve', ...folders, '--cache-dir', await temporaryFolder()], kernels)
+    expect(served).toMatchObject({ code: 2, stderr: expect.stringMatching(named) as string })
+    expect(served.stderr).toMatch(/^troupe: .*\n +`troupe doctor` checks addon, processor and memory\n$/)
   })
 
   it('lists only devices that can be chosen', async () => {

@@ -69,7 +69,8 @@ describe('loadSettings', () => {
   })
 
   it('leaves the key that client commands send alone', () => {
-    expect(() => loadSettings({ environment: { TROUPE_KEY: 'sk-acme-0123456789' } })).not.toThrow()
+    for (const environment of [{ TROUPE_KEY: 'sk-acme-0123456789' }, { TROUPE_KERNELS: 'plain' }])
+      expect(() => loadSettings({ environment })).not.toThrow()
   })
 
   it('ignores empty variables and the ones Kubernetes makes from a service called troupe', () => {

@@ -6,10 +6,11 @@ import { KvPages } from '../../src/engine/kv-pages.ts'
 import { PageTables } from '../../src/engine/page-tables.ts'
 import { FairShare } from '../../src/engine/policy/fair-share.ts'
 import type { Candidate } from '../../src/engine/policy/policy.ts'
-import type { SchedulerOptions, StepAdvice, StepPlan } from '../../src/engine/scheduler.ts'
+import type { SchedulerOptions, StepAdvice } from '../../src/engine/scheduler.ts'
 import { Scheduler } from '../../src/engine/scheduler.ts'
 import { Sequence, pagesFor } from '../../src/engine/sequence.ts'
 import { promptOf, requestOf } from '../support/loop-driver.ts'
+import type { StepPlan } from '../../src/engine/step-plan.ts'
 
 const NO_VERSIONS = new MixUse([], () => undefined)
 

@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { GenerationRequest, Sampling } from '../../src/core/generation.ts'
 import { GREEDY } from '../../src/core/generation.ts'
-import { chooseDrafts } from '../../src/engine/draft-choice.ts'
 import { MixUse } from '../../src/engine/held-adapters.ts'
 import { Sequence } from '../../src/engine/sequence.ts'
-import { Speculation } from '../../src/engine/speculation.ts'
+import { Speculation, chooseDrafts } from '../../src/engine/speculation.ts'
 import { requestOf } from '../support/loop-driver.ts'
 
 /** A prompt that says the same again and again: five tokens in turn. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { GREEDY } from '../../src/core/generation.ts'
-import { runSequence } from '../../src/generation/sequence.ts'
+import { readSequence } from '../../src/generation/sequence.ts'
 import type { SequenceEvent, TextToken } from '../../src/generation/sequence.ts'
 import { FakeEngine } from '../support/fake-engine.ts'
 import { EOS, bytesOf, fakeText } from '../support/fake-text.ts'
@@ -22,10 +22,9 @@ async function run(answer: readonly number[], stop: readonly string[] = [], maxT
   const engine = new FakeEngine()
   engine.script = () => answer
   const events: SequenceEvent[] = []
-  const stream = runSequence(
-    engine,
+  const stream = readSequence(
+    engine.generate({ ...REQUEST, maxTokens }, never),
     fakeText,
-    { ...REQUEST, maxTokens },
     { stop, shown: [], stopShown: false, endings: [] },
     never,
     () => {},
@@ -43,7 +42,7 @@ function tokens(events: readonly SequenceEvent[]): TextToken[] {
   return events.flatMap((event) => (event.type === 'text' ? event.tokens : []))
 }
 
-describe('runSequence', () => {
+describe('readSequence', () => {
   it('holds incomplete characters back and keeps every token with its place', async () => {
     const events = await run(bytesOf('aé€'))
     expect(texts(events)).toEqual(['a', 'é', '€'])

@@ -60,6 +60,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   createCompletion: { ...see, body: (model) => ({ model, prompt: 'a' }) },
   createChatCompletion: { ...see, body: chat },
   createResponse: { ...see, body: (model) => ({ model, input: 'a' }) },
+  compare: { ...see, body: (model) => ({ prompt: 'a', mixes: [{ model }] }) },
   planAdapters: { ...see, body: (name) => ({ adapters: [{ name }] }) },
   getModel: see,
   getTask: see,

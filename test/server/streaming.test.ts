@@ -127,7 +127,8 @@ describe('server-sent events', () => {
     expect(chunks.filter((chunk) => 'provenance' in chunk)).toHaveLength(1)
     expect(chunks.at(-1)).toHaveProperty('provenance')
     expect(events.filter((data) => data === '[DONE]')).toHaveLength(1)
-    expect(served.engine.mostActive).toBe(2)
+    // Answers to one prompt begin together, at the turn of the first.
+    expect(served.engine.mostActive).toBeGreaterThan(1)
   })
 
   it('gives lease, place and sequence back when the client leaves in the middle', async () => {

@@ -72,6 +72,13 @@ export class FakeEngine implements GenerationEngine {
     }
   }
 
+  generateEach(request: GenerationRequest, count: number, signal?: AbortSignal): AsyncIterable<GenerationEvent>[] {
+    return Array.from({ length: count }, (_, i) => {
+      const sampling = { ...request.sampling, seed: request.sampling.seed + i }
+      return this.generate({ ...request, sampling }, signal)
+    })
+  }
+
   async stats(): Promise<EngineStats> {
     return {
       queued: 0,

@@ -33,6 +33,7 @@ export function metricSources(overrides: Partial<MetricSources> = {}): MetricSou
       condemnedBlobs: 1,
       storeError: null,
     }),
+    weights: () => ({ checkedBytes: 7000, damagedTensors: 0 }),
     queue: () => ({ waiting: 2, running: 3, requests: 4 }),
     ...overrides,
   }

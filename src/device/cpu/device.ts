@@ -35,6 +35,15 @@ const BLOCKS = ['qkv', 'o', 'mlpIn', 'down', 'head'] as const
 export type CollectedBlock = (typeof BLOCKS)[number]
 
 /**
+ * Loads the addon and runs one of its kernels.
+ *
+ * @throws {DeviceError} when it cannot be loaded, or the processor lacks what its kernels need
+ */
+export function tryCpu(): void {
+  guarded(() => nativeAddon().argmax(Float32Array.of(0, 1), null))
+}
+
+/**
  * The base model on the CPU: memory-mapped weights, pages and adapters in native memory, one ONNX graph of operators of our own.
  *
  * @throws {DeviceError} when the addon, the prepared weights or memory cannot be had

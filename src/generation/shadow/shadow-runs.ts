@@ -3,7 +3,7 @@ import { TroupeError } from '../../core/errors.ts'
 import type { ResolvedAdapter } from '../../catalogue/records.ts'
 import type { GenerationParts } from '../ports.ts'
 import type { GenerationPlan } from '../plan.ts'
-import { runSequence } from '../sequence.ts'
+import { readSequence } from '../sequence.ts'
 import type { Comparison, RecordedAnswer } from './answer-recorder.ts'
 import { AnswerRecorder, compareAnswers } from './answer-recorder.ts'
 import type { ShadowCounts, ShadowResult } from './shadow-counters.ts'
@@ -104,7 +104,8 @@ export class ShadowRuns {
         background: true,
       }
       const recorder = new AnswerRecorder()
-      for await (const event of runSequence(engine, text.of([shadow]), request, plan, signal, () => undefined)) {
+      const events = engine.generate(request, signal)
+      for await (const event of readSequence(events, text.of([shadow]), plan, signal, () => undefined)) {
         if (event.type === 'text') recorder.add(event)
       }
       return recorder.answer

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { readText } from '../../config/config-file.ts'
-import { TroupeError } from '../../core/errors.ts'
+import { TroupeError, messageOf } from '../../core/errors.ts'
 
 /** Certificate chain and private key in PEM form. */
 export interface TlsPair {
@@ -39,10 +39,9 @@ export class TlsFiles {
     try {
       createSecureContext(pair)
     } catch (cause) {
-      const detail = cause instanceof Error ? cause.message : String(cause)
       throw new TroupeError(
         'invalid_config',
-        `${this.#cert} and ${this.#key} cannot be used as certificate and key: ${detail}`,
+        `${this.#cert} and ${this.#key} cannot be used as certificate and key: ${messageOf(cause)}`,
         { param: 'tlsCert', cause },
       )
     }

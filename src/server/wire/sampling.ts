@@ -21,8 +21,8 @@ export const AdapterRef = Open(
   { title: 'AdapterRef' },
 )
 
-/** How the next token is chosen and where the answer ends: the same fields with the same names in every generation route. */
-export const SamplingFields = {
+/** How the next token is chosen and where the answer ends. */
+export const DrawingFields = {
   temperature: Maybe(Type.Number({ minimum: 0, maximum: 2, description: '0 = greedy.' })),
   top_k: Maybe(Type.Integer({ minimum: -1, description: '0 or -1 = off.' })),
   top_p: Maybe(Type.Number({ minimum: 0, maximum: 1, description: '1 = off.' })),
@@ -47,13 +47,18 @@ export const SamplingFields = {
   ),
   include_stop_str_in_output: Maybe(Type.Boolean({ description: 'Keep the text of `stop` that was met.' })),
   skip_special_tokens: Maybe(Type.Boolean({ description: 'false = show special tokens in the text.' })),
-  n: Maybe(Type.Integer({ minimum: 1, maximum: MAX_N, description: 'Answers per prompt.' })),
   logit_bias: Maybe(
     Type.Record(Type.String({ pattern: '^[0-9]+$' }), Type.Number({ minimum: -100, maximum: 100 }), {
       description: 'Added to the logits of single tokens, by token id.',
     }),
   ),
   ignore_eos: Maybe(Type.Boolean({ description: 'Go on after an ending token.' })),
+}
+
+/** The same fields with the same names in every generation route. */
+export const SamplingFields = {
+  ...DrawingFields,
+  n: Maybe(Type.Integer({ minimum: 1, maximum: MAX_N, description: 'Answers per prompt.' })),
   sticky_key: Maybe(
     Type.String({
       minLength: 1,

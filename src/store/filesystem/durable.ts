@@ -1,5 +1,5 @@
 import { open, writeFile } from 'node:fs/promises'
-import { TroupeError } from '../../core/errors.ts'
+import { TroupeError, messageOf } from '../../core/errors.ts'
 
 /** The system's code of a file error (`ENOENT` …), or undefined. */
 export function errnoOf(error: unknown): string | undefined {
@@ -9,8 +9,7 @@ export function errnoOf(error: unknown): string | undefined {
 /** A file error as the client may see it; TroupeErrors pass through. */
 export function storageError(action: string, path: string, cause: unknown): TroupeError {
   if (cause instanceof TroupeError) return cause
-  const detail = cause instanceof Error ? cause.message : String(cause)
-  return new TroupeError('storage_error', `cannot ${action} ${path}: ${detail}`, { param: path, cause })
+  return new TroupeError('storage_error', `cannot ${action} ${path}: ${messageOf(cause)}`, { param: path, cause })
 }
 
 /** Flushes a file's content, or a folder's entries, so that it survives a power cut. */

@@ -1,4 +1,5 @@
 import { SplitPreTokenizer } from '@huggingface/tokenizers'
+import { messageOf } from '../../core/errors.ts'
 import type { Part } from './part.ts'
 
 /** `\s` and `char::is_whitespace` of Rust; JavaScript's own `\s` has U+FEFF and lacks U+0085. */
@@ -21,8 +22,7 @@ export function patternOf(part: Part): RegExp {
     const expression = new SplitPreTokenizer({ type: 'Split', pattern: { Regex: source }, invert: false }).pattern
     if (expression !== null) return expression
   } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error)
-    part.refuse(`the expression ${source} is not supported: ${detail}`)
+    part.refuse(`the expression ${source} is not supported: ${messageOf(error)}`)
   }
   return part.refuse(`the expression ${source} is not supported`)
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { messageOf } from '../../../src/core/errors.ts'
 import type { Client } from '../../support/client.ts'
 import type { Files } from './adapters.ts'
 import { loraWithAlpha, referenceFiles } from './adapters.ts'
@@ -103,7 +104,7 @@ async function load(
       verdict.expect(fault === null, `request ${index}: ${fault}`)
       answeredBy.add(answer.digests.join())
     } catch (error) {
-      verdict.expect(false, `request ${index}: ${error instanceof Error ? error.message : String(error)}`)
+      verdict.expect(false, `request ${index}: ${messageOf(error)}`)
     }
     latencies.push(performance.now() - from)
   })

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../../../src/config/schema.ts'
+import { messageOf } from '../../../src/core/errors.ts'
 import { Client } from '../../support/client.ts'
 import { modelDir } from '../../support/fixtures.ts'
 import { scrape } from '../../support/scrape.ts'
@@ -84,7 +85,7 @@ async function measure(
         const fault = references.fault(promptIndex, answer)
         verdict.expect(fault === null, `${name}: ${fault}`)
       } catch (error) {
-        verdict.expect(false, `${name}: ${error instanceof Error ? error.message : String(error)}`)
+        verdict.expect(false, `${name}: ${messageOf(error)}`)
       }
       latencies.push(performance.now() - begun)
     })

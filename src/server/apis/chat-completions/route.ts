@@ -55,7 +55,7 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
       maxCalls: body.parallel_tool_calls === false ? 1 : Infinity,
       scanner: () => (offer ? mixed.text.toolScanner(new Set(toolNames(offer.tools)), offer.begun) : null),
     }
-    return respond(mixed, request, reply, plan, chatFormat(plan, shape, mixed.text), body.stream ?? false)
+    return respond(deps, request, reply, plan, chatFormat(plan, shape, mixed.text), body.stream ?? false)
   })
 }
 

@@ -52,7 +52,7 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
       tokensAsIds: body.return_tokens_as_token_ids ?? false,
       includeUsage: includeUsage(body),
     }
-    return respond(mixed, request, reply, plan, completionFormat(plan, shape, mixed.text), body.stream ?? false)
+    return respond(deps, request, reply, plan, completionFormat(plan, shape, mixed.text), body.stream ?? false)
   })
 }
 

@@ -1,23 +1,18 @@
 import type { FastifyRequest } from 'fastify'
 import type { Resolution } from '../../../catalogue/records.ts'
-import { TroupeError } from '../../../core/errors.ts'
-import type { TaskRecord } from '../../../catalogue/task.ts'
-import { encodeConversation } from '../../../generation/conversation.ts'
 import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
-import { encodePrompt, fillPrompt } from '../../../generation/prompts.ts'
-import type { EncodedPrompt } from '../../../generation/prompts.ts'
 import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
 import { answerForm } from '../../wire/answer-form.ts'
 import { AnswerContent } from '../../wire/answer.ts'
-import { chatMessages } from '../../wire/chat-messages.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
-import { templateWish, truncated, unreadByTemplate } from '../../wire/prompt-fields.ts'
+import { truncated, unreadByTemplate } from '../../wire/prompt-fields.ts'
 import { respond } from '../../wire/respond.ts'
+import { encodeInput } from '../../wire/task-input.ts'
 import { answerWish, mixWish, samplingWish } from '../../wire/sampling.ts'
 import { generateFormat } from './format.ts'
 import { GenerateAnswer, GenerateBody } from './schema.ts'
@@ -49,7 +44,7 @@ export function generateRoutes(app: App, deps: RouteDeps): void {
     const plan = await planGenerate(mixed, request, params.task, body, resolution)
     if (body.messages) nameIgnored(reply, unreadByTemplate(body, mixed.text))
     const format = generateFormat(plan, params.task, deps.engine.info.name, mixed.text)
-    return respond(mixed, request, reply, plan, format, body.stream ?? false)
+    return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
 
@@ -63,7 +58,7 @@ async function planGenerate(
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
-    prompts: [truncated(encodeInput(deps, resolution.task, body), body)],
+    prompts: [truncated(encodeInput(deps.text, resolution.task, body), body)],
     wish: samplingWish(body, body.max_tokens),
     fallbacks: [DEFAULTS, deps.modelDefaults],
     ...answerWish(body, deps.text.specialIds),
@@ -71,22 +66,4 @@ async function planGenerate(
     logprobs: body.logprobs ?? null,
     promptLogprobs: false,
   })
-}
-
-function encodeInput({ text }: RouteDeps, task: TaskRecord | null, body: GenerateRequest): EncodedPrompt {
-  const { input, prompt, messages } = body
-  const given = [input, prompt, messages].filter((one) => one !== undefined && one !== null)
-  if (given.length !== 1)
-    throw new TroupeError('invalid_request', 'send exactly one of `input`, `prompt` and `messages`', { param: 'input' })
-  const addSpecialTokens = body.add_special_tokens ?? true
-  if (messages)
-    return encodeConversation(text, {
-      ...{ messages: chatMessages(messages), task, tools: [], begun: '' },
-      template: templateWish(body),
-    })
-  // The task's own text may hold special tokens, what is put into it may not; a raw prompt is the client's own.
-  const whole = typeof prompt === 'string'
-  const { value, mark } = body.parse_special ?? whole ? { value: prompt ?? input ?? '', mark: null } : text.inert(prompt ?? input ?? '') // prettier-ignore
-  const filled = whole || !task ? value : fillPrompt(task, value)
-  return encodePrompt(text, filled, { param: whole ? 'prompt' : 'input', addSpecialTokens, mark })
 }

@@ -50,7 +50,7 @@ export function responseRoutes(app: App, deps: RouteDeps): void {
     nameUnused(reply, body, mixed)
     const plan = await planResponse(mixed, request, body, offer, resolution)
     const format = responseFormat(plan, shapeOf(mixed, body, offer))
-    return respond(mixed, request, reply, plan, format, body.stream ?? false)
+    return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { Architecture } from '../../src/model/architecture.ts'
 import { readArchitecture } from '../../src/model/families/families.ts'
-import { pickPrecision } from '../../src/model/pick-precision.ts'
+import { pickPrecision } from '../../src/model/model-plan.ts'
 import { TINY_LLAMA } from '../support/tiny-checkpoint.ts'
 
 /** Sizes as published: SmolLM2 135M, Qwen2.5 0.5B, Llama 3.2 3B and 3.1 8B; picked with 24 GiB and with 8 GiB of memory. */
