@@ -12,6 +12,7 @@ import type { FoundTokens } from './own-tokens.ts'
 const PROVENANCE: Readonly<Record<AdapterFormat, readonly string[]>> = {
   peft: ['auto_mapping', 'base_model_name_or_path', 'inference_mode', 'peft_version', 'revision', 'runtime_config'],
   adapterhub: ['model_name', 'version'],
+  mlx: ['adapter_path', 'config', 'data', 'model', 'project_name', 'report_to', 'resume_adapter_file', 'wandb'],
 }
 
 /** Read and hashed at a time: it stays in the processor's cache. */

@@ -9,6 +9,7 @@ import { parseAdapterHub } from './adapterhub/adapterhub.ts'
 import { digestAdapter, sha256Open } from './digest.ts'
 import type { AdapterFormat } from './files.ts'
 import type { OpenAdapter } from './open.ts'
+import { parseMlx } from './mlx/mlx.ts'
 import { openAdapter, withAdapter } from './open.ts'
 import { ownTokens } from './own-tokens.ts'
 import type { Outline, ParsedAdapter } from './parsed.ts'
@@ -135,8 +136,14 @@ function identified(
   return { weights: { digest: digestAdapter(format, config, sha256, tokens), ...loaded }, description }
 }
 
+const PARSERS: Readonly<Record<AdapterFormat, (config: JsonObject, file: SafetensorsFile) => ParsedAdapter>> = {
+  peft: parsePeft,
+  adapterhub: parseAdapterHub,
+  mlx: parseMlx,
+}
+
 function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): ParsedAdapter {
-  return format === 'peft' ? parsePeft(config, file) : parseAdapterHub(config, file)
+  return PARSERS[format](config, file)
 }
 
 /** One outline per site: a branch and a gain at the same site are one. */

@@ -55,7 +55,7 @@ export const VersionSchema = Type.Object({
   /** The tenant that brought it. */
   createdBy: Type.String(),
   source: Type.Enum([...VERSION_SOURCES]),
-  format: Type.Enum(['peft', 'adapterhub']),
+  format: Type.Enum(['peft', 'adapterhub', 'mlx']),
   method: Type.Enum([...METHODS]),
   /** Largest rank of any site; 0 where there are gains or virtual tokens only. */
   rank: Count,

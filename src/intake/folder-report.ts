@@ -34,6 +34,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   ],
   [/^(adapter_model|pytorch_adapter|adapter)\.(bin|pt|pth)$/i, 'the weights are taken from the safetensors file'],
   [/^(adapters\.safetensors|.*\.gguf)$/i, 'the same weights in another format'],
+  [/^\d{7}_adapters\.safetensors$/i, 'weights of an earlier step of the training'],
   [/^adapter_interface\.json$/i, 'what AdapterHub needs for models that it does not know'],
   [
     /^(optimizer|scheduler|scaler|rng_state|training_args|trainer_|train_results|eval_results|all_results|predict_results|global_step|latest$|zero_to_fp32|checkpoint-)/i,

@@ -17,7 +17,7 @@ const VersionProperties = {
   state: Type.Enum([...VERSION_STATES], { description: 'Only `ready` is served.' }),
   reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
   method: Type.Enum([...METHODS]),
-  format: Type.Enum(['peft', 'adapterhub']),
+  format: Type.Enum(['peft', 'adapterhub', 'mlx']),
   rank: Type.Integer({ description: 'Largest rank of any site; 0 where there are none.' }),
   sites: Type.Array(Type.String()),
   tokens: Type.Union(
@@ -53,7 +53,7 @@ export function VersionSchema(description = 'One version.') {
 /** What was made of the files of an upload. */
 const ReportSchema = Strict(
   {
-    format: Type.Enum(['peft', 'adapterhub']),
+    format: Type.Enum(['peft', 'adapterhub', 'mlx']),
     took: Type.Array(Strict({ file: Type.String(), bytes: Type.Integer() })),
     ignored: Type.Array(Strict({ file: Type.String(), reason: Type.String() }), {
       description: 'What else came; a folder stands for all its files.',
@@ -143,11 +143,16 @@ export const NotesFields = {
 
 export const AdapterPatch = Strict(
   { ...NotesFields, pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })) },
-  { title: 'AdapterPatch', description: 'Fields left out stay as they are.' },
+  {
+    title: 'AdapterPatch',
+    description: 'Fields left out stay as they are.',
+    examples: [{ labels: { stage: 'production' }, pinned: true }],
+  },
 )
 
 export const VersionPatch = Strict(NotesFields, {
   title: 'VersionPatch',
+  examples: [{ description: 'Trained on the tickets of May.' }],
   description: 'Fields left out stay as they are. What a version does never changes.',
 })
 
