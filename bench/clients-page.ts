@@ -1,6 +1,9 @@
 import type { RefusedUpload } from './clients/uploads.ts'
 import { table } from './document.ts'
 
+/** A client's own words, as far as they fit into a line. */
+const MOST_OF_FAULT = 110
+
 /** What one client's calls came to. */
 export interface ClientCalls {
   readonly package: string
@@ -14,7 +17,7 @@ export function clientsPage(clients: readonly ClientCalls[], uploads: readonly R
   const faults = clients.flatMap(({ package: name, calls: made }) =>
     made
       .filter(({ fault }) => fault !== null)
-      .map(({ call, fault }) => `- ${name}, ${call}: ${fault!.replaceAll('\n', ' ')}`),
+      .map(({ call, fault }) => `- ${name}, ${call}: ${fault!.replaceAll('\n', ' ').slice(0, MOST_OF_FAULT)} …`),
   )
   const senders = [...new Set(uploads.map(({ client }) => client))]
   const refusals = [...new Set(uploads.map(({ call }) => call))]

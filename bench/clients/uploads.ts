@@ -24,6 +24,8 @@ interface Refusal {
   readonly call: string
   readonly adapter: string
   readonly file: string
+  /** Times 64 MiB. */
+  readonly times: number
   readonly key: string
   readonly status: number
   readonly code: string
@@ -31,25 +33,33 @@ interface Refusal {
 
 /** The same as in uploads.py. */
 const REFUSALS: readonly Refusal[] = [
-  { call: 'wrong key', adapter: 'big', file: 'adapter_model.safetensors', key: 'wrong-key-1', status: 401, code: 'invalid_api_key' }, // prettier-ignore
-  { call: 'bad name', adapter: 'Big Name', file: 'adapter_model.safetensors', key: KEY, status: 400, code: 'invalid_request' }, // prettier-ignore
-  { call: 'pickle', adapter: 'big', file: 'adapter_model.bin', key: KEY, status: 400, code: 'pickle_refused' },
-  { call: 'too large', adapter: 'big', file: 'adapter_model.safetensors', key: KEY, status: 413, code: 'upload_too_large' }, // prettier-ignore
+  { call: 'wrong key', adapter: 'big', file: 'adapter_model.safetensors', times: 1, key: 'wrong-key-1', status: 401, code: 'invalid_api_key' }, // prettier-ignore
+  { call: 'bad name', adapter: 'Big Name', file: 'adapter_model.safetensors', times: 1, key: KEY, status: 400, code: 'invalid_request' }, // prettier-ignore
+  {
+    call: 'pickle',
+    adapter: 'big',
+    file: 'adapter_model.bin',
+    times: 1,
+    key: KEY,
+    status: 400,
+    code: 'pickle_refused',
+  },
+  { call: 'too large', adapter: 'big', file: 'adapter_model.safetensors', times: 2, key: KEY, status: 413, code: 'upload_too_large' }, // prettier-ignore
 ]
 
 /** @param folder for the store and what is sent */
 export async function refusedUploads(python: string, model: string, folder: string): Promise<RefusedUpload[]> {
   const keys = join(folder, 'keys.json')
   writeFileSync(keys, JSON.stringify([{ tenant: 'acme', key: KEY, role: 'admin' }]))
-  const flags = ['--threads', '1', '--keys', keys, '--upload-limit', String(BYTES / 2)]
+  const flags = ['--threads', '1', '--keys', keys, '--upload-limit', String(1.5 * BYTES)]
   const server = await startServerProcess(model, join(folder, 'uploads-store'), flags)
   try {
     const env = { TROUPE_URL: server.url, TROUPE_UPLOAD_KEY: KEY }
     const lines = await runScript(python, [join(import.meta.dirname, 'uploads.py')], env)
     const found = lines.map((line) => JSON.parse(line) as RefusedUpload)
     const body = join(folder, 'body')
-    writeFileSync(body, new Uint8Array(BYTES))
     for (const refusal of REFUSALS) {
+      writeFileSync(body, new Uint8Array(BYTES * refusal.times))
       found.push(await tried('curl', refusal, byCurl(server.url, body, refusal)))
       found.push(await tried('Node', refusal, byNode(server.url, refusal)))
     }
@@ -81,9 +91,9 @@ async function byCurl(url: string, body: string, { adapter, file, key }: Refusal
   return `${status} ${codeOf(answer)} ${after}`
 }
 
-async function byNode(url: string, { adapter, file, key }: Refusal): Promise<string> {
+async function byNode(url: string, { adapter, file, times, key }: Refusal): Promise<string> {
   const form = new FormData()
-  form.append('files', new Blob([new Uint8Array(BYTES)]), file)
+  form.append('files', new Blob([new Uint8Array(BYTES * times)]), file)
   const signal = AbortSignal.timeout(MOST_SECONDS * 1000)
   const headers = { authorization: `Bearer ${key}` }
   const answer = await fetch(uploadUrl(url, adapter), { method: 'POST', body: form, headers, signal })
