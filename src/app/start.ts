@@ -54,7 +54,7 @@ export interface Server {
 /**
  * Starts a whole server: prepared model, engine, rooms, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
- * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
+ * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`, `device_unavailable`
  */
 export async function startServer(given: Partial<Settings>, hooks: StartHooks = {}): Promise<Server> {
   const settings = completeSettings(given)
