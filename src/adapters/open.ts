@@ -5,7 +5,7 @@ import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { safetensorsFrom } from '../safetensors/file.ts'
-import { JSON_TEXT, foreignKind } from '../safetensors/foreign.ts'
+import { JSON_TEXT, PLAIN_TEXT, foreignKind } from '../safetensors/foreign.ts'
 import type { AdapterFormat } from './files.ts'
 import { CONFIG_FILE, checkFormat } from './files.ts'
 import type { FoundTokens } from './own-tokens.ts'
@@ -59,7 +59,7 @@ export function openAdapter(dir: string): OpenAdapter {
 function readConfig(dir: string): JsonObject {
   const bytes = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE)))
   const foreign = foreignKind(bytes)
-  if (foreign !== null && foreign !== JSON_TEXT) {
+  if (foreign !== null && foreign !== JSON_TEXT && foreign !== PLAIN_TEXT) {
     const message = `${CONFIG_FILE} is ${foreign.what}, and not JSON: ${foreign.instead}`
     throw new TroupeError('invalid_adapter', message, { param: CONFIG_FILE })
   }
