@@ -9,6 +9,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
 import { Keyring } from '../tenancy/keys.ts'
+import { AdapterSources } from '../intake/sources.ts'
 import { buildApp } from '../server/app.ts'
 import type { App } from '../server/app.ts'
 import { openBackend } from './backend.ts'
@@ -126,6 +127,10 @@ async function buildHttp(
     queue: () => admission.stats(),
     grammars: () => grammars.counters,
     store: () => rooms.stats(),
+    residents: () =>
+      residency.residents().map(({ version: { adapter, version, rank }, isKept }) => {
+        return { name: `${adapter}@v${version}`, rank, isKept }
+      }),
     weights: () => ({ checkedBytes: weightsCheck.checkedBytes, damagedTensors: weightsCheck.damaged.length }),
   })
   const deps = {
@@ -135,6 +140,7 @@ async function buildHttp(
       changes,
       residency,
       intake,
+      sources: new AdapterSources(settings.adapterSources),
       server,
       text,
       grammars,

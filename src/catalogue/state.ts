@@ -140,3 +140,22 @@ export class CatalogueState {
 export function adapterNotFound(name: string): TroupeError {
   return new TroupeError('adapter_not_found', `there is no adapter "${name}"`)
 }
+
+/** @throws TroupeError `adapter_not_found` */
+export function mustHaveAdapter(state: CatalogueState, name: string): Adapter {
+  const adapter = state.adapters.get(name)
+  if (!adapter) throw adapterNotFound(name)
+  return adapter
+}
+
+/** @throws TroupeError `adapter_not_found`, `version_not_found` */
+export function mustHave(state: CatalogueState, name: string, number: number): Version {
+  const { versions } = mustHaveAdapter(state, name)
+  const found = versions.find(({ version }) => version === number)
+  if (found) return found
+  throw new TroupeError('version_not_found', `adapter "${name}" has no version v${number}`)
+}
+
+export function conflict(message: string): TroupeError {
+  return new TroupeError('conflict', message)
+}

@@ -96,6 +96,15 @@ function addStoreCommands(store: Command): void {
     await collectGarbage({ grace, ...(dryRun === undefined ? {} : { dryRun }) }, settingsFromFlags(flags))
   })
 
+  const repairing = store
+    .command('repair')
+    .description('name records of the journal that cannot be read')
+    .option('--apply', 'set them aside: what they said is lost, and changes are possible again')
+  addSettingFlags(repairing, keys).action(async ({ apply, ...flags }: Flags & { apply?: boolean }) => {
+    const { repair } = await import('./store.ts')
+    await repair(apply ?? false, settingsFromFlags(flags))
+  })
+
   const logging = store
     .command('log')
     .description('print the last changes: what, when, by whom, on which server, for which request')

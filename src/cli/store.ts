@@ -11,6 +11,7 @@ import { defaultCacheDir } from '../model/prepare.ts'
 import { Journal } from '../store/journal.ts'
 import type { OpenStore } from '../store/open.ts'
 import { openStore } from '../store/open.ts'
+import { findDamage, refuseWhileServed, setAside } from '../store/repair.ts'
 import { ServerLeases } from '../store/server-leases.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -53,6 +54,31 @@ export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: 
   } finally {
     await journal.close()
     await open.store.close()
+  }
+}
+
+/** Names records that cannot be read and, where that is asked for, sets them aside so that the journal goes on. */
+export async function repair(apply: boolean, settings: StoreSettings): Promise<void> {
+  const { store } = await openLocation(settings)
+  try {
+    const damaged = await findDamage(store, log)
+    for (const { key, reason, isCovered } of damaged)
+      console.log(`${key}: ${reason}${isCovered ? '; a snapshot has what it said, and it is left alone' : ''}`)
+    const harmful = damaged.filter(({ isCovered }) => !isCovered)
+    if (harmful.length === 0) console.log('every record that is needed can be read')
+    else if (apply) {
+      console.log('waiting until no server uses the store …')
+      await refuseWhileServed(store)
+      for (const one of harmful)
+        console.log(`${one.key} is set aside: ${(await setAside(store, one)) ?? 'nothing was there'}`)
+    } else {
+      console.log(
+        'put these records back from a backup, or stop all servers and go on without them: troupe store repair --apply',
+      )
+      process.exitCode = 1
+    }
+  } finally {
+    await store.close()
   }
 }
 

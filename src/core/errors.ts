@@ -118,6 +118,11 @@ export const ERRORS = {
     'invalid_request_error',
     'The probe ran and the answers are not those of the base model with the adapter merged into its weights: it would be served wrongly. Please report it; the setting `mergedProbe` switches the comparison off.',
   ),
+  source_unavailable: kind(
+    502,
+    'server_error',
+    'A version could not be fetched from the place that `source` names: the message says what was answered there.',
+  ),
   upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
   unsupported_schema: kind(
     400,

@@ -5,6 +5,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
+import { AdapterSources } from '../intake/sources.ts'
 import { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from './app.ts'
 import type { ServerDeps } from './deps.ts'
@@ -40,6 +41,7 @@ function nothingToServe(): ServerDeps {
     changes: absent as unknown as ServerDeps['changes'],
     residency: absent as unknown as ServerDeps['residency'],
     intake: absent as unknown as ServerDeps['intake'],
+    sources: new AdapterSources([]),
     server: 'none',
     text: absent as unknown as ServerDeps['text'],
     grammars: absent as unknown as ServerDeps['grammars'],
