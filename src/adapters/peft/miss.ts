@@ -21,6 +21,8 @@ interface MissModule {
   readonly tensor: string
   readonly rank: number
   readonly width: number
+  /** The block is repeated. */
+  readonly mini: boolean
 }
 
 /**
@@ -42,7 +44,7 @@ export function parseMiss(json: JsonObject, file: SafetensorsFile): ParsedAdapte
   const modules = tensors.map((one): MissModule => {
     const tensor = requirePart(one, 'miss_block')
     expectShape(file, tensor, [rank, variant === 'mini' ? readRank('mini_r', json.mini_r) : 'out'])
-    return { path: one.path, tensor, rank, width: file.entry(tensor).shape[1]! }
+    return { path: one.path, tensor, rank, width: file.entry(tensor).shape[1]!, mini: variant === 'mini' }
   })
   const parameters = modules.reduce((sum, { width }) => sum + rank * width, 0)
   return {
@@ -62,20 +64,21 @@ export function parseMiss(json: JsonObject, file: SafetensorsFile): ParsedAdapte
 }
 
 function updateOf(
-  { path, tensor, rank, width }: MissModule,
+  { path, tensor, rank, width, mini }: MissModule,
   base: BaseModule,
   file: SafetensorsFile,
   info: ModelInfo,
 ): LowRank {
   const { inDim, outDim } = base
-  const times = outDim / width
+  const times = mini ? outDim / width : 1
   const names = { down: tensor, up: tensor }
-  if (!Number.isInteger(times)) checkDims(path, [inDim, outDim], [inDim, width], names, info)
+  if (width * Math.floor(times) !== outDim) checkDims(path, [inDim, outDim], [inDim, width], names, info)
   return {
     ...{ rank, scale: 1, inDim, outDim, names, bias: null },
     down: {
       count: rank * inDim,
       fill: (into) => {
+        into.fill(0)
         for (let i = 0; i < inDim; i++) into[(i % rank) * inDim + i] = 1
       },
     },
