@@ -119,7 +119,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -140,6 +140,7 @@ async function buildHttp(
       changes,
       residency,
       intake,
+      evaluation,
       sources: new AdapterSources(settings.adapterSources),
       server,
       text,

@@ -40,6 +40,8 @@ export class CatalogueState {
   /** Adapters that have a digest; nearly always one, and then without a list around it. */
   readonly #adaptersByDigest = new Map<string, string | readonly string[]>()
   readonly #namesByOwner = new Map<string, number>()
+  /** Blobs that something else than a version names, and how often. */
+  readonly #heldBlobs = new Map<string, number>()
 
   /** Adapters that have this version; empty = it is not in the store. */
   adaptersOf(digest: string): readonly string[] {
@@ -55,9 +57,12 @@ export class CatalogueState {
     return this.adapters.get(name)?.versions.find(({ version }) => version === number) ?? null
   }
 
-  /** Whether a version has its files in this blob. */
+  /** Whether a version has its files in this blob, or something else holds it. */
   isNamed(id: BlobId): boolean {
-    return this.adaptersOf(id.digest).some((name) => this.byDigest(name, id.digest)?.blob === id.blob)
+    return (
+      this.#heldBlobs.has(blobPrefix(id)) ||
+      this.adaptersOf(id.digest).some((name) => this.byDigest(name, id.digest)?.blob === id.blob)
+    )
   }
 
   isCondemned(id: BlobId): boolean {
@@ -100,6 +105,23 @@ export class CatalogueState {
       this.#adaptersByDigest.set(digest, others.length === 0 ? name : [...others, name])
     }
     this.adapters.set(name, adapter)
+  }
+
+  /** Something that is no version names a blob. */
+  holdBlob(id: BlobId): void {
+    const key = blobPrefix(id)
+    this.#heldBlobs.set(key, (this.#heldBlobs.get(key) ?? 0) + 1)
+  }
+
+  /** Takes back one `holdBlob`; the last one condemns the blob. @param n number of the record that says so */
+  letBlobGo(id: BlobId, n: number): void {
+    const key = blobPrefix(id)
+    const others = (this.#heldBlobs.get(key) ?? 1) - 1
+    if (others > 0) this.#heldBlobs.set(key, others)
+    else {
+      this.#heldBlobs.delete(key)
+      this.condemn(id, n, false)
+    }
   }
 
   /** Takes note that nothing names a blob any more. */

@@ -2,10 +2,9 @@ import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { migrateStore, swapStores } from '../app/migrate-store.ts'
-import { catalogueBook } from '../catalogue/book.ts'
+import { emptyBooks } from '../app/books.ts'
 import type { Collection } from '../catalogue/collector.ts'
 import { Collector } from '../catalogue/collector.ts'
-import { CatalogueState } from '../catalogue/state.ts'
 import type { Settings } from '../config/schema.ts'
 import { defaultCacheDir } from '../model/prepare.ts'
 import { Journal } from '../store/journal.ts'
@@ -42,9 +41,9 @@ export interface CollectFlags {
 /** Removes files that nothing names, or says which. */
 export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: StoreSettings): Promise<void> {
   const open = await openLocation(settings)
-  const state = new CatalogueState()
+  const { state, books } = emptyBooks()
   const server = `${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-gc-${process.pid}`
-  const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server, log })
+  const journal = await Journal.open({ store: open.store, books, server, log })
   const leases = new ServerLeases(open.store, { server, host: hostname() }, () => journal.head)
   const collector = new Collector({ store: open.store, journal, state, leases, isUsed: () => false, log })
   try {
@@ -87,7 +86,7 @@ export async function printLog(count: string, settings: StoreSettings): Promise<
   const open = await openLocation(settings)
   const journal = await Journal.open({
     store: open.store,
-    books: [catalogueBook(new CatalogueState())],
+    books: emptyBooks().books,
     server: 'log',
     log,
   })

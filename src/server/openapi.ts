@@ -39,6 +39,9 @@ function nothingToServe(): ServerDeps {
     engine: absent as unknown as ServerDeps['engine'],
     catalogue: absent as unknown as ServerDeps['catalogue'],
     changes: absent as unknown as ServerDeps['changes'],
+    evaluation: Object.fromEntries(
+      ['evaluations', 'journal', 'store', 'leases'].map((name) => [name, absent]),
+    ) as unknown as ServerDeps['evaluation'],
     residency: absent as unknown as ServerDeps['residency'],
     intake: absent as unknown as ServerDeps['intake'],
     sources: new AdapterSources([]),

@@ -133,6 +133,7 @@ export class Metrics {
     ['reason'],
   )
 
+  readonly #evaluations = this.#counter('evaluations_total', 'Evaluations that ended here, by how.', ['status'])
   readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
     'task',
     'result',
@@ -231,6 +232,10 @@ export class Metrics {
     this.#shadowRuns.inc({ task: label, result })
     this.#shadowTokens.inc({ task: label }, tokens)
     this.#shadowAgreed.inc({ task: label }, agreed)
+  }
+
+  evaluationEnded(status: string): void {
+    this.#evaluations.inc({ status })
   }
 
   refused(code: string): void {

@@ -92,10 +92,10 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
-    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
+    ...{ engine, catalogue, changes, residency, intake, evaluation, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
     sources: new AdapterSources(options.sources ?? []),

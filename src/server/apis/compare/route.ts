@@ -5,6 +5,7 @@ import { pinMixes, resolutionOf } from '../../../generation/mixes.ts'
 import type { PinnedMix } from '../../../generation/mixes.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
+import { encodeInput } from '../../../generation/task-input.ts'
 import { viewOf } from '../../../tenancy/access.ts'
 import { ofMix } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
@@ -17,7 +18,7 @@ import { namedMix } from '../../wire/mixes.ts'
 import { truncated } from '../../wire/prompt-fields.ts'
 import { answerWish, samplingWish } from '../../wire/sampling.ts'
 import { sendEvents } from '../../wire/sse.ts'
-import { encodeInput } from '../../wire/task-input.ts'
+import { taskInput } from '../../wire/task-input.ts'
 import { compareEvents, compareStyle, comparisonBody } from './format.ts'
 import { CompareAnswer, CompareBody } from './schema.ts'
 import type { CompareRequest } from './schema.ts'
@@ -69,7 +70,7 @@ async function plansOf(
     return completePlan(mixed, request, {
       label: { task: named, model: mix.label },
       resolution,
-      prompts: [truncated(encodeInput(mixed.text, task, body), body)],
+      prompts: [truncated(encodeInput(mixed.text, task, taskInput(body)), body)],
       wish: samplingWish(body, body.max_tokens),
       fallbacks: [DEFAULTS, deps.modelDefaults],
       ...answerWish(body, mixed.text.specialIds),
