@@ -14,6 +14,8 @@ interface Operation {
   readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema: Json }>> }
 }
 
+type Sent = Pick<InjectOptions, 'headers' | 'payload'> & { readonly method: string; readonly url: string }
+
 /** What came of random requests of one role. */
 export interface RandomRequests {
   readonly sent: number
@@ -54,7 +56,7 @@ export async function sendRandomRequests(role: Role, count: number, seed: number
         ...request,
         headers: { ...request.headers, 'x-api-key': 'key-of-acme' },
       })
-      const what = `${request.method} ${String(request.url)} ${statusCode} ${body.slice(0, 300)}`
+      const what = `${request.method} ${request.url} ${statusCode} ${body.slice(0, 300)}`
       if (statusCode >= 500) faults.push(what)
       if (statusCode < 300) succeeded++
       if (role !== 'admin' && (body.includes(HIDDEN) || (statusCode < 300 && body.includes('zeta/secret'))))
@@ -113,7 +115,7 @@ function inlined(value: unknown, document: object, seen: readonly string[] = [])
   return inlined(target, document, [...seen, $ref])
 }
 
-function randomRequest(operation: Operation, random: Random): InjectOptions {
+function randomRequest(operation: Operation, random: Random): Sent {
   const { method, path, parameters = [], requestBody } = operation
   const query = parameters
     .filter((parameter) => parameter.in === 'query' && random() < 0.3)
@@ -124,7 +126,7 @@ function randomRequest(operation: Operation, random: Random): InjectOptions {
   const type =
     random() < 0.95 ? 'application/json' : pick(['text/plain', 'multipart/form-data; boundary=x', 'x'], random)
   return {
-    method: method as 'GET',
+    method,
     url: query.length > 0 ? `${url}?${query.join('&')}` : url,
     ...(payload !== undefined && { payload, headers: { 'content-type': type } }),
   }

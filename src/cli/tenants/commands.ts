@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { ROLES } from '../../tenancy/roles.ts'
 import type { Role } from '../../tenancy/roles.ts'
 import { addSettingFlags, settingsFromFlags } from '../setting-flags.ts'
+import type * as Actions from './actions.ts'
 import type { TenantDesk } from './desk.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -63,7 +64,7 @@ function withKeyFlags(command: Command): Command {
     .option('--expires <time>', 'when the key ends: a time such as 2027-01-31, or how far away, such as 90d')
 }
 
-function tell(): Promise<typeof import('./actions.ts')> {
+function tell(): Promise<typeof Actions> {
   return import('./actions.ts')
 }
 
