@@ -28,6 +28,8 @@ export interface RandomRequests {
 
 /** Stands in what the other tenant's objects say about themselves; no request ever contains it. */
 const HIDDEN = 'nobody-else-reads-this'
+/** An object of the other tenant in an answer; what a request says about its own is its own business. */
+const NAMED = /"(name|task|id|adapter)":"zeta\/secret/
 const NAMES = ['acme/a', 'acme/t', 'json', 'extract', 'zeta/secret', 'zeta/secret-task', 'zeta/lent', 'acme', 'zeta']
 const ODD: readonly unknown[] = [
   ...[null, true, -1, 0, 1e308, 2 ** 53, 1.5, '', ' ', '\0', '*', '..', '../zeta', 'zeta/../acme', '%2e%2e', '💥'],
@@ -59,8 +61,7 @@ export async function sendRandomRequests(role: Role, count: number, seed: number
       const what = `${request.method} ${request.url} ${statusCode} ${body.slice(0, 300)}`
       if (statusCode >= 500) faults.push(what)
       if (statusCode < 300) succeeded++
-      if (role !== 'admin' && (body.includes(HIDDEN) || (statusCode < 300 && body.includes('zeta/secret'))))
-        leaks.push(what)
+      if (role !== 'admin' && (body.includes(HIDDEN) || (statusCode < 300 && NAMED.test(body)))) leaks.push(what)
     }
     if (role !== 'admin' && (await stateOfZeta(test)) !== before)
       leaks.push('something of the other tenant was changed')
