@@ -1,7 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { TenantLimits } from './limits.ts'
-import type { QueueLimits, Ticket } from './tenant-queues.ts'
 import { EVERYONE } from './roles.ts'
+import type { QueueLimits, Ticket } from './tenant-queues.ts'
 import { TenantQueues } from './tenant-queues.ts'
 
 export interface AdmissionOptions extends QueueLimits {

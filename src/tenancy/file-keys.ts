@@ -32,6 +32,7 @@ export class FileKeys {
 
   /** Puts these keys in the place of all there are. */
   replace(tenants: readonly TenantKeys[]): void {
+    this.#limits = new Map(tenants.flatMap(({ name, limits }) => (limits === undefined ? [] : [[name, limits]])))
     this.#entries = new Map(
       tenants.flatMap(({ name, keys, role = 'publisher' }) =>
         keys.map((key) => {
@@ -40,10 +41,9 @@ export class FileKeys {
         }),
       ),
     )
-    this.#limits = new Map(tenants.flatMap(({ name, limits }) => (limits === undefined ? [] : [[name, limits]])))
   }
 
-  /** What a tenant may use. */
+  /** What the file says that a tenant may use. */
   limitsOf(tenant: string): TenantLimits {
     return this.#limits.get(tenant) ?? {}
   }

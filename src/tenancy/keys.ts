@@ -1,7 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { FileKeys } from './file-keys.ts'
-import type { TenantLimits } from './limits.ts'
 import { isHashOf, keyIdOf } from './key-format.ts'
+import type { TenantLimits } from './limits.ts'
 import { EVERYONE } from './roles.ts'
 import type { Caller } from './roles.ts'
 import { TenantsState } from './tenants/state.ts'
@@ -46,14 +46,14 @@ export class Keyring {
     this.#now = now
   }
 
-  /** What a tenant may use: as its record says, else as the keys file does. */
-  limitsOf(tenant: string): TenantLimits {
-    return { ...this.#file?.limitsOf(tenant), ...this.#tenants.tenants.get(tenant)?.limits }
-  }
-
   /** There never was a key of any kind: everybody may do everything. */
   get open(): boolean {
     return this.#file === null && this.#tokens === null && !this.#tenants.hasHadKeys
+  }
+
+  /** What a tenant may use: what its record says goes before what the keys file says. */
+  limitsOf(tenant: string): TenantLimits {
+    return { ...this.#file?.limitsOf(tenant), ...this.#tenants.tenants.get(tenant)?.limits }
   }
 
   /**

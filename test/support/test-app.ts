@@ -19,8 +19,8 @@ import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import { FileKeys } from '../../src/tenancy/file-keys.ts'
 import type { TenantKeys } from '../../src/tenancy/file-keys.ts'
-import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import type { Tokens } from '../../src/tenancy/tokens.ts'
+import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
@@ -97,8 +97,11 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
   const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
-  const file = options.tenants && new FileKeys(options.tenants)
-  const keyring = new Keyring({ file, tenants, tokens: options.tokens })
+  const keyring = new Keyring({
+    file: options.tenants && new FileKeys(options.tenants),
+    tenants,
+    tokens: options.tokens,
+  })
   const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
   const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const grammars = new GrammarCompiler(fakeTokens)
@@ -118,8 +121,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       log,
     },
     modelDefaults: options.modelDefaults ?? {},
-    keyring,
-    ...{ tenants, tenantChanges },
+    ...{ keyring, tenants, tenantChanges },
     sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,
@@ -158,7 +160,7 @@ const readLabelled: AdapterReader = async (dir) => {
   return {
     weights: fakeWeights(digest, effect, VERSION_BYTES),
     description: {
-      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0, tokens: null },
+      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0 },
       ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, warnings: [] },
     },
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { TroupeError } from '../../src/core/errors.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
-import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { EVERYONE } from '../../src/tenancy/roles.ts'
+import type { TenantLimits } from '../../src/tenancy/limits.ts'
 
 const never = new AbortController().signal
 

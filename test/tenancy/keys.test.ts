@@ -62,6 +62,14 @@ describe('keys of the file', () => {
 })
 
 describe('keys of the store', () => {
+  it('come with limits that go before those of the file', () => {
+    const bare = new BareTenants()
+    const limits = { weight: 2, concurrentRequests: 4 }
+    const ring = new Keyring({ file: new FileKeys([{ name: 'acme', keys: ['k'], limits }]), tenants: bare.state })
+    bare.take('tenant.put', { name: 'acme', description: '', limits: { weight: 3 } })
+    expect(ring.limitsOf('acme')).toEqual({ weight: 3, concurrentRequests: 4 })
+  })
+
   it('are found by their public part, and only whole', async () => {
     const bare = new BareTenants()
     const { key, id } = bare.addKey('ops', 'admin')
