@@ -6,7 +6,7 @@ import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { resolveTarget } from '../../../generation/target.ts'
 import type { Tool, ToolChoice, ToolOffer } from '../../../generation/tool-offer.ts'
-import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
+import { formWithTools, offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
@@ -43,7 +43,10 @@ export function responseRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('responses', schema, deps.settings.strictRequests) }
   app.post('/v1/responses', options, async (request, reply) => {
     const { body } = request
-    const offer = offeredTools(chatTools(body), chatChoice(body), deps.text)
+    const offer = offeredTools(
+      { tools: chatTools(body), choice: chatChoice(body), parallel: body.parallel_tool_calls ?? null },
+      deps.text,
+    )
     nameUnused(reply, body, deps)
     const plan = await planResponse(deps, request, body, offer)
     const format = responseFormat(plan, shapeOf(deps, body, offer))
@@ -81,7 +84,7 @@ async function planResponse(
     fallbacks: [deps.modelDefaults, { temperature: 1 }],
     ...answer,
     shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
-    constraint: await constrain(deps, form, request.caller.tenant),
+    constraint: await constrain(deps, formWithTools(offer, form), request.caller.tenant),
     logprobs: logprobsOf(body),
     promptLogprobs: false,
   })
@@ -110,9 +113,14 @@ function shapeOf({ text }: RouteDeps, body: ResponseRequest, offer: ToolOffer | 
 
 function chatTools({ tools }: ResponseRequest): readonly Tool[] | null {
   if (!tools?.length) return null
-  return tools.map(({ name, description, parameters }) => ({
+  return tools.map(({ name, description, parameters, strict }) => ({
     type: 'function',
-    function: { name, ...(description ? { description } : {}), ...(parameters ? { parameters } : {}) },
+    function: {
+      name,
+      ...(description ? { description } : {}),
+      ...(parameters ? { parameters } : {}),
+      ...(strict ? { strict } : {}),
+    },
   }))
 }
 
