@@ -21,6 +21,7 @@ import { completionRoutes } from './apis/completions/route.ts'
 import { installBodies } from './bodies.ts'
 import { drainUnreadBodies } from './unread-bodies.ts'
 import { installDocs } from './docs.ts'
+import { evaluationRoutes } from './apis/evaluations/route.ts'
 import { generateRoutes } from './apis/generate/route.ts'
 import { probeRoutes } from './apis/health/probes.ts'
 import { healthRoutes } from './apis/health/route.ts'
@@ -30,6 +31,7 @@ import { planRoutes } from './apis/adapters/plan.ts'
 import { shadowRoutes } from './apis/tasks/shadow.ts'
 import { taskRoutes } from './apis/tasks/route.ts'
 import { tokenizeRoutes } from './apis/tokenize/route.ts'
+import { EvaluationRuns } from '../evaluation/runs.ts'
 import { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
 import { vllmRoutes } from './apis/vllm/route.ts'
 import { validatorCompiler } from './validation.ts'
@@ -87,7 +89,11 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     const found = await deps.readiness()
     return { ...found, reasons: [...edge.lifecycle.reasons, ...found.reasons] }
   }
-  app.addHook('preClose', async () => shadows.stop())
+  const runs = new EvaluationRuns({ ...routeDeps, ...deps.evaluation })
+  app.addHook('onListen', async () => runs.start())
+  app.addHook('preClose', async () => {
+    await Promise.all([shadows.stop(), runs.stop()])
+  })
 
   await app.register(async (open: App) => {
     healthRoutes(open, { readiness })
@@ -104,6 +110,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     responseRoutes(api, routeDeps)
     chatRoutes(api, routeDeps)
     compareRoutes(api, routeDeps)
+    evaluationRoutes(api, routeDeps, runs)
     modelRoutes(api, deps)
     taskRoutes(api, deps)
     shadowRoutes(api, routeDeps)
