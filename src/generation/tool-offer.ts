@@ -24,7 +24,7 @@ export interface ToolOffer {
 }
 
 /** What a request says about tools. */
-export interface ToolWish {
+interface ToolWish {
   readonly tools: readonly Tool[] | null
   readonly choice: ToolChoice | null
   /** Whether there may be more than one call; default yes. */

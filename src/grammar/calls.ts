@@ -8,7 +8,7 @@ import type { PartsBuilder } from './rules/builder.ts'
 import { compileSchema } from './schema/compile.ts'
 
 /** A function that may be called. */
-export interface CallableTool {
+interface CallableTool {
   readonly name: string
   /** Schema of its arguments. */
   readonly schema: unknown
