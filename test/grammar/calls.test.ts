@@ -74,13 +74,14 @@ describe('calls of functions', () => {
       '{"name": "weather", "parameters": {"city": 1}}',
     ],
   ])('%s: are read back as they were written', (_, template, valid, invalid) => {
-    const { open, parse } = toolFormatOf(template)!
+    const format = toolFormatOf(template)!
+    const [open] = format.open as [string]
     for (const text of [false, true]) {
       const accepted = calls(template, { text })
       expect([accepted(valid), accepted(invalid)]).toEqual([true, false])
     }
     expect(calls(template, { text: true })('Hello')).toBe(true)
-    expect(parse(valid.startsWith(open[0]!) ? valid.slice(open[0]!.length) : valid)).not.toBeNull()
+    expect(format.parse(valid.startsWith(open) ? valid.slice(open.length) : valid)).not.toBeNull()
   })
 
   it('may be marked by special tokens, which no text has', () => {

@@ -142,7 +142,7 @@ describe('structured output', () => {
     const [good, loose] = [call('weather', '{"b": 1, "a": "x"}'), call('add', '{"any": 1}')]
 
     it('that are strict hold their calls, and leave text alone', async () => {
-      expect((await ask({})).body.error).toBeUndefined()
+      expect((await ask({})).body.error ?? null).toBeNull()
       expect(holds(good, `Hm.\n${good}\n${loose}`, 'Hello <', call('weather', '{}'))).toEqual([true, true, true, false])
       await ask({ parallel_tool_calls: false })
       expect(holds(good, `${good}\n${good}`)).toEqual([true, false])
