@@ -161,7 +161,7 @@ const readLabelled: AdapterReader = async (dir) => {
     weights: fakeWeights(digest, effect, VERSION_BYTES),
     description: {
       ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0 },
-      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, warnings: [] },
+      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, tokens: null, warnings: [] },
     },
   }
 }
