@@ -17,7 +17,7 @@ export function clientsPage(clients: readonly ClientCalls[], uploads: readonly R
   const faults = clients.flatMap(({ package: name, calls: made }) =>
     made
       .filter(({ fault }) => fault !== null)
-      .map(({ call, fault }) => `- ${name}, ${call}: ${fault!.replaceAll('\n', ' ').slice(0, MOST_OF_FAULT)} …`),
+      .map(({ call, fault }) => `- ${name}, ${call}: ${fault!.replace(/\s+/g, ' ').slice(0, MOST_OF_FAULT)} …`),
   )
   const senders = [...new Set(uploads.map(({ client }) => client))]
   const refusals = [...new Set(uploads.map(({ call }) => call))]

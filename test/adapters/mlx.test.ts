@@ -48,7 +48,7 @@ async function expectRefused(fixture: AdapterFixture, code: ErrorCode, text: str
 describe('a LoRA of MLX', () => {
   it('is PEFT’s with its factors transposed and alpha = scale × rank', async () => {
     const peft = tinyLora(['q_proj', 'down_proj'])
-    const { weights } = readTiny(await writeAdapter(join(await temporaryFolder(), 'peft'), peft))
+    const { weights } = readTiny(writeAdapter(join(await temporaryFolder(), 'peft'), peft))
     const dir = await write(toMlx(peft))
     const { weights: own, description } = readTiny(dir)
     expect(own.branches).toEqual(weights.branches)
