@@ -58,6 +58,16 @@ export interface ResidencyStats {
   readonly memory: MemoryTierStats
 }
 
+/** A version that takes memory. */
+export interface Resident {
+  readonly version: Version
+  readonly bytes: number
+  /** It cannot be evicted now. */
+  readonly pinned: boolean
+  /** Requests that run with it. */
+  readonly leases: number
+}
+
 /** The one owner of adapter memory: which versions are in it, who uses them, and how long what was deleted stays for those who do. */
 export class Residency {
   readonly tier: MemoryTier
@@ -138,6 +148,15 @@ export class Residency {
       items,
       tenant,
     )
+  }
+
+  /** The versions in memory or on their way there, in the order in which they would be evicted, with the leases on each. */
+  residents(): readonly Resident[] {
+    const leases = this.#leases.byDigest()
+    return this.tier.content().residents.flatMap(({ digest, bytes, pinned }) => {
+      const version = this.versionOf(digest)
+      return version ? [{ version, bytes, pinned, leases: leases.get(digest) ?? 0 }] : []
+    })
   }
 
   /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */

@@ -100,6 +100,11 @@ export class Admission {
     return { waiting: this.#queue.waiting, running: this.#queue.running, requests }
   }
 
+  /** Sequences of each tenant that has any. */
+  tenants(): ReadonlyMap<string, { readonly waiting: number; readonly running: number }> {
+    return this.#queue.byTenant()
+  }
+
   /** Throws when the books do not agree with themselves. */
   checkIntegrity(): void {
     this.#queue.checkIntegrity()

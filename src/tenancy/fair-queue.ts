@@ -38,6 +38,19 @@ export class FairQueue {
     return this.#running.size
   }
 
+  /** Tickets by tenant. */
+  byTenant(): Map<string, { waiting: number; running: number }> {
+    const tenants = new Map<string, { waiting: number; running: number }>()
+    const of = (tenant: string): { waiting: number; running: number } => {
+      const known = tenants.get(tenant) ?? { waiting: 0, running: 0 }
+      tenants.set(tenant, known)
+      return known
+    }
+    for (const [tenant, line] of this.#lines) of(tenant).waiting += line.size
+    for (const { tenant } of this.#running) of(tenant).running += 1
+    return tenants
+  }
+
   /** Whether `count` more tickets can be taken in, counting the places that are free now. */
   hasRoom(count: number): boolean {
     return this.#waiting + this.#running.size + count <= this.limits.places + this.limits.maxWaiting

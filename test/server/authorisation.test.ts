@@ -52,6 +52,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   listModels: free,
   listTasks: free,
   listAdapters: free,
+  liveFigures: free,
   tokenize: { ...free, body: () => ({ prompt: 'a' }) },
   detokenize: { ...free, body: () => tokens },
   tokenizeAsVllm: { ...free, body: () => ({ prompt: 'a' }) },
