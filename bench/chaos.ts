@@ -9,10 +9,15 @@ import { startServerProcess } from '../test/support/server-process.ts'
 import { FAMILY } from '../test/chaos/scenarios/adapters.ts'
 import { runFlip } from '../test/chaos/scenarios/flip.ts'
 import { runKills } from '../test/chaos/scenarios/kill.ts'
+import { runContest } from '../test/chaos/scenarios/contest.ts'
+import { runOutage } from '../test/chaos/scenarios/outage.ts'
 import { runPressure } from '../test/chaos/scenarios/pressure.ts'
 import { runRaces } from '../test/chaos/scenarios/races.ts'
 import type { Findings, Scale } from '../test/chaos/scenarios/scale.ts'
 import { runServerKills } from '../test/chaos/scenarios/server-kill.ts'
+import { BUCKET_SERVERS } from '../test/support/s3-server.ts'
+import type { Stores } from '../test/support/stores.ts'
+import { FOLDERS, openBuckets } from '../test/support/stores.ts'
 import type { Row } from '../src/bench/report.ts'
 import { report } from '../src/bench/report.ts'
 import { brokenOff, violationsRow } from './findings.ts'
@@ -21,7 +26,7 @@ import { WrongFlag, begin } from './begin.ts'
 /** A scenario of `test/chaos` at full size, and which of its figures are promises. */
 interface Scenario {
   readonly name: string
-  readonly run: (scale: Scale) => Promise<Findings>
+  readonly run: (scale: Scale & { readonly stores: Stores }) => Promise<Findings>
   readonly requests: number
   readonly rounds: number
   /** Part of the time it may take. */
@@ -35,23 +40,28 @@ interface Figure {
   readonly most?: number
 }
 
+/** How long the store is gone, in all. */
+const OUTAGE_SECONDS = 61
+
 const SCENARIOS: readonly Scenario[] = [
   {
     name: 'flip',
     run: async (scale) => {
       // In a process of its own: the latencies are the server's and not those of the clients' event loop.
-      const store = scratchFolder('troupe-flip-')
-      const server = await startServerProcess(modelDir(FAMILY), store)
+      const [store, cacheDir] = [await scale.stores.create(), scratchFolder('troupe-flip-')]
+      const flags = ['--precision', 'f32', '--threads', '1', '--cache-dir', cacheDir]
+      const server = await startServerProcess(modelDir(FAMILY), store, flags)
       try {
         return await runFlip(new Client(server.url), scale)
       } finally {
         await server.kill()
-        rmSync(store, { recursive: true, force: true })
+        scale.stores.remove(store)
+        rmSync(cacheDir, { recursive: true, force: true })
       }
     },
     requests: 10_000,
     rounds: 1,
-    share: 0.35,
+    share: 0.25,
     figures: {
       requests: { unit: '', least: 10_000 },
       flipEveryMs: { unit: 'ms' },
@@ -71,7 +81,7 @@ const SCENARIOS: readonly Scenario[] = [
     run: runServerKills,
     requests: 0,
     rounds: 150,
-    share: 0.4,
+    share: 0.3,
     figures: {
       kills: { unit: '', least: 150 },
       acknowledged: { unit: '' },
@@ -83,15 +93,16 @@ const SCENARIOS: readonly Scenario[] = [
     },
   },
   {
-    name: 'registry-kill',
+    name: 'writer-kill',
     run: runKills,
     requests: 0,
-    rounds: 50,
-    share: 0.05,
+    rounds: 200,
+    share: 0.2,
     figures: {
-      kills: { unit: '', least: 50 },
+      kills: { unit: '', least: 200 },
       acknowledged: { unit: '' },
       pending: { unit: '' },
+      early: { unit: '' },
       openMs: { unit: 'ms' },
     },
   },
@@ -120,9 +131,39 @@ const SCENARIOS: readonly Scenario[] = [
     share: 0.05,
     figures: { races: { unit: '' }, steps: { unit: '' }, clients: { unit: '' } },
   },
+  {
+    name: 'contest',
+    run: runContest,
+    requests: 1_000,
+    rounds: 1,
+    share: 0.05,
+    figures: {
+      servers: { unit: '' },
+      changes: { unit: '', least: 1_000 },
+      applied: { unit: '' },
+      conflicts: { unit: '' },
+      perSecond: { unit: '1/s' },
+    },
+  },
+  {
+    name: 'outage',
+    run: (scale) => runOutage({ ...scale, seconds: Math.min(scale.seconds, OUTAGE_SECONDS) }),
+    requests: 0,
+    rounds: 1,
+    share: 0.05,
+    figures: {
+      outageSeconds: { unit: 's', least: 60 },
+      requests: { unit: '' },
+      duringOutage: { unit: '' },
+      loads: { unit: '' },
+      refusedChanges: { unit: '' },
+      slowestRefusalMs: { unit: 'ms' },
+      recoveryMs: { unit: 'ms' },
+    },
+  },
 ]
 
-/** Tests of what is no matter of quantity. */
+/** Tests of what is no matter of quantity; their stores are folders. */
 const SUITES = ['disk', 'full-disk', 'complaints']
 
 function rowsOf({ name, figures }: Scenario, findings: Findings): Row[] {
@@ -152,7 +193,12 @@ const NAMES = [...SCENARIOS.map(({ name }) => name), TROUBLES]
 
 begin()
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '20' }, scenario: { type: 'string' }, json: { type: 'string' } },
+  options: {
+    minutes: { type: 'string', default: '20' },
+    scenario: { type: 'string' },
+    store: { type: 'string', default: 'folder' },
+    json: { type: 'string' },
+  },
 })
 const minutes = Number(values.minutes)
 if (!(minutes > 0)) throw new WrongFlag(`--minutes takes a number above 0, not ${values.minutes}`)
@@ -160,7 +206,12 @@ const chosen = values.scenario
 if (chosen !== undefined && !NAMES.includes(chosen)) {
   throw new WrongFlag(`--scenario takes one of ${NAMES.join(', ')}, not ${chosen}`)
 }
+const bucketServer = BUCKET_SERVERS.find((kind) => kind === values.store)
+if (bucketServer === undefined && values.store !== FOLDERS.kind) {
+  throw new WrongFlag(`--store takes one of folder, ${BUCKET_SERVERS.join(', ')}, not ${values.store}`)
+}
 
+const stores = bucketServer === undefined ? FOLDERS : await openBuckets(bucketServer)
 const rows: Row[] = []
 for (const scenario of SCENARIOS) {
   const { name, run, requests, rounds, share } = scenario
@@ -169,11 +220,13 @@ for (const scenario of SCENARIOS) {
   const seconds = (chosen === undefined ? share : 1) * minutes * 60
   console.error(`${name} …`)
   try {
-    rows.push(...rowsOf(scenario, await run({ requests, rounds, seconds })))
+    rows.push(...rowsOf(scenario, await run({ requests, rounds, seconds, stores })))
   } catch (error) {
     rows.push(brokenOff(name, error))
   }
 }
-if (chosen === undefined || chosen === TROUBLES) rows.push(runSuites())
+stores.close()
+if (chosen === TROUBLES || (chosen === undefined && stores === FOLDERS)) rows.push(runSuites())
 const only = chosen === undefined ? '' : ` --scenario ${chosen}`
-report(`npm run chaos -- --minutes ${minutes}${only}`, rows, values.json)
+const place = stores === FOLDERS ? '' : ` --store ${stores.kind}`
+report(`npm run chaos -- --minutes ${minutes}${only}${place}`, rows, values.json)

@@ -75,7 +75,6 @@ const SCENARIOS: readonly Scenario[] = [
       cancelled: { unit: '' },
       refused: { unit: '' },
       late: { unit: '' },
-      standstillMs: { unit: 'ms' },
       mixed: { unit: '' },
       changes: { unit: '' },
       uploads: { unit: '' },

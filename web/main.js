@@ -6,6 +6,7 @@ import { keepKey, storedKey } from './core/session.js'
 import { showCalls } from './parts/call-bar.js'
 import { askForKey } from './parts/sign-in.js'
 import { adaptersView } from './views/adapters/view.js'
+import { evaluationsView } from './views/evaluations/view.js'
 import { liveView } from './views/live/view.js'
 import { playgroundView } from './views/playground/view.js'
 import { tasksView } from './views/tasks/view.js'
@@ -15,6 +16,7 @@ const VIEWS = {
   playground: { title: 'Playground', open: playgroundView },
   adapters: { title: 'Adapters', open: adaptersView },
   tasks: { title: 'Tasks', open: tasksView },
+  evaluations: { title: 'Evaluations', open: evaluationsView },
   live: { title: 'Live', open: liveView },
 }
 const FIRST = 'playground'

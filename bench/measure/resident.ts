@@ -2,6 +2,15 @@ import { readFileSync } from 'node:fs'
 
 /** Resident set of a process, file pages included; Linux only. */
 export function residentBytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kilobytes) * 1024
+  return statusBytes(pid, 'VmRSS')
+}
+
+/** The part of it that stands in no file; Linux only. */
+export function anonymousBytes(pid: number): number {
+  return statusBytes(pid, 'RssAnon') + statusBytes(pid, 'RssShmem')
+}
+
+function statusBytes(pid: number, field: string): number {
+  const line = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  return Number(line?.[1]) * 1024
 }

@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../../src/core/errors.ts'
 import type { Row } from '../../src/bench/report.ts'
 import type { PrepareOptions } from '../../src/model/prepare.ts'
@@ -17,7 +18,7 @@ import { alternate, median } from '../measure/alternate.ts'
 import { batchFigures, runBatch } from '../measure/batch.ts'
 import type { Preparation } from '../measure/prepare-process.ts'
 import { freshPrompt } from '../measure/prompts.ts'
-import { residentBytes } from '../measure/resident.ts'
+import { anonymousBytes, residentBytes } from '../measure/resident.ts'
 import { adapterName, writeAdapter } from '../synthetic/adapters.ts'
 import { writeModel } from '../synthetic/model.ts'
 import { linearShapes } from '../synthetic/shapes.ts'
@@ -25,6 +26,8 @@ import { linearShapes } from '../synthetic/shapes.ts'
 const PRECISION = 'int4'
 const ADAPTERS = 8
 const RANK = 16
+/** Then what the adapters were read into is given back. */
+const SETTLE_MS = 15_000
 const PREFILL_TOKENS = 512
 const PREFILL = 'large base: prefill of 512 tokens'
 /** Small budgets, since it is the weights that are measured. */
@@ -87,10 +90,12 @@ async function memory(context: BenchContext, model: string): Promise<Row[]> {
   await server.kill()
   // Anew, without what the uploads needed.
   const again = await context.startOn(model, PRECISION, context.path('large', 'store'), BUDGETS)
-  await runBatch(again, [BASE], sizes)
-  const before = residentBytes(again.pid)
+  // As many sequences on the base first. Pages of the file come into memory as tokens are looked up: they are no adapter's.
+  await runBatch(again, new Array<string>(ADAPTERS).fill(BASE), sizes)
+  const before = anonymousBytes(again.pid)
   await runBatch(again, adapters, sizes)
-  const after = residentBytes(again.pid)
+  await sleep(SETTLE_MS)
+  const after = anonymousBytes(again.pid)
   await again.kill()
   const file = await fileBytes(context, model)
   const bytes = adapterBytes(context)

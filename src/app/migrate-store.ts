@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, readFile, rename, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { catalogueBook } from '../catalogue/book.ts'
-import { CatalogueState } from '../catalogue/state.ts'
+import type { CatalogueState } from '../catalogue/state.ts'
 import type { Version } from '../catalogue/version.ts'
 import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
@@ -11,6 +10,7 @@ import type { Log } from '../core/log.ts'
 import { newBlob, putBlob } from '../store/blobs.ts'
 import { errnoOf } from '../store/filesystem/durable.ts'
 import { Journal } from '../store/journal.ts'
+import { emptyBooks } from './books.ts'
 import type { OpenStore } from '../store/open.ts'
 
 const MIGRATOR = { by: 'migrate' }
@@ -44,8 +44,8 @@ export function isFormatOne(folder: string): boolean {
 export async function migrateStore(from: string, open: OpenStore, log: Log): Promise<Migration> {
   if (!isFormatOne(from))
     throw new TroupeError('invalid_config', `${from} is no store of format 1: there is nothing to migrate`)
-  const state = new CatalogueState()
-  const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server: 'migrate', log })
+  const { state, books } = emptyBooks()
+  const journal = await Journal.open({ store: open.store, books, server: 'migrate', log })
   if (journal.head > 0) throw new TroupeError('invalid_config', `${open.store.name} is not empty: name a new place`)
   const target: Target = { open, journal, state, skipped: [] }
   for (const name of await adapterNames(join(from, 'adapters'))) await migrateAdapter(from, name, target)

@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { catalogueBook } from '../catalogue/book.ts'
 import { Catalogue } from '../catalogue/catalogue.ts'
 import { Changes } from '../catalogue/changes.ts'
 import { Collector } from '../catalogue/collector.ts'
-import { CatalogueState } from '../catalogue/state.ts'
 import type { Log } from '../core/log.ts'
 import type { AdapterHost } from '../engine/engine.ts'
+import { Evaluations } from '../evaluation/evaluations.ts'
+import { checkGate } from '../evaluation/gate.ts'
+import type { EvaluationHost } from '../evaluation/runs.ts'
 import { Inbox } from '../intake/inbox.ts'
 import { Intake } from '../intake/intake.ts'
 import type { ReferencePort } from '../intake/merged-check.ts'
@@ -21,6 +22,7 @@ import { Residency } from '../residency/residency.ts'
 import { Journal } from '../store/journal.ts'
 import type { OpenStore } from '../store/open.ts'
 import { ServerLeases } from '../store/server-leases.ts'
+import { emptyBooks } from './books.ts'
 
 export interface RoomsOptions {
   readonly open: OpenStore
@@ -91,13 +93,15 @@ export class Rooms {
   readonly residency: Residency
   readonly intake: Intake
   readonly journal: Journal
+  /** What evaluations are made with and run on. */
+  readonly evaluation: EvaluationHost
   readonly #running: Running
   #timer: NodeJS.Timeout | null = null
   #following: Promise<void> = Promise.resolve()
   #closing: Promise<void> | null = null
 
   private constructor(
-    rooms: Pick<Rooms, 'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'journal'>,
+    rooms: Pick<Rooms, 'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'journal' | 'evaluation'>,
     running: Running,
   ) {
     this.server = rooms.server
@@ -106,6 +110,7 @@ export class Rooms {
     this.residency = rooms.residency
     this.intake = rooms.intake
     this.journal = rooms.journal
+    this.evaluation = rooms.evaluation
     this.#running = running
   }
 
@@ -119,15 +124,21 @@ export class Rooms {
     const server = `${hostname()
       .replace(/[^A-Za-z0-9-]/g, '-')
       .slice(0, 40)}-${randomBytes(4).toString('hex')}`
-    const state = new CatalogueState()
+    const { state, evaluations: evaluated, books } = emptyBooks()
     // The lease comes first: from then on nothing is removed that this server may read about.
     const leases: ServerLeases = new ServerLeases(open.store, { server, host: hostname() }, () => released())
     let released = (): number => 0
     await leases.beat()
-    const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server, log })
+    const journal = await Journal.open({ store: open.store, books, server, log })
 
     const catalogue = new Catalogue(state, host.info, pace.random ?? Math.random)
-    const changes = new Changes(journal, catalogue)
+    const changes = new Changes(journal, catalogue, (task, routes) =>
+      checkGate({ evaluations: evaluated, state, base: host.info }, task, routes),
+    )
+    const evaluations = new Evaluations({
+      ...{ state: evaluated, catalogue: state, journal, store: open.store },
+      base: { name: host.info.name, fingerprint: host.info.fingerprint },
+    })
     const readers = openReaders(options.reader, host.info)
     const isUsed = (digest: string): boolean => residency.isUsed(digest)
     const collector = new Collector({ store: open.store, journal, state, leases, isUsed, log })
@@ -162,7 +173,15 @@ export class Rooms {
     })
     const followMs = pace.followMs ?? 1_000
     const rooms = new Rooms(
-      { server, catalogue, changes, residency, intake, journal },
+      {
+        server,
+        catalogue,
+        changes,
+        residency,
+        intake,
+        journal,
+        evaluation: { evaluations, journal, store: open.store, leases },
+      },
       { open, leases, collector, inbox, readers, merged, followMs },
     )
     await rooms.#start()

@@ -9,6 +9,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
 import { Keyring } from '../tenancy/keys.ts'
+import { AdapterSources } from '../intake/sources.ts'
 import { buildApp } from '../server/app.ts'
 import type { App } from '../server/app.ts'
 import { openBackend } from './backend.ts'
@@ -54,7 +55,7 @@ export interface Server {
 /**
  * Starts a whole server: prepared model, engine, rooms, HTTP. Prints nothing. When a step fails, what was started is stopped.
  *
- * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`
+ * @throws TroupeError `invalid_config`, `invalid_model`, `storage_error`, `device_unavailable`
  */
 export async function startServer(given: Partial<Settings>, hooks: StartHooks = {}): Promise<Server> {
   const settings = completeSettings(given)
@@ -118,7 +119,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -126,6 +127,10 @@ async function buildHttp(
     queue: () => admission.stats(),
     grammars: () => grammars.counters,
     store: () => rooms.stats(),
+    residents: () =>
+      residency.residents().map(({ version: { adapter, version, rank }, isKept }) => {
+        return { name: `${adapter}@v${version}`, rank, isKept }
+      }),
     weights: () => ({ checkedBytes: weightsCheck.checkedBytes, damagedTensors: weightsCheck.damaged.length }),
   })
   const deps = {
@@ -135,6 +140,8 @@ async function buildHttp(
       changes,
       residency,
       intake,
+      evaluation,
+      sources: new AdapterSources(settings.adapterSources),
       server,
       text,
       grammars,

@@ -1,33 +1,23 @@
 import { Type } from 'typebox'
-import type { Static } from 'typebox'
 import { TroupeError } from '../core/errors.ts'
-import type { DeepReadonly } from '../core/readonly.ts'
 import { Shape } from '../core/shape.ts'
 import { blobPrefix } from '../store/blobs.ts'
-import type { Book, RecordHead } from '../store/record.ts'
+import type { Book } from '../store/record.ts'
 import { recordKind } from '../store/record.ts'
 import { compact } from './compact.ts'
 import { checkName, ownerOf } from './names.ts'
 import type { Adapter, CatalogueState } from './state.ts'
-import { adapterNotFound } from './state.ts'
-import type { Activation, TaskRecord, TaskSettings } from './task.ts'
-import { checkTask, settingsOf, TaskSchema, TaskSettingsSchema, taskNotFound } from './task.ts'
+import { conflict, mustHave, mustHaveAdapter } from './state.ts'
+import { TaskSchema } from './task.ts'
+import { taskKinds } from './task-kinds.ts'
 import type { Version } from './version.ts'
 import { NotesSchema, RefusalSchema, VersionSchema } from './version.ts'
-
-const MAX_HISTORY = 50
 
 const VersionName = { adapter: Type.String(), version: Type.Integer({ minimum: 1 }) }
 /** How long requests in flight may go on, on every server. */
 const DrainSeconds = Type.Number({ minimum: 0 })
 const BlobSchema = Type.Object({ digest: Type.String(), blob: Type.String() })
 const BlobsSchema = Type.Object({ blobs: Type.Array(BlobSchema) })
-const TaskPutSchema = Type.Object({
-  ...TaskSettingsSchema.properties,
-  /** Revision of the entry of the history that this goes back to; null = it goes forward. */
-  backTo: Type.Union([Type.Integer(), Type.Null()]),
-})
-type TaskPut = DeepReadonly<Static<typeof TaskPutSchema>>
 
 /** What a snapshot holds of the catalogue. */
 const SavedSchema = Type.Object({
@@ -170,43 +160,6 @@ function adapterKinds(state: CatalogueState): Book['kinds'] {
   }
 }
 
-function taskKinds(state: CatalogueState): Book['kinds'] {
-  return {
-    'task.put': recordKind(TaskPutSchema, {
-      check: ({ backTo, ...settings }) => {
-        checkTask(settings)
-        const { name, revision, routes, shadow } = settings
-        const current = state.tasks.get(name)
-        if (revision !== (current?.revision ?? 0) + 1) {
-          throw conflict(`task "${name}" is at revision ${current?.revision ?? 0}; read it again and repeat`)
-        }
-        for (const { adapter, version } of [...routes, ...(shadow ? [shadow] : [])]) mustHave(state, adapter, version)
-        if (backTo !== null && !current?.history.some((entry) => entry.revision === backTo)) {
-          throw conflict(`task "${name}" has no revision ${backTo} in its history`)
-        }
-      },
-      apply: (put, head) => void state.tasks.set(put.name, taskAfter(state.tasks.get(put.name) ?? null, put, head)),
-    }),
-
-    'task.deleted': recordKind(Type.Object({ task: Type.String() }), {
-      check: ({ task }) => {
-        checkName(task, 'task')
-        if (!state.tasks.has(task)) throw taskNotFound(task)
-      },
-      apply: ({ task }) => void state.tasks.delete(task),
-    }),
-
-    /** A task of an earlier store, with its history. */
-    'task.imported': recordKind(TaskSchema, {
-      check: (task) => {
-        checkTask(settingsOf(task))
-        if (state.tasks.has(task.name)) throw conflict(`there is a task "${task.name}"`)
-      },
-      apply: (task) => void state.tasks.set(task.name, task),
-    }),
-  }
-}
-
 function blobKinds(state: CatalogueState): Book['kinds'] {
   return {
     /** Blobs that no version names: their writers died, or must store them again. */
@@ -233,31 +186,6 @@ function blobKinds(state: CatalogueState): Book['kinds'] {
   }
 }
 
-/** The task after a `task.put`: its history keeps where requests went before, who changed that, and when. */
-function taskAfter(current: TaskRecord | null, { backTo, ...settings }: TaskPut, { at, by }: RecordHead): TaskRecord {
-  return {
-    ...settings,
-    history: current ? historyAfter(current, backTo, settings, { at, by }) : [],
-    createdAt: current?.createdAt ?? at,
-    updatedAt: at,
-  }
-}
-
-function historyAfter(
-  current: TaskRecord,
-  backTo: number | null,
-  { routes, revision }: TaskSettings,
-  stamp: Pick<RecordHead, 'at' | 'by'>,
-): readonly Activation[] {
-  if (backTo !== null)
-    return current.history.slice(
-      0,
-      current.history.findIndex((entry) => entry.revision === backTo),
-    )
-  if (JSON.stringify(routes) === JSON.stringify(current.routes)) return current.history
-  return [...current.history, { revision, ...stamp, routes: current.routes }].slice(-MAX_HISTORY)
-}
-
 function newAdapter(name: string): Adapter {
   return { name, pinned: false, versions: [], last: 0 }
 }
@@ -266,19 +194,6 @@ function setVersion(state: CatalogueState, name: string, version: Version): void
   const adapter = mustHaveAdapter(state, name)
   const versions = adapter.versions.map((one) => (one.version === version.version ? compact(version) : one))
   state.setAdapter({ ...adapter, versions })
-}
-
-function mustHaveAdapter(state: CatalogueState, name: string): Adapter {
-  const adapter = state.adapters.get(name)
-  if (!adapter) throw adapterNotFound(name)
-  return adapter
-}
-
-function mustHave(state: CatalogueState, name: string, number: number): Version {
-  const { versions } = mustHaveAdapter(state, name)
-  const found = versions.find(({ version }) => version === number)
-  if (found) return found
-  throw new TroupeError('version_not_found', `adapter "${name}" has no version v${number}`)
 }
 
 /**
@@ -302,8 +217,4 @@ function refuseRouted(what: string, tasks: readonly string[]): void {
   const names = tasks.slice(0, 10).map((name) => `"${name}"`)
   const message = `${what} cannot be deleted, requests go to it from ${tasks.length === 1 ? 'task' : 'tasks'} ${names.join(', ')}`
   throw new TroupeError('adapter_in_use', `${message}: activate another version there first`)
-}
-
-function conflict(message: string): TroupeError {
-  return new TroupeError('conflict', message)
 }

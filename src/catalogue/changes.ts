@@ -7,7 +7,7 @@ import type { Catalogue } from './catalogue.ts'
 import { checkName, ownerOf } from './names.ts'
 import type { AdapterRecord, VersionReference } from './records.ts'
 import { NEWEST, parseReference } from './reference.ts'
-import type { Route, ShadowRoute, TaskDefaults, TaskRecord, TaskSettings } from './task.ts'
+import type { Gate, Route, ShadowRoute, TaskDefaults, TaskRecord, TaskSettings } from './task.ts'
 import { checkTask, settingsOf, taskNotFound } from './task.ts'
 import type { Notes, Refusal, Version, VersionRecord } from './version.ts'
 import { NotesSchema } from './version.ts'
@@ -29,6 +29,8 @@ export interface TaskInput {
   readonly prompt?: string | null | undefined
   readonly system?: string | null | undefined
   readonly defaults?: TaskDefaults | undefined
+  /** Null = none any more. */
+  readonly gate?: Gate | null | undefined
 }
 
 export interface TaskChange {
@@ -57,10 +59,17 @@ export class Changes {
   readonly counts = { activations: 0, rollbacks: 0, deletions: 0 }
   readonly #journal: Journal
   readonly #catalogue: Catalogue
+  /** Asked before a task routes elsewhere; throws why it must not. */
+  readonly #mayRoute: (task: TaskSettings, routes: readonly Route[]) => void
 
-  constructor(journal: Journal, catalogue: Catalogue) {
+  constructor(
+    journal: Journal,
+    catalogue: Catalogue,
+    mayRoute: (task: TaskSettings, routes: readonly Route[]) => void = () => undefined,
+  ) {
     this.#journal = journal
     this.#catalogue = catalogue
+    this.#mayRoute = mayRoute
   }
 
   /**
@@ -203,14 +212,18 @@ export class Changes {
     return this.#journal.append(() => {
       const { settings, backTo } = decide()
       checkTask(settings)
+      const current = this.#task(settings.name)
+      // Back is where the task has been: that way stays open.
+      if (current && backTo === null) this.#mayRoute(current, settings.routes)
       return { type: 'task.put', data: { ...settings, backTo } }
     }, origin)
   }
 
   #settingsAfter(base: TaskSettings, input: TaskInput): TaskSettings {
     const { routes, shadow } = input
+    const gate = input.gate === undefined ? (base.gate ?? null) : input.gate
     return {
-      ...settingsOf(base),
+      ...settingsOf({ ...base, gate }),
       description: input.description ?? base.description,
       prompt: input.prompt === undefined ? base.prompt : input.prompt,
       system: input.system === undefined ? base.system : input.system,

@@ -40,6 +40,8 @@ export class CatalogueState {
   /** Adapters that have a digest; nearly always one, and then without a list around it. */
   readonly #adaptersByDigest = new Map<string, string | readonly string[]>()
   readonly #namesByOwner = new Map<string, number>()
+  /** Blobs that something else than a version names, and how often. */
+  readonly #heldBlobs = new Map<string, number>()
 
   /** Adapters that have this version; empty = it is not in the store. */
   adaptersOf(digest: string): readonly string[] {
@@ -55,9 +57,12 @@ export class CatalogueState {
     return this.adapters.get(name)?.versions.find(({ version }) => version === number) ?? null
   }
 
-  /** Whether a version has its files in this blob. */
+  /** Whether a version has its files in this blob, or something else holds it. */
   isNamed(id: BlobId): boolean {
-    return this.adaptersOf(id.digest).some((name) => this.byDigest(name, id.digest)?.blob === id.blob)
+    return (
+      this.#heldBlobs.has(blobPrefix(id)) ||
+      this.adaptersOf(id.digest).some((name) => this.byDigest(name, id.digest)?.blob === id.blob)
+    )
   }
 
   isCondemned(id: BlobId): boolean {
@@ -102,6 +107,23 @@ export class CatalogueState {
     this.adapters.set(name, adapter)
   }
 
+  /** Something that is no version names a blob. */
+  holdBlob(id: BlobId): void {
+    const key = blobPrefix(id)
+    this.#heldBlobs.set(key, (this.#heldBlobs.get(key) ?? 0) + 1)
+  }
+
+  /** Takes back one `holdBlob`; the last one condemns the blob. @param n number of the record that says so */
+  letBlobGo(id: BlobId, n: number): void {
+    const key = blobPrefix(id)
+    const others = (this.#heldBlobs.get(key) ?? 1) - 1
+    if (others > 0) this.#heldBlobs.set(key, others)
+    else {
+      this.#heldBlobs.delete(key)
+      this.condemn(id, n, false)
+    }
+  }
+
   /** Takes note that nothing names a blob any more. */
   condemn(id: BlobId, n: number, orphan: boolean): void {
     this.condemned.set(blobPrefix(id), { id, n, orphan })
@@ -139,4 +161,23 @@ export class CatalogueState {
 
 export function adapterNotFound(name: string): TroupeError {
   return new TroupeError('adapter_not_found', `there is no adapter "${name}"`)
+}
+
+/** @throws TroupeError `adapter_not_found` */
+export function mustHaveAdapter(state: CatalogueState, name: string): Adapter {
+  const adapter = state.adapters.get(name)
+  if (!adapter) throw adapterNotFound(name)
+  return adapter
+}
+
+/** @throws TroupeError `adapter_not_found`, `version_not_found` */
+export function mustHave(state: CatalogueState, name: string, number: number): Version {
+  const { versions } = mustHaveAdapter(state, name)
+  const found = versions.find(({ version }) => version === number)
+  if (found) return found
+  throw new TroupeError('version_not_found', `adapter "${name}" has no version v${number}`)
+}
+
+export function conflict(message: string): TroupeError {
+  return new TroupeError('conflict', message)
 }

@@ -19,7 +19,7 @@ const RouteSchema = Type.Object(
 )
 
 /** Fields of the HTTP generation body a task may preset; names as on the wire. */
-const DefaultsSchema = Type.Object(
+export const TaskDefaultsSchema = Type.Object(
   {
     max_tokens: Type.Optional(Type.Number()),
     temperature: Type.Optional(Type.Number()),
@@ -33,6 +33,20 @@ const DefaultsSchema = Type.Object(
     stop: Type.Optional(Type.Array(Type.String())),
     /** OpenAI's field: what answers are held to. */
     response_format: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  },
+  { additionalProperties: false },
+)
+
+/** What a version must show before the task routes to it. */
+const GateSchema = Type.Object(
+  {
+    /** Digest of an evaluation's set. */
+    set: Type.String(),
+    metric: Type.String(),
+    min: Type.Union([Type.Number(), Type.Null()]),
+    /** Not worse than what the task routes to, as far as the evaluation can tell at this confidence. */
+    notWorseThanCurrent: Type.Boolean(),
+    confidence: Type.Number({ minimum: 0.5, maximum: 0.999 }),
   },
   { additionalProperties: false },
 )
@@ -62,7 +76,8 @@ export const TaskSettingsSchema = Type.Object(
     prompt: Type.Union([Type.String(), Type.Null()]),
     /** System message put before `messages`; null = none. */
     system: Type.Union([Type.String(), Type.Null()]),
-    defaults: DefaultsSchema,
+    defaults: TaskDefaultsSchema,
+    gate: Type.Optional(Type.Union([GateSchema, Type.Null()])),
     /** Grows with every change. */
     revision: Type.Integer({ minimum: 1 }),
   },
@@ -87,8 +102,9 @@ export const TaskSchema = Type.Object({
 })
 
 export type Route = DeepReadonly<Static<typeof RouteSchema>>
+export type Gate = DeepReadonly<Static<typeof GateSchema>>
 export type ShadowRoute = NonNullable<TaskSettings['shadow']>
-export type TaskDefaults = DeepReadonly<Static<typeof DefaultsSchema>>
+export type TaskDefaults = DeepReadonly<Static<typeof TaskDefaultsSchema>>
 export type TaskSettings = DeepReadonly<Static<typeof TaskSettingsSchema>>
 export type Activation = DeepReadonly<Static<typeof ActivationSchema>>
 export type TaskRecord = DeepReadonly<Static<typeof TaskSchema>>
@@ -129,6 +145,6 @@ export function taskNotFound(name: string): TroupeError {
 
 /** What of a task is set, without what follows from its records. */
 export function settingsOf(task: TaskSettings): TaskSettings {
-  const { name, description, routes, shadow, pinned, prompt, system, defaults, revision } = task
-  return { name, description, routes, shadow, pinned, prompt, system, defaults, revision }
+  const { name, description, routes, shadow, pinned, prompt, system, defaults, gate, revision } = task
+  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...(gate && { gate }), revision }
 }

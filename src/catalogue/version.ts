@@ -10,8 +10,8 @@ import type { DeepReadonly } from '../core/readonly.ts'
 export const VERSION_STATES = ['uploading', 'validating', 'ready', 'rejected', 'failed', 'draining', 'deleted'] as const
 export type VersionState = (typeof VERSION_STATES)[number]
 
-/** How its bytes came: sent, put into the inbox, or merged from stored versions. */
-export const VERSION_SOURCES = ['upload', 'folder', 'merge'] as const
+/** How its bytes came: sent, put into the inbox, merged from stored versions, or fetched from where a request said. */
+export const VERSION_SOURCES = ['upload', 'folder', 'merge', 'reference'] as const
 export type VersionSource = (typeof VERSION_SOURCES)[number]
 
 /** Short texts that people and tools attach: a stage, a dataset, a commit. */

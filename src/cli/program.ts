@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import { packagePath } from '../config/defaults.ts'
 import type { BenchFlags } from './bench.ts'
+import type { CompareFlags } from './compare.ts'
+import type { EvalFlags } from './eval.ts'
 import type { ImportOptions } from './import.ts'
 import type { CollectFlags } from './store.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
@@ -39,6 +41,7 @@ export function buildProgram(): Command {
   addStoreCommands(program.command('store').description('look after a store'))
 
   addBenchCommand(program)
+  addEvaluationCommands(program)
 
   const checks = program
     .command('doctor')
@@ -73,6 +76,42 @@ function addBenchCommand(program: Command): void {
     })
 }
 
+function addEvaluationCommands(program: Command): void {
+  const mixes = 'what answers, with commas: base, a task, an adapter (json@v2), or a composition (json*0.5+reply)'
+  const url = ['--url <url>', 'the server’s address', 'http://127.0.0.1:8080'] as const
+  const key = (): Option => new Option('--key <key>', 'API key').env('TROUPE_KEY')
+  program
+    .command('eval <set>')
+    .description('score mixes on a file of items (JSONL) through a running server')
+    .option(...url)
+    .requiredOption('--mixes <mixes>', mixes)
+    .option('--task <task>', 'its prompt, system message and defaults hold for every mix')
+    .option('--metrics <names>', 'with commas; docs/evaluations.md has them', 'exact_match')
+    .option('--pattern <regex>', 'for the metric regex')
+    .option('--max-tokens <n>', 'longest answer')
+    .option('--confidence <share>', 'of the intervals')
+    .option('--name <name>', 'of the evaluation, for people')
+    .addOption(key())
+    .option('--json', 'print JSON')
+    .action(async (set: string, flags: EvalFlags) => {
+      const { evaluate } = await import('./eval.ts')
+      await evaluate(set, flags)
+    })
+  program
+    .command('compare <input>')
+    .description('one input through several mixes of a running server, side by side')
+    .option(...url)
+    .requiredOption('--mixes <mixes>', mixes)
+    .option('--task <task>', 'its prompt, system message and defaults hold for every mix')
+    .option('--max-tokens <n>', 'longest answer')
+    .addOption(key())
+    .option('--json', 'print JSON')
+    .action(async (input: string, flags: CompareFlags) => {
+      const { compare } = await import('./compare.ts')
+      await compare(input, flags)
+    })
+}
+
 function addStoreCommands(store: Command): void {
   const keys = ['store', 'storeCacheBytes', 'cacheDir'] as const
   const migrating = store
@@ -94,6 +133,15 @@ function addStoreCommands(store: Command): void {
   addSettingFlags(collecting, keys).action(async ({ dryRun, grace, ...flags }: Flags & CollectFlags) => {
     const { collectGarbage } = await import('./store.ts')
     await collectGarbage({ grace, ...(dryRun === undefined ? {} : { dryRun }) }, settingsFromFlags(flags))
+  })
+
+  const repairing = store
+    .command('repair')
+    .description('name records of the journal that cannot be read')
+    .option('--apply', 'set them aside: what they said is lost, and changes are possible again')
+  addSettingFlags(repairing, keys).action(async ({ apply, ...flags }: Flags & { apply?: boolean }) => {
+    const { repair } = await import('./store.ts')
+    await repair(apply ?? false, settingsFromFlags(flags))
   })
 
   const logging = store

@@ -2,15 +2,15 @@ import { rmSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { migrateStore, swapStores } from '../app/migrate-store.ts'
-import { catalogueBook } from '../catalogue/book.ts'
+import { emptyBooks } from '../app/books.ts'
 import type { Collection } from '../catalogue/collector.ts'
 import { Collector } from '../catalogue/collector.ts'
-import { CatalogueState } from '../catalogue/state.ts'
 import type { Settings } from '../config/schema.ts'
 import { defaultCacheDir } from '../model/prepare.ts'
 import { Journal } from '../store/journal.ts'
 import type { OpenStore } from '../store/open.ts'
 import { openStore } from '../store/open.ts'
+import { findDamage, refuseWhileServed, setAside } from '../store/repair.ts'
 import { ServerLeases } from '../store/server-leases.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -41,9 +41,9 @@ export interface CollectFlags {
 /** Removes files that nothing names, or says which. */
 export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: StoreSettings): Promise<void> {
   const open = await openLocation(settings)
-  const state = new CatalogueState()
+  const { state, books } = emptyBooks()
   const server = `${hostname().replace(/[^A-Za-z0-9-]/g, '-')}-gc-${process.pid}`
-  const journal = await Journal.open({ store: open.store, books: [catalogueBook(state)], server, log })
+  const journal = await Journal.open({ store: open.store, books, server, log })
   const leases = new ServerLeases(open.store, { server, host: hostname() }, () => journal.head)
   const collector = new Collector({ store: open.store, journal, state, leases, isUsed: () => false, log })
   try {
@@ -56,12 +56,37 @@ export async function collectGarbage({ dryRun, grace }: CollectFlags, settings: 
   }
 }
 
+/** Names records that cannot be read and, where that is asked for, sets them aside so that the journal goes on. */
+export async function repair(apply: boolean, settings: StoreSettings): Promise<void> {
+  const { store } = await openLocation(settings)
+  try {
+    const damaged = await findDamage(store, log)
+    for (const { key, reason, isCovered } of damaged)
+      console.log(`${key}: ${reason}${isCovered ? '; a snapshot has what it said, and it is left alone' : ''}`)
+    const harmful = damaged.filter(({ isCovered }) => !isCovered)
+    if (harmful.length === 0) console.log('every record that is needed can be read')
+    else if (apply) {
+      console.log('waiting until no server uses the store …')
+      await refuseWhileServed(store)
+      for (const one of harmful)
+        console.log(`${one.key} is set aside: ${(await setAside(store, one)) ?? 'nothing was there'}`)
+    } else {
+      console.log(
+        'put these records back from a backup, or stop all servers and go on without them: troupe store repair --apply',
+      )
+      process.exitCode = 1
+    }
+  } finally {
+    await store.close()
+  }
+}
+
 /** Prints what changed, newest last: the journal as it is. */
 export async function printLog(count: string, settings: StoreSettings): Promise<void> {
   const open = await openLocation(settings)
   const journal = await Journal.open({
     store: open.store,
-    books: [catalogueBook(new CatalogueState())],
+    books: emptyBooks().books,
     server: 'log',
     log,
   })

@@ -152,6 +152,14 @@ export const SettingsSchema = Type.Object({
   }),
   bodyLimit: bytes({ default: 8 * 2 ** 20, description: 'Largest JSON body.' }),
   uploadLimit: bytes({ default: 2 ** 30, description: 'Largest upload of an adapter.' }),
+  adapterSources: list(
+    '^(hf:[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?|s3://[a-z0-9][a-z0-9.-]+(/.+)?)$',
+    {
+      entries:
+        'a place and all below it: `hf:organisation`, `hf:organisation/name`, `s3://bucket`, `s3://bucket/prefix`',
+      description: 'Where versions may be fetched from by `{"source": …}`; empty = nowhere.',
+    },
+  ),
   cacheDir: Type.Optional(
     Type.String({
       minLength: 1,

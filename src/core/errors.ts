@@ -47,6 +47,11 @@ export const ERRORS = {
     'not_found_error',
     '`model` names no task, adapter version or base model this key can see. `GET /v1/models` lists them.',
   ),
+  evaluation_not_found: kind(
+    404,
+    'not_found_error',
+    'No such evaluation, or none with that set. `GET /v1/evaluations` lists them.',
+  ),
   task_not_found: kind(404, 'not_found_error', 'No such task. `GET /v1/tasks` lists them.'),
   adapter_not_found: kind(404, 'not_found_error', 'No such adapter. `GET /v1/adapters` lists them.'),
   version_not_found: kind(
@@ -73,6 +78,11 @@ export const ERRORS = {
     409,
     'conflict_error',
     'The request would not run with exactly the version that its header `x-troupe-digest` names; the message says with which.',
+  ),
+  gate_not_passed: kind(
+    409,
+    'conflict_error',
+    'The task asks for an evaluation before it routes to a version, and there is none that passes; the message has the numbers and the way out.',
   ),
   rollback_empty: kind(409, 'conflict_error', 'The task has no earlier activation to go back to.'),
   conflict: kind(409, 'conflict_error', 'The resource changed meanwhile. Read it again and repeat.'),
@@ -117,6 +127,11 @@ export const ERRORS = {
     400,
     'invalid_request_error',
     'The probe ran and the answers are not those of the base model with the adapter merged into its weights: it would be served wrongly. Please report it; the setting `mergedProbe` switches the comparison off.',
+  ),
+  source_unavailable: kind(
+    502,
+    'server_error',
+    'A version could not be fetched from the place that `source` names: the message says what was answered there.',
   ),
   upload_too_large: kind(413, 'invalid_request_error', 'The upload exceeds the configured limit.'),
   unsupported_schema: kind(

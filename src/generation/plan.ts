@@ -36,6 +36,8 @@ export interface GenerationPlan {
   /** Alternatives per token; null = no log-probabilities. */
   readonly logprobs: number | null
   readonly promptLogprobs: boolean
+  /** Runs only when the engine has nothing else to do. */
+  readonly background?: boolean
   /** `performance.now()` when the request arrived. */
   readonly arrivedAt: number
 }

@@ -148,6 +148,7 @@ function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number): 
     logprobs: plan.logprobs,
     promptLogprobs: plan.promptLogprobs,
     tenant: plan.caller.tenant,
+    ...(plan.background && { background: true }),
   }
 }
 

@@ -18,6 +18,12 @@ export interface FolderSource {
   copy(targets: ReadonlyMap<string, string>): Promise<void>
 }
 
+/** A folder elsewhere. What its parts throw says what was answered there. */
+export interface RemoteFolder {
+  readonly files: AsyncIterable<FolderEntry>
+  read(path: string): Promise<AsyncIterable<Uint8Array>>
+}
+
 /** A folder on disk, which stays as it is. Of the folders in it one level is looked at; links to files count as files. */
 export async function folderSource(dir: string): Promise<FolderSource> {
   return {

@@ -6,16 +6,10 @@ const WEIGHT = 0.2
 /** How fast weights come from the store: a fixed time per load, learned from small ones, and a rate. */
 export class LoadRate {
   #bytesPerMs = FIRST_GUESS_BYTES_PER_MS
-  #samples = 0
   #fixedMs = FIRST_GUESS_MS
-
-  get samples(): number {
-    return this.#samples
-  }
 
   /** Takes a load into the exponential means. */
   learn(bytes: number, ms: number): void {
-    this.#samples++
     const expected = this.#fixedMs + bytes / this.#bytesPerMs
     const factor = Math.max(0.01, ms) / expected
     // Whichever part makes up more of the time gets more of the correction.

@@ -29,6 +29,11 @@ export class Pins {
     this.#parts = parts
   }
 
+  /** Whether a version is kept in memory. */
+  holds(digest: string): boolean {
+    return this.#held.has(digest)
+  }
+
   /** Versions kept in memory. */
   get held(): number {
     return this.#held.size

@@ -207,6 +207,14 @@ export class Residency {
     return this.tier.uses(digest) > 0
   }
 
+  /** Versions in memory, and whether they are kept there; first what would be evicted. */
+  residents(): readonly { readonly version: Version; readonly isKept: boolean }[] {
+    return this.tier.content().residents.flatMap(({ digest }) => {
+      const version = this.versionOf(digest)
+      return version ? [{ version, isKept: this.#pins.holds(digest) }] : []
+    })
+  }
+
   drainingRecords(): readonly VersionRecord[] {
     return this.#draining.records()
   }

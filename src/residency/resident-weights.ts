@@ -17,6 +17,9 @@ export interface PinRequest {
   readonly exclusive?: true
 }
 
+/** Memory that was read into is kept for the next version for so long. */
+const SPARE_MS = 10_000
+
 type ResidentHost = Pick<AdapterHost, 'hold' | 'drop'>
 
 /** A version that is pinned, and maybe still loading. Unpinned residents live in the LRU instead. */
@@ -50,6 +53,7 @@ export class ResidentWeights {
   readonly #held = new Set<string>()
   /** Memory of the version that was read last: to fill it again is several times quicker than to have the system find as much anew. */
   #spare: SharedArrayBuffer | null = null
+  #spareTimer: NodeJS.Timeout | null = null
   #pinnedBytes = 0
   #hits = 0
   #loads = 0
@@ -220,7 +224,7 @@ export class ResidentWeights {
       if (spare) this.#spare = null
       const weights = await request.load(spare)
       const bytes = await this.#hold(weights, request)
-      if (request.exclusive) this.#spare = memoryOf(weights)
+      if (request.exclusive) this.#keepSpare(memoryOf(weights))
       this.#held.add(digest)
       this.#pinnedBytes += bytes - entry.bytes
       entry.bytes = bytes
@@ -249,6 +253,12 @@ export class ResidentWeights {
       const message = `the engine cannot take ${weights.digest}: ${messageOf(cause)}`
       throw new TroupeError('engine_failed', message, { cause })
     }
+  }
+
+  #keepSpare(memory: SharedArrayBuffer | null): void {
+    this.#spare = memory
+    if (this.#spareTimer !== null) clearTimeout(this.#spareTimer)
+    this.#spareTimer = setTimeout(() => (this.#spare = null), SPARE_MS).unref()
   }
 
   #drop(digest: string): void {

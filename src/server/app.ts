@@ -22,6 +22,7 @@ import { installBodies } from './bodies.ts'
 import { drainUnreadBodies } from './unread-bodies.ts'
 import { installConsole } from './console.ts'
 import { installDocs } from './docs.ts'
+import { evaluationRoutes } from './apis/evaluations/route.ts'
 import { generateRoutes } from './apis/generate/route.ts'
 import { probeRoutes } from './apis/health/probes.ts'
 import { liveRoutes } from './apis/live/route.ts'
@@ -32,6 +33,7 @@ import { planRoutes } from './apis/adapters/plan.ts'
 import { shadowRoutes } from './apis/tasks/shadow.ts'
 import { taskRoutes } from './apis/tasks/route.ts'
 import { tokenizeRoutes } from './apis/tokenize/route.ts'
+import { EvaluationRuns } from '../evaluation/runs.ts'
 import { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
 import { vllmRoutes } from './apis/vllm/route.ts'
 import { validatorCompiler } from './validation.ts'
@@ -90,7 +92,11 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     const found = await deps.readiness()
     return { ...found, reasons: [...edge.lifecycle.reasons, ...found.reasons] }
   }
-  app.addHook('preClose', async () => shadows.stop())
+  const runs = new EvaluationRuns({ ...routeDeps, ...deps.evaluation })
+  app.addHook('onListen', async () => runs.start())
+  app.addHook('preClose', async () => {
+    await Promise.all([shadows.stop(), runs.stop()])
+  })
 
   await app.register(async (open: App) => {
     healthRoutes(open, { readiness })
@@ -107,6 +113,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     responseRoutes(api, routeDeps)
     chatRoutes(api, routeDeps)
     compareRoutes(api, routeDeps)
+    evaluationRoutes(api, routeDeps, runs)
     modelRoutes(api, deps)
     taskRoutes(api, deps)
     shadowRoutes(api, routeDeps)

@@ -2,7 +2,9 @@ import type { GenerationParts, GenerationSettings } from '../generation/ports.ts
 import type { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Changes } from '../catalogue/changes.ts'
+import type { EvaluationHost } from '../evaluation/runs.ts'
 import type { Intake } from '../intake/intake.ts'
+import type { AdapterSources } from '../intake/sources.ts'
 import type { Residency } from '../residency/residency.ts'
 import type { Keyring } from '../tenancy/keys.ts'
 
@@ -27,6 +29,9 @@ export interface ServerDeps extends GenerationParts {
   readonly changes: Changes
   readonly residency: Residency
   readonly intake: Intake
+  readonly evaluation: EvaluationHost
+  /** Where versions may be fetched from. */
+  readonly sources: AdapterSources
   /** Id of this server, in every answer. */
   readonly server: string
   readonly keyring: Keyring

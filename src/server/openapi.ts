@@ -5,6 +5,7 @@ import type { ModelInfo } from '../core/model-info.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
+import { AdapterSources } from '../intake/sources.ts'
 import { Keyring } from '../tenancy/keys.ts'
 import { buildApp } from './app.ts'
 import type { ServerDeps } from './deps.ts'
@@ -38,8 +39,12 @@ function nothingToServe(): ServerDeps {
     engine: absent as unknown as ServerDeps['engine'],
     catalogue: absent as unknown as ServerDeps['catalogue'],
     changes: absent as unknown as ServerDeps['changes'],
+    evaluation: Object.fromEntries(
+      ['evaluations', 'journal', 'store', 'leases'].map((name) => [name, absent]),
+    ) as unknown as ServerDeps['evaluation'],
     residency: absent as unknown as ServerDeps['residency'],
     intake: absent as unknown as ServerDeps['intake'],
+    sources: new AdapterSources([]),
     server: 'none',
     text: absent as unknown as ServerDeps['text'],
     grammars: absent as unknown as ServerDeps['grammars'],

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TroupeError, messageOf } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { Serial } from '../core/serial.ts'
-import { Shape } from '../core/shape.ts'
 import type { Store } from './port.ts'
-import type { Book, Change, JournalRecord, Origin, RecordKind } from './record.ts'
+import type { Book, Change, JournalRecord, Origin } from './record.ts'
 import { newRecord, parseRecord, recordKey, recordNumber, renderRecord } from './record.ts'
+import type { KnownKind } from './record-kinds.ts'
+import { RecordKinds } from './record-kinds.ts'
 import { readSnapshot, writeSnapshot } from './snapshot.ts'
 
 /** Records read at once; a bucket answers many questions in the time of one. */
@@ -37,11 +38,6 @@ export interface JournalOptions {
   readonly log: Log
 }
 
-interface Kind {
-  readonly kind: RecordKind
-  readonly shape: Shape<RecordKind['schema']>
-}
-
 /**
  * The numbered list of all changes, and what follows from it: the content of the books. A change is record N + 1, decided on what the books say after record
  * N: of several servers that write it at once one wins, and the others read on and decide anew. Records are never changed or removed.
@@ -49,7 +45,7 @@ interface Kind {
 export class Journal {
   readonly #store: Store
   readonly #books: readonly Book[]
-  readonly #kinds = new Map<string, Kind>()
+  readonly #kinds: RecordKinds
   readonly #server: string
   readonly #log: Log
   readonly #turns = new Serial()
@@ -65,10 +61,7 @@ export class Journal {
     this.#books = books
     this.#server = server
     this.#log = log
-    for (const book of books) {
-      for (const [type, kind] of Object.entries(book.kinds))
-        this.#kinds.set(type, { kind, shape: new Shape(kind.schema, type) })
-    }
+    this.#kinds = new RecordKinds(books)
   }
 
   /**
@@ -164,7 +157,7 @@ export class Journal {
     for (let attempt = 1; ; attempt++) {
       const decided = typeof change === 'function' ? change() : change
       const record = newRecord(this.#head + 1, decided, origin, this.#server)
-      const known = this.#kindOf(record)
+      const known = this.#kinds.of(record)
       known.shape.check(record.data, 'internal')
       known.kind.check(record.data, record)
       if (await this.#put(record)) {
@@ -196,18 +189,13 @@ export class Journal {
   }
 
   async #readOn(): Promise<void> {
-    for (let isMore = true; isMore;) {
-      // One question where nothing is new; with more to come, many at once.
-      const first = await this.#store.get(recordKey(this.#head + 1))
-      if (first === null) return
-      this.#take(first)
-      const numbers = Array.from({ length: WINDOW }, (_, index) => this.#head + 1 + index)
-      const found = await Promise.all(numbers.map((n) => this.#store.get(recordKey(n))))
-      for (const bytes of found) {
+    // One question where nothing is new; the more there is, the more are asked at once.
+    for (let window = 1; ; window = Math.min(2 * window, WINDOW)) {
+      const numbers = Array.from({ length: window }, (_, index) => this.#head + 1 + index)
+      for (const bytes of await Promise.all(numbers.map((n) => this.#store.get(recordKey(n))))) {
         if (bytes === null) return
         this.#take(bytes)
       }
-      isMore = found.length === WINDOW
     }
   }
 
@@ -217,7 +205,7 @@ export class Journal {
     let unread = true
     try {
       const record = parseRecord(bytes, n)
-      const known = this.#kindOf(record)
+      const known = this.#kinds.of(record)
       known.shape.check(record.data, 'storage_error')
       unread = false
       known.kind.check(record.data, record)
@@ -228,17 +216,10 @@ export class Journal {
     }
   }
 
-  #apply(record: JournalRecord, { kind }: Kind): void {
+  #apply(record: JournalRecord, { kind }: KnownKind): void {
     kind.apply(record.data, record)
     this.#head = record.n
     for (const listener of this.#listeners) listener(record)
-  }
-
-  #kindOf({ type }: JournalRecord): Kind {
-    const known = this.#kinds.get(type)
-    if (known) return known
-    const message = `the record has the type "${type}", which this version of troupe does not know: use a newer one`
-    throw new TroupeError('storage_error', message)
   }
 
   /** A record that is missing before others was removed: reading on would never come past it. */
@@ -250,7 +231,7 @@ export class Journal {
     const there = new Set(keys.map(recordNumber))
     let n = this.#head + 1
     while (there.has(n)) n++
-    const message = `${this.#store.name}: record ${n} of the journal is missing, though there are records up to ${recordNumber(last)}; put it back`
+    const message = `${this.#store.name}: record ${n} of the journal is missing, though there are records up to ${recordNumber(last)}; put it back, or go on without it with \`troupe store repair\``
     throw new TroupeError('storage_error', message, { param: this.#store.name })
   }
 
@@ -263,7 +244,7 @@ export class Journal {
   #refuseUnlessWhole(): void {
     const unread = this.#unusable.find((record) => record.unread)
     if (!unread) return
-    const message = `${unread.key} cannot be used (${unread.message}): nothing can be changed until it is restored and the server is started again`
+    const message = `${unread.key} cannot be used (${unread.message}): nothing can be changed until it is restored, or set aside with \`troupe store repair\`, and the server is started again`
     throw new TroupeError('storage_error', message, { param: unread.key })
   }
 

@@ -7,7 +7,7 @@ import type { ReadMetric } from './read-metric.ts'
 import { STORE_METRICS } from './store-metrics.ts'
 import type { StoreNumbers } from './store-metrics.ts'
 import { VllmMetrics } from './vllm-metrics.ts'
-import type { AdapterUse } from './vllm-metrics.ts'
+import type { AdapterUse, ResidentAdapter } from './vllm-metrics.ts'
 
 /** Residency of one tier: levels now, and counters that grow from the start of the process. */
 export interface TierNumbers {
@@ -56,6 +56,8 @@ export interface MetricSources {
   store(): StoreNumbers
   grammars(): GrammarNumbers
   weights(): WeightsNumbers
+  /** Adapter versions in memory; first what would be evicted. */
+  residents(): readonly ResidentAdapter[]
   queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
 }
 
@@ -131,6 +133,7 @@ export class Metrics {
     ['reason'],
   )
 
+  readonly #evaluations = this.#counter('evaluations_total', 'Evaluations that ended here, by how.', ['status'])
   readonly #shadowRuns = this.#counter('shadow_runs_total', 'Requests of a task’s shadow, by how they compared.', [
     'task',
     'result',
@@ -177,6 +180,7 @@ export class Metrics {
       if (!stats) return
       setEngine(stats)
       this.#vllm?.set(stats, queue.waiting)
+      this.#vllm?.setResidents(sources.residents())
     }
   }
 
@@ -228,6 +232,10 @@ export class Metrics {
     this.#shadowRuns.inc({ task: label, result })
     this.#shadowTokens.inc({ task: label }, tokens)
     this.#shadowAgreed.inc({ task: label }, agreed)
+  }
+
+  evaluationEnded(status: string): void {
+    this.#evaluations.inc({ status })
   }
 
   refused(code: string): void {

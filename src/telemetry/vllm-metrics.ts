@@ -10,6 +10,17 @@ export interface AdapterUse {
   ends(): void
 }
 
+/** A version in the engine's memory. */
+export interface ResidentAdapter {
+  readonly name: string
+  readonly rank: number
+  /** It is not evicted. */
+  readonly isKept: boolean
+}
+
+/** Most versions that are shown: every name is a series. */
+const MAX_RESIDENTS = 512
+
 /**
  * The gauges by which controllers made for vLLM route and scale: the Kubernetes inference extension and others read these names on `/metrics`.
  * Filled with what the names mean here: a sequence is their request, an adapter is called what its request called it.
@@ -21,6 +32,8 @@ export class VllmMetrics {
   readonly #requestsRunning: Gauge
   readonly #requestsWaiting: Gauge
   readonly #cacheUsage: Gauge
+  readonly #loaded: Gauge<'adapter_name' | 'level' | 'pinned' | 'rank'>
+  readonly #loadedCount: Gauge
   readonly #adapters: Gauge<'max_lora' | 'running_lora_adapters' | 'waiting_lora_adapters'>
 
   constructor(registry: Registry) {
@@ -46,6 +59,17 @@ export class VllmMetrics {
       labelNames: ['max_lora', 'running_lora_adapters', 'waiting_lora_adapters'],
       registers,
     })
+    this.#loaded = new Gauge({
+      name: 'vllm:lora_adapter_loaded',
+      help: `1 for every adapter version in the memory that the engine computes from, up to ${MAX_RESIDENTS}.`,
+      labelNames: ['adapter_name', 'level', 'pinned', 'rank'],
+      registers,
+    })
+    this.#loadedCount = new Gauge({
+      name: 'vllm:num_gpu_loaded_lora_adapters',
+      help: 'Adapter versions in the memory that the engine computes from, on whatever device.',
+      registers,
+    })
   }
 
   /** Counts a request that asked for adapters by this name, from now until `ends`. */
@@ -61,6 +85,14 @@ export class VllmMetrics {
     add(this.#waiting, name, 1)
     this.#changedAt = Date.now()
     return { runs: () => move(this.#running), ends: () => move(null) }
+  }
+
+  /** @param residents first what would be evicted */
+  setResidents(residents: readonly ResidentAdapter[]): void {
+    this.#loadedCount.set(residents.length)
+    this.#loaded.reset()
+    for (const { name, rank, isKept } of residents.slice(-MAX_RESIDENTS))
+      this.#loaded.set({ adapter_name: name, level: 'device', pinned: String(isKept), rank: String(rank) }, 1)
   }
 
   /** @param queued sequences that wait before they reach the engine */

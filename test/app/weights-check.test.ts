@@ -1,9 +1,12 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { readinessOf } from '../../src/app/readiness.ts'
+import { WeightsCheck } from '../../src/app/weights-check.ts'
 import { MANIFEST_FILE, WEIGHTS_FILE } from '../../src/model/prepared.ts'
 import type { PreparedManifest } from '../../src/model/prepared.ts'
 import { Client } from '../support/client.ts'
+import { FakeEngine } from '../support/fake-engine.ts'
 import { modelDir } from '../support/fixtures.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
 import { scrape } from '../support/scrape.ts'
@@ -53,6 +56,21 @@ it('a server whose weights have changed on disk says which, answers no more, and
   expect((await complete(mended)).body.choices[0]!.token_ids).toEqual(whole.body.choices[0]!.token_ids)
   expect((await new Client(mended.url).get('/health/ready')).status).toBe(200)
   await mended.close()
+})
+
+it('a file that cannot be read is no reason to turn away, and is told', async () => {
+  const warnings: string[] = []
+  const log = { info: () => undefined, warn: (_: object, text: string) => warnings.push(text), error: () => undefined }
+  const refuse = (): never => {
+    throw new Error('nothing is known to be damaged')
+  }
+  const manifest = { tensors: {}, digests: {} } as unknown as PreparedManifest
+  const check = new WeightsCheck({ dir: '/nowhere', manifest }, log, refuse, 0)
+  await expect.poll(() => check.trouble, LONG).toMatch(/ENOENT.*nowhere/)
+  expect(warnings).toEqual(['the prepared weights could not be compared with their digests'])
+  const { reasons, degraded } = await readinessOf(new FakeEngine(), { trouble: null, unusable: [] }, check)
+  expect([reasons, degraded]).toEqual([[], [expect.stringMatching(/could not be compared .*ENOENT/)]])
+  await check.close()
 })
 
 function preparedIn(cacheDir: string): string {

@@ -27,9 +27,22 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   intake: ['residency', 'catalogue', 'store', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
   tenancy: ['engine', 'model', 'adapters', ...LEAVES],
   generation: ['grammar', 'residency', 'catalogue', 'tenancy', 'engine', ...LEAVES],
-  server: ['generation', 'grammar', 'intake', 'residency', 'catalogue', 'store', 'tenancy', 'adapters', ...LEAVES],
+  evaluation: ['generation', 'catalogue', 'store', 'tenancy', 'engine', ...LEAVES],
+  server: [
+    'evaluation',
+    'generation',
+    'grammar',
+    'intake',
+    'residency',
+    'catalogue',
+    'store',
+    'tenancy',
+    'adapters',
+    ...LEAVES,
+  ],
   app: [
     'server',
+    'evaluation',
     'generation',
     'grammar',
     'intake',
@@ -45,6 +58,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'app',
+    'evaluation',
+    'server',
     'bench',
     'intake',
     'residency',
@@ -60,6 +75,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 interface Import {
   readonly file: string
+  readonly target: string
+  /** Gone when it is compiled: it says what something is, and brings nothing. */
+  readonly isType: boolean
   readonly from: string
   readonly to: string
 }
@@ -78,18 +96,36 @@ function moduleOf(path: string): string {
 function importsOf(path: string): Import[] {
   const found: Import[] = []
   const source = ts.createSourceFile(path, readFileSync(path, 'utf8'), ts.ScriptTarget.Latest, true)
-  const add = (specifier: ts.Node | undefined): void => {
+  const add = (specifier: ts.Node | undefined, isType = false): void => {
     if (specifier === undefined || !ts.isStringLiteral(specifier) || !specifier.text.startsWith('.')) return
     const target = resolve(dirname(path), specifier.text)
-    found.push({ file: relative(SRC, path), from: moduleOf(path), to: moduleOf(target) })
+    const files = { file: relative(SRC, path), target: relative(SRC, target) }
+    found.push({ ...files, isType, from: moduleOf(path), to: moduleOf(target) })
   }
   const visit = (node: ts.Node): void => {
-    if (ts.isImportDeclaration(node)) add(node.moduleSpecifier)
+    if (ts.isImportDeclaration(node))
+      add(node.moduleSpecifier, node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword)
     if (ts.isExportDeclaration(node)) add(node.moduleSpecifier)
     if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node.arguments[0])
     ts.forEachChild(node, visit)
   }
   visit(source)
+  return found
+}
+
+/** Files that lead back to themselves, each with the way it goes. */
+function circles(imports: readonly Import[]): string[] {
+  const next = new Map<string, string[]>()
+  for (const { file, target } of imports) next.set(file, [...(next.get(file) ?? []), target])
+  const found: string[] = []
+  const done = new Set<string>()
+  const walk = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) found.push([...way.slice(way.indexOf(file)), file].join(' → '))
+    if (done.has(file) || way.includes(file)) return
+    for (const target of next.get(file) ?? []) walk(target, [...way, file])
+    done.add(file)
+  }
+  for (const file of next.keys()) walk(file, [])
   return found
 }
 
@@ -108,5 +144,20 @@ describe('imports', () => {
   it('go down only', () => {
     const wrong = imports.filter(({ from, to }) => from !== to && !ALLOWED[from]!.includes(to))
     expect(wrong.map(({ file, to }) => `${file} imports ${to}`)).toEqual([])
+  })
+
+  it('lead nowhere back, inside a room as between rooms', () => {
+    expect(
+      circles([
+        { ...imports[0]!, file: 'a', target: 'b' },
+        { ...imports[0]!, file: 'b', target: 'a' },
+      ]),
+    ).toEqual(['a → b → a'])
+    expect(circles(imports.filter(({ isType }) => !isType))).toEqual([])
+  })
+
+  it('lead nowhere back in the rooms of the store, types included', () => {
+    const rooms = ['store', 'catalogue', 'intake', 'residency']
+    expect(circles(imports.filter(({ from, to }) => from === to && rooms.includes(from)))).toEqual([])
   })
 })

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { Metrics } from '../../src/telemetry/metrics.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
+import { checkGatewayConfig, GATEWAYS, noGateway } from '../support/gateway.ts'
 import { runTool } from '../support/tools.ts'
 import { metricSources } from '../telemetry/metric-sources.ts'
 
@@ -14,6 +15,19 @@ interface Compose {
   readonly services: Readonly<
     Record<string, { readonly ports?: readonly string[]; readonly secrets?: string[]; readonly environment?: object }>
   >
+}
+
+interface Manifest {
+  readonly spec: {
+    readonly metrics?: readonly { readonly pods: { readonly metric: { readonly name: string } } }[]
+    readonly template?: {
+      readonly spec: {
+        readonly terminationGracePeriodSeconds: number
+        readonly securityContext: object
+        readonly containers: readonly object[]
+      }
+    }
+  }
 }
 
 interface Rules {
@@ -94,6 +108,68 @@ describe('alert rules', () => {
     const result = runTool('promtool', ['check', 'config', join(dir, 'prometheus.yml')])
     if (result) expect(result, result.output).toMatchObject({ status: 0 })
     if (result) expect(result.output).toContain(`SUCCESS: ${rules.length} rules found`)
+  })
+})
+
+describe('the Kubernetes manifests', () => {
+  const dir = join(ROOT, 'deploy/kubernetes')
+  const manifest = (name: string): Manifest => parse(read(`deploy/kubernetes/${name}.yaml`)) as Manifest
+
+  it('are all in the kustomization, and there is none that it names and nobody wrote', () => {
+    const { resources } = parse(read('deploy/kubernetes/kustomization.yaml')) as { resources: string[] }
+    const files = readdirSync(dir).filter((file) => file !== 'kustomization.yaml')
+    expect([...resources].sort()).toEqual(files.sort())
+  })
+
+  it('give a server its time to drain, its probes, and no right that it does not need', () => {
+    const { configMapGenerator } = parse(read('deploy/kubernetes/kustomization.yaml')) as {
+      configMapGenerator: { literals: string[] }[]
+    }
+    const settings = Object.fromEntries(
+      configMapGenerator[0]!.literals.map((line) => line.split('=') as [string, string]),
+    )
+    const { spec } = manifest('deployment').spec.template!
+    const grace = Number(settings.TROUPE_DRAIN_SECONDS) + Number(settings.TROUPE_SHUTDOWN_SECONDS) + 5
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(grace)
+    const [container] = spec.containers
+    expect(container).toMatchObject({
+      readinessProbe: { httpGet: { path: '/health/ready' } },
+      livenessProbe: { httpGet: { path: '/health/live' } },
+      securityContext: {
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      },
+    })
+    expect(spec.securityContext).toMatchObject({ runAsNonRoot: true })
+    // Every setting that they set is one.
+    for (const name of Object.keys(settings).filter((key) => key.startsWith('TROUPE_')))
+      expect(read('docs/configuration.md')).toContain(name)
+  })
+
+  it('scale by a metric that there is', async () => {
+    const metrics = new Metrics({ process: false })
+    metrics.observe(metricSources())
+    const names = manifest('autoscaler').spec.metrics!.map(({ pods }) => pods.metric.name)
+    expect(names).toHaveLength(1)
+    for (const name of names) expect(await metrics.render()).toContain(`# TYPE ${name} gauge`)
+  })
+
+  it('are what kubectl builds and the schemas of Kubernetes take', async () => {
+    const built = runTool(process.env.KUBECTL ?? 'kubectl', ['kustomize', dir])
+    if (!built) return
+    expect(built, built.output).toMatchObject({ status: 0 })
+    const file = join(await temporaryFolder(), 'built.yaml')
+    writeFileSync(file, built.output)
+    const checked = runTool(process.env.KUBERNETES_VALIDATE ?? 'kubernetes-validate', ['--strict', file])
+    if (checked) expect(checked, checked.output).toMatchObject({ status: 0 })
+  })
+})
+
+describe.each(GATEWAYS)('the configuration of %s', (kind) => {
+  const reason = noGateway(kind)
+  it.skipIf(reason !== null)(`is one that it takes${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
+    expect(checkGatewayConfig(kind)).toBe('')
   })
 })
 

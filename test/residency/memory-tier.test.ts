@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { AdapterWeights } from '../../src/core/branch.ts'
 import type { Pin } from '../../src/residency/memory-tier.ts'
 import { MemoryTier } from '../../src/residency/memory-tier.ts'
@@ -226,6 +226,20 @@ describe('MemoryTier', () => {
       const loads = new ExclusiveLoads()
       for (const digest of ['a', 'b']) (await tier.pin([loads.request(digest, 20, false)])).release()
       expect(loads.given).toEqual([null, null])
+    })
+
+    it('is given back when nothing was read for a while', async () => {
+      vi.useFakeTimers()
+      try {
+        const { tier } = tierOf(500)
+        const loads = new ExclusiveLoads()
+        ;(await tier.pin([loads.request('a', 20)])).release()
+        vi.advanceTimersByTime(10_000)
+        ;(await tier.pin([loads.request('b', 20)])).release()
+        expect(loads.given).toEqual([null, null])
+      } finally {
+        vi.useRealTimers()
+      }
     })
 
     it('goes to one of those who come at once', async () => {

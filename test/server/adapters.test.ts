@@ -133,7 +133,7 @@ describe('uploads', () => {
     expect(await field.json()).toMatchObject({ error: { code: 'invalid_request', param: 'config' } })
     const jsonHeaders = { ...headers, 'content-type': 'application/json' }
     const json = await fetch(`${base}/acme%2Fnew/versions`, { method: 'POST', body: '{}', headers: jsonHeaders })
-    expect(json.status).toBe(415)
+    expect(await json.json()).toMatchObject({ error: { code: 'invalid_request', param: 'source' } })
     const none = await fetch(`${base}/acme%2Fnew/versions`, { method: 'POST', headers })
     expect(none.status).toBe(415)
   })

@@ -26,6 +26,8 @@ const KINDS = {
   free: { admin: YES, publisher: YES, caller: YES, metrics: NO },
   see: { admin: YES, publisher: SEES, caller: SEES, metrics: NO },
   alter: { admin: YES, publisher: ['yes', 403, 403], caller: NO, metrics: NO },
+  /** Names nobody's object, and needs the right to publish. */
+  make: { admin: YES, publisher: YES, caller: NO, metrics: NO },
   scrape: { admin: YES, publisher: NO, caller: NO, metrics: YES },
 } as const satisfies Record<string, Verdicts>
 
@@ -53,6 +55,16 @@ const RULES: Readonly<Record<string, Rule>> = {
   listTasks: free,
   listAdapters: free,
   liveFigures: free,
+  listEvaluations: free,
+  getEvaluation: free,
+  listEvaluationAnswers: free,
+  createEvaluation: {
+    kind: 'make',
+    body: () => ({ mixes: [{ model: 'base' }], items: [{ prompt: 'a', expected: 'b' }] }),
+  },
+  rerunEvaluation: { kind: 'make' },
+  cancelEvaluation: { kind: 'make' },
+  deleteEvaluation: { kind: 'make' },
   tokenize: { ...free, body: () => ({ prompt: 'a' }) },
   detokenize: { ...free, body: () => tokens },
   tokenizeAsVllm: { ...free, body: () => ({ prompt: 'a' }) },
@@ -156,6 +168,7 @@ function request({ id, method, path }: Operation, owner: Owner): InjectOptions {
     .replace('{task}', encodeURIComponent(task))
     .replace(/\{(name|model)\}/, encodeURIComponent(adapter))
     .replace('{version}', 'v1')
+    .replace('{id}', 'eval-1')
   const body = RULES[id]?.body?.(adapter)
   const form = id === 'uploadAdapterVersion'
   if (form)
@@ -202,6 +215,9 @@ describe.each(ROLES)('a key of the role %s', (role) => {
 
   it('lists nothing that it may not see', async () => {
     await furnish()
+    const payload = { mixes: [{ model: 'zeta/adapter' }], items: [{ prompt: 'a', expected: 'b' }] }
+    const theirs = { method: 'POST' as const, url: '/v1/evaluations', payload, headers: { 'x-api-key': 'key-zeta' } }
+    expect((await test.app.inject(theirs)).statusCode).toBe(202)
     for (const operation of operations.filter(({ id, path }) => RULES[id]?.kind === 'free' && !TASKED.test(path))) {
       const { body, statusCode } = await send(operation, 'own', `key-${role}`)
       if (statusCode === 200 && operation.id.startsWith('list')) expect(body.includes('zeta/')).toBe(role === 'admin')

@@ -11,6 +11,7 @@ import { Journal } from '../../src/store/journal.ts'
 import type { Store } from '../../src/store/port.ts'
 import { checkPutIfAbsent } from '../../src/store/race-check.ts'
 import { recordKey } from '../../src/store/record.ts'
+import { findDamage, refuseWhileServed, setAside } from '../../src/store/repair.ts'
 import { ServerLeases } from '../../src/store/server-leases.ts'
 import { newVersion } from '../support/catalogue.ts'
 import { fakeDigest } from '../support/fake-adapter.ts'
@@ -163,6 +164,42 @@ export function describeStore(name: string, start: () => Promise<() => Promise<S
       for (const name of ['t1', 't2', 't3']) await journal.append(taskPut(name, 1), ME)
       await store.delete(recordKey(2))
       await expect(openJournal(store, 'b')).rejects.toThrow(/record 2 of the journal is missing/)
+    })
+
+    it('goes on without records that were damaged or removed, once they are set aside', async () => {
+      const store = await (await start())()
+      const { journal } = await openJournal(store, 'a')
+      for (const name of ['t1', 't2', 't3', 't4']) await journal.append(taskPut(name, 1), ME)
+      const cut = text(await store.get(recordKey(2)))!.slice(0, 40)
+      for (const n of [2, 3]) await store.delete(recordKey(n))
+      await store.put(recordKey(2), bytes(cut))
+      const damaged = await findDamage(store, QUIET)
+      expect(damaged).toMatchObject([
+        { n: 2, isCovered: false, reason: expect.stringMatching(/JSON/) as string },
+        { n: 3, bytes: null },
+      ])
+      const kept = [await setAside(store, damaged[0]!), await setAside(store, damaged[1]!)]
+      expect([text(await store.get(kept[0]!)), kept[1]]).toEqual([cut, null])
+      expect(await findDamage(store, QUIET)).toEqual([])
+      await expect(setAside(store, damaged[1]!)).rejects.toMatchObject({ code: 'conflict' })
+      const after = await openJournal(store, 'b')
+      expect([...after.state.tasks.keys()]).toEqual(['t1', 't4'])
+      await after.journal.append(taskPut('t5', 1), ME)
+      expect((await after.journal.read(1, 1))[0]).toMatchObject({ type: 'record.lost', data: { kept: kept[0] } })
+    })
+
+    it('is not repaired while a server lives on it; one that was killed is forgotten', async () => {
+      const store = await (await start())()
+      let now = 0
+      const server = new ServerLeases(store, { server: 'one', host: 'h' }, () => 0)
+      await server.beat()
+      const passes = (beats: boolean) => async (): Promise<void> => {
+        now += 9_000
+        if (beats) await server.beat()
+      }
+      const refused = refuseWhileServed(store, passes(true), () => now)
+      await expect(refused).rejects.toThrow(/stop them first \(one\)/)
+      await refuseWhileServed(store, passes(false), () => now)
     })
 
     it('keeps blobs apart, whoever has the same digest', async () => {

@@ -1,5 +1,5 @@
 /**
- * A process that changes a store all the time, to be killed: `node --import tsx changing-process.ts STORE SEED`. It waits for a
+ * A process that changes a store all the time, to be killed: `node --import tsx changing-process.ts STORE WRITER SEED`. It waits for a
  * line on stdin before it opens the store, so that it can be started ahead. Every change is told on stdout as one line of JSON
  * before it begins and after it is acknowledged, written at once: what was told survives the kill.
  */
@@ -16,8 +16,9 @@ import type { Change, Told } from './store-changes.ts'
 const CLIENTS = 6
 const ME = { by: 'tests' }
 
-const [storeDir, seed] = process.argv.slice(2)
-if (storeDir === undefined || seed === undefined) throw new Error('usage: changing-process STORE SEED')
+const [location, writer, seed] = process.argv.slice(2)
+if (location === undefined || writer === undefined || seed === undefined)
+  throw new Error('usage: changing-process STORE WRITER SEED')
 
 function tell(told: Told): void {
   writeSync(1, `${JSON.stringify(told)}\n`)
@@ -48,9 +49,10 @@ async function apply(rooms: Rooms, adapter: string, task: string, change: Change
   }
 }
 
+/** What only this client of this writer changes. */
 async function client(rooms: Rooms, index: number): Promise<void> {
-  const adapter = `owner-${index % 2}/adapter-${index}`
-  const task = `owner-${index % 2}/task-${index}`
+  const adapter = `owner-${index % 2}/adapter-${writer}-${index}`
+  const task = `owner-${index % 2}/task-${writer}-${index}`
   let id = 0
   const versions = (): number[] => {
     const record = rooms.catalogue.listAdapters('*').find(({ name }) => name === adapter)
@@ -70,7 +72,7 @@ async function client(rooms: Rooms, index: number): Promise<void> {
 
 await once(process.stdin, 'data')
 const rooms = await Rooms.open({
-  open: await openLocation(storeDir),
+  open: await openLocation(location),
   host: new FakeHost(),
   memory: { budgetBytes: 1_000 },
   log: QUIET,

@@ -14,9 +14,12 @@ export const STILL: Pace = { followMs: 3_600_000, inboxRestMs: 0 }
 
 export const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined }
 
-/** A store by its location: a folder or a bucket. */
-export async function openLocation(location: string): Promise<OpenStore> {
-  return openStore({ location, cacheDir: join(tmpdir(), 'troupe-test-cache'), cacheBytes: 2 ** 30 })
+/** A store by its location: a folder, or a bucket with its copies in `cacheDir`. */
+export async function openLocation(
+  location: string,
+  cacheDir = join(tmpdir(), 'troupe-test-cache'),
+): Promise<OpenStore> {
+  return openStore({ location, cacheDir, cacheBytes: 2 ** 30 })
 }
 
 /** Where the files of a version lie in a store that is a folder. */

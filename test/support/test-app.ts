@@ -14,6 +14,7 @@ import { edgeOf } from '../../src/server/edge/edge.ts'
 import type { Edge, EdgeSettings } from '../../src/server/edge/edge.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { Metrics } from '../../src/telemetry/metrics.ts'
+import { AdapterSources } from '../../src/intake/sources.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import type { TenantKeys } from '../../src/tenancy/keys.ts'
@@ -54,6 +55,8 @@ export interface TestAppOptions {
   readonly modelDefaults?: ServerDeps['modelDefaults']
   readonly edge?: Partial<EdgeSettings>
   readonly tls?: Edge['tls']
+  /** Places that versions may be fetched from. */
+  readonly sources?: readonly string[]
   /** Begin without the adapter `json` (v1 `aaaa`, v2 `bbbb`) and the task `extract` on its v1. */
   readonly empty?: boolean
 }
@@ -89,12 +92,13 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const { catalogue, changes, residency, intake, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
-    ...{ engine, catalogue, changes, residency, intake, server, text: fakeText, grammars, admission, metrics, log },
+    ...{ engine, catalogue, changes, residency, intake, evaluation, server, text: fakeText, grammars, admission, metrics, log },
     modelDefaults: options.modelDefaults ?? {},
     keyring: new Keyring(options.tenants ?? []),
+    sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,
       bodyLimitBytes: 64 * 1024,

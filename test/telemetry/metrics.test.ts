@@ -127,6 +127,26 @@ describe('vLLM’s gauges', () => {
     expect((await metrics.render()).match(/^vllm:lora_requests_info{/gm)).toHaveLength(1)
   })
 
+  it('say which versions are in memory, and only those of this moment', async () => {
+    const metrics = new Metrics({ process: false })
+    let residents = [
+      { name: 'a@v1', rank: 8, isKept: true },
+      { name: 'b@v2', rank: 16, isKept: false },
+    ]
+    metrics.observe(metricSources({ residents: () => residents }))
+    const loaded = async (): Promise<string[]> => (await metrics.render()).match(/^vllm:.*loaded.*$/gm) ?? []
+    expect(await loaded()).toEqual([
+      'vllm:lora_adapter_loaded{adapter_name="a@v1",level="device",pinned="true",rank="8"} 1',
+      'vllm:lora_adapter_loaded{adapter_name="b@v2",level="device",pinned="false",rank="16"} 1',
+      'vllm:num_gpu_loaded_lora_adapters 2',
+    ])
+    residents = Array.from({ length: 600 }, (_, n) => ({ name: `c@v${n + 1}`, rank: 8, isKept: false }))
+    const lines = await loaded()
+    expect(lines).toHaveLength(513)
+    expect(lines.at(-1)).toBe('vllm:num_gpu_loaded_lora_adapters 600')
+    expect(lines.join()).not.toContain('a@v1')
+  })
+
   it('can be left out', async () => {
     const metrics = new Metrics({ process: false, vllm: false })
     metrics.observe(metricSources())

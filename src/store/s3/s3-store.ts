@@ -3,34 +3,22 @@ import { rm, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { GetObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { GetObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import { TroupeError } from '../../core/errors.ts'
 import type { Body, Store } from '../port.ts'
 import { checkKey } from '../port.ts'
+import { explainS3, newS3Client, parseBucket, statusOf } from './client.ts'
 
-const CONNECT_MS = 3_000
-const ANSWER_MS = 20_000
 /** Tries of a put that met another one at the same moment (409), or whose file has to be sent again. */
 const TRIES = 5
 const FIRST_PAUSE_MS = 50
-
-/** What people meet, by the name of the service's error, and what to do. */
-const EXPLAINED: Readonly<Record<string, string>> = {
-  NoSuchBucket: 'the bucket does not exist: create it first',
-  AccessDenied: 'access is denied: the credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket',
-  InvalidAccessKeyId: 'the access key is unknown: check AWS_ACCESS_KEY_ID',
-  SignatureDoesNotMatch: 'the secret key is wrong: check AWS_SECRET_ACCESS_KEY',
-  RequestTimeTooSkewed: 'the clock of this machine differs too much from the store’s: set it right',
-  CredentialsProviderError: 'there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
-}
 
 /** A bucket, or a part of one, as a store. Endpoint, region and credentials come from where every client of this kind looks for them. */
 export class S3Store implements Store {
@@ -41,23 +29,11 @@ export class S3Store implements Store {
 
   /** @param url `s3://bucket` or `s3://bucket/prefix` */
   constructor(url: string) {
-    const parsed = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?$/.exec(url)
-    if (!parsed?.[1]) {
-      const message = `${JSON.stringify(url)} is no bucket: write s3://bucket or s3://bucket/prefix`
-      throw new TroupeError('invalid_config', message, { param: 'store' })
-    }
+    const { bucket, prefix } = parseBucket(url)
     this.name = url
-    this.#bucket = parsed[1]
-    this.#prefix = parsed[2] ? `${parsed[2]}/` : ''
-    this.#client = new S3Client({
-      region: process.env.AWS_REGION ?? process.env.AWS_DEFAULT_REGION ?? 'us-east-1',
-      // Servers on premises know buckets as the first part of the path.
-      forcePathStyle: true,
-      // Most of them do not know the checksums that newer clients send unasked.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      responseChecksumValidation: 'WHEN_REQUIRED',
-      requestHandler: { connectionTimeout: CONNECT_MS, requestTimeout: ANSWER_MS },
-    })
+    this.#bucket = bucket
+    this.#prefix = prefix
+    this.#client = newS3Client()
   }
 
   async put(key: string, body: Body): Promise<boolean> {
@@ -139,26 +115,12 @@ export class S3Store implements Store {
   }
 
   #failed(action: string, key: string, cause: unknown): TroupeError {
-    const { name, message } = cause instanceof Error ? cause : { name: '', message: String(cause) }
-    const detail = EXPLAINED[name] ?? ((message === '' || message === name ? connectionCode(cause) : message) || name)
-    return new TroupeError('storage_error', `cannot ${action} ${this.name}/${key}: ${detail}`, {
-      param: this.name,
-      cause,
-    })
+    const message = `cannot ${action} ${this.name}/${key}: ${explainS3(cause)}`
+    return new TroupeError('storage_error', message, { param: this.name, cause })
   }
 }
 
 async function content(body: Body): Promise<{ Body: Uint8Array | Readable; ContentLength: number }> {
   if (body instanceof Uint8Array) return { Body: body, ContentLength: body.byteLength }
   return { Body: createReadStream(body.file), ContentLength: (await stat(body.file)).size }
-}
-
-/** HTTP status of an answer; null = there was none. */
-function statusOf(error: unknown): number | null {
-  return error instanceof S3ServiceException ? (error.$metadata.httpStatusCode ?? null) : null
-}
-
-/** What the system said where a connection failed: several addresses fail with one error without a text. */
-function connectionCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? `no connection (${String(error.code)})` : ''
 }

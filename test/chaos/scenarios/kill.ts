@@ -1,24 +1,27 @@
 import type { ChildProcessByStdio } from 'node:child_process'
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Rooms } from '../../../src/app/rooms.ts'
-import { endAtExit, scratchFolder } from '../../support/at-exit.ts'
+import { readBlobFile } from '../../../src/store/blobs.ts'
+import { endAtExit } from '../../support/at-exit.ts'
 import { readFakeAdapter } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
-import { filesOf, openLocation, QUIET, STILL } from '../../support/store-folder.ts'
+import { openLocation, QUIET, STILL } from '../../support/store-folder.ts'
 import type { Told } from '../../support/store-changes.ts'
+import { FOLDERS } from '../../support/stores.ts'
 import type { Known } from './acknowledged.ts'
 import { compare, follow } from './acknowledged.ts'
 import type { Findings, Scale } from './scale.ts'
 import { Deadline, seededRandom, Verdict } from './scale.ts'
 
 const PROCESS = join(import.meta.dirname, '../../support/changing-process.ts')
-/** Processes that are started while an earlier one works: starting takes longer than working. */
-const AHEAD = 2
+/** Processes that change the store at once; of these one is killed at a time. */
+const WRITERS = 4
 const MOST_MS = 250
 /** A process on a busy machine gets this long to have had this many changes acknowledged; then it is killed all the same. */
 const PATIENCE_MS = 10_000
@@ -26,69 +29,107 @@ const MOST_WAITED_FOR = 8
 /** This part of the processes is killed as early as while it opens the store. */
 const EARLY_SHARE = 0.2
 
-type Child = ChildProcessByStdio<Writable, Readable, Readable>
-
-/** Kills a process that changes a store, at random instants, again and again, and looks at what is left each time. */
-export async function runKills({ rounds, seconds }: Scale): Promise<Findings> {
+/**
+ * Kills one of several processes that change a store at once, at random instants, again and again, and looks each time at what is left of what the killed one
+ * was told.
+ */
+export async function runKills({ rounds, seconds, stores = FOLDERS }: Scale): Promise<Findings> {
   const verdict = new Verdict()
   const deadline = new Deadline(seconds)
   const random = seededRandom(11)
-  const storeDir = scratchFolder('troupe-kill-')
-  const known = new Map<number, Known>()
-  const figures = { kills: 0, acknowledged: 0, pending: 0, versions: 0, openMs: 0 }
-  const started = Array.from({ length: Math.min(AHEAD, rounds) }, (_, seed) => start(storeDir, seed))
+  const location = await stores.create()
+  const figures = { kills: 0, acknowledged: 0, pending: 0, early: 0, versions: 0, openMs: 0 }
+  let seed = 0
+  const start = (writer: number): Writer => new Writer(location, writer, seed++)
+  const known = Array.from({ length: WRITERS }, () => new Map<number, Known>())
+  const running = known.map((_, writer) => start(writer))
+  // Starting takes longer than working.
+  const ahead = known.map((_, writer) => start(writer))
   try {
-    for (let round = 0; round < rounds && !deadline.isOver; round++) {
-      const child = started.shift()!
-      if (round + AHEAD < rounds) started.push(start(storeDir, round + AHEAD))
-      const told = await workAndDie(child, random() * MOST_MS, random() < EARLY_SHARE)
+    for (const writer of running) writer.go()
+    let isEarly = false
+    for (let round = 0, slot = 0; round < rounds && !deadline.isOver; round++) {
+      const victim = running[slot]!
+      const workMs = random() * MOST_MS
+      if (!isEarly) await victim.work(Math.round((workMs / MOST_MS) * MOST_WAITED_FOR))
+      await sleep(workMs / MOST_WAITED_FOR)
+      const told = await victim.kill()
       figures.kills++
+      if (isEarly) figures.early++
+      const mine = known[slot]!
+      const onFault = (fault: string): void => verdict.expect(false, `kill ${round}: ${fault}`)
       for (const line of told) {
-        const client = knownOf(known, line)
         if (line.phase === 'acknowledged') figures.acknowledged++
-        const fault = follow(client, line)
-        verdict.expect(fault === null, `kill ${round}: ${fault}`)
+        const fault = follow(knownOf(mine, line), line)
+        if (fault !== null) onFault(fault)
       }
-      figures.pending += [...known.values()].filter(({ pending }) => pending !== null).length
+      figures.pending += [...mine.values()].filter(({ pending }) => pending !== null).length
       const from = performance.now()
-      figures.versions = await examine(storeDir, known, (fault) => verdict.expect(false, `kill ${round}: ${fault}`))
+      figures.versions = await examine(location, victim.pid, mine, onFault)
       figures.openMs = Math.max(figures.openMs, performance.now() - from)
+      const next = ahead[slot]!
+      next.go()
+      running[slot] = next
+      ahead[slot] = start(slot)
+      // The one that has just begun is killed while it still opens the store.
+      isEarly = random() < EARLY_SHARE
+      if (!isEarly) slot = (slot + 1) % WRITERS
     }
   } finally {
-    for (const child of started) child.kill('SIGKILL')
-    rmSync(storeDir, { recursive: true, force: true })
+    await Promise.all([...running, ...ahead].map((writer) => writer.end()))
+    stores.remove(location)
   }
   return { violations: verdict.violations, figures }
 }
 
-function start(storeDir: string, seed: number): Child {
-  return endAtExit(spawn(process.execPath, ['--import', 'tsx', PROCESS, storeDir, String(seed)], { stdio: 'pipe' }))
-}
+/** A process that changes the store without end. */
+class Writer {
+  readonly pid: number
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly #closed: Promise<unknown[]>
+  #output = ''
+  #errors = ''
 
-/** Lets a process work for so long, after its first word or not, kills it, and returns all it told. */
-async function workAndDie(child: Child, workMs: number, early: boolean): Promise<Told[]> {
-  let output = ''
-  let errors = ''
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
-  const closed = once(child, 'close')
-  const firstWord = new Promise((resolve) => child.stdout.once('data', resolve))
-  child.stdin.write('go\n')
-  if (!early) {
-    await Promise.race([firstWord, closed])
-    // How far it is when it is killed must not depend on how busy the machine is.
-    const wanted = Math.round((workMs / MOST_MS) * MOST_WAITED_FOR)
-    const deadline = new Deadline(PATIENCE_MS / 1000)
-    while (child.exitCode === null && !deadline.isOver && output.split('"acknowledged"').length <= wanted)
-      await sleep(1)
+  constructor(location: string, writer: number, seed: number) {
+    const args = ['--import', 'tsx', PROCESS, location, String(writer), String(seed)]
+    this.#child = endAtExit(spawn(process.execPath, args, { stdio: 'pipe' }))
+    this.pid = this.#child.pid!
+    this.#closed = once(this.#child, 'close')
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => (this.#output += text))
+    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#errors += text))
   }
-  await sleep(workMs / MOST_WAITED_FOR)
-  child.kill('SIGKILL')
-  const [code] = (await closed) as [number | null]
-  if (code !== null) throw new Error(`the process ended by itself with code ${code}: ${errors}`)
-  // The kill may have cut the last line.
-  const lines = output.slice(0, output.lastIndexOf('\n') + 1).split('\n')
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Told)
+
+  go(): void {
+    this.#child.stdin.write('go\n')
+  }
+
+  /** How far it is when it is killed must not depend on how busy the machine is. */
+  async work(acknowledged: number): Promise<void> {
+    const patience = new Deadline(PATIENCE_MS / 1000)
+    let count = 0
+    for (let seen = 0; count <= acknowledged && !patience.isOver && this.#child.exitCode === null;) {
+      const found = this.#output.indexOf('"acknowledged"', seen)
+      if (found < 0) await sleep(1)
+      else {
+        seen = found + 1
+        count++
+      }
+    }
+  }
+
+  /** @returns all it told; the kill may have cut the last line */
+  async kill(): Promise<Told[]> {
+    this.#child.kill('SIGKILL')
+    const [code] = (await this.#closed) as [number | null]
+    if (code !== null) throw new Error(`a process ended by itself with code ${code}: ${this.#errors}`)
+    const lines = this.#output.slice(0, this.#output.lastIndexOf('\n') + 1).split('\n')
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Told)
+  }
+
+  async end(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.#closed
+  }
 }
 
 function knownOf(all: Map<number, Known>, { client, adapter, task }: Told): Known {
@@ -99,12 +140,14 @@ function knownOf(all: Map<number, Known>, { client, adapter, task }: Told): Know
 
 /** Opens the store as a restart does and compares; then what is in the store is what is known. Returns the number of versions. */
 async function examine(
-  storeDir: string,
+  location: string,
+  pid: number,
   all: ReadonlyMap<number, Known>,
   onFault: (fault: string) => void,
 ): Promise<number> {
+  const open = await openLocation(location)
   const rooms = await Rooms.open({
-    open: await openLocation(storeDir),
+    open,
     host: new FakeHost(),
     memory: { budgetBytes: 1_000 },
     log: QUIET,
@@ -112,23 +155,19 @@ async function examine(
     pace: STILL,
   })
   try {
-    const left = readdirSync(join(storeDir, '.staging')).filter((name) => !name.includes(`~${process.pid}~`))
-    if (left.length > 0) onFault(`.staging still has ${left.join(', ')}`)
-    const adapters = rooms.catalogue.listAdapters('*')
-    const tasks = rooms.catalogue.listTasks('*')
-    for (const { name, versions } of adapters) {
-      for (const { version, digest, state, reason } of versions) {
-        if (state !== 'ready') onFault(`${name}@v${version} shows as ${state}: ${reason}`)
-        const folder = filesOf(rooms, storeDir, name, version)
-        const read = await readFakeAdapter(folder).catch((error: unknown) => String(error))
-        if (typeof read === 'string' || read.weights.digest !== digest) onFault(`${name}@v${version} has other bytes`)
-      }
-    }
+    const left = readdirSync(open.work.dir).filter((name) => name.includes(`~${pid}~`))
+    if (left.length > 0) onFault(`the folder for unfinished work still has ${left.join(', ')}`)
+    for (const { key, message } of rooms.journal.unusable) onFault(`${key}: ${message}`)
     for (const known of all.values()) {
-      const versions = adapters.find(({ name }) => name === known.adapter)?.versions ?? []
+      const versions = rooms.catalogue.state.adapters.get(known.adapter)?.versions ?? []
+      for (const version of versions) {
+        const bytes = await readBlobFile(open.store, version, 'adapter_model.safetensors')
+        const digest = bytes && `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+        if (digest !== version.digest) onFault(`${known.adapter}@v${version.version} has other bytes: ${digest}`)
+      }
       const stored = {
         versions: new Map(versions.map(({ version, digest }) => [version, digest])),
-        route: tasks.find(({ name }) => name === known.task)?.routes[0]?.version ?? null,
+        route: rooms.catalogue.state.tasks.get(known.task)?.routes[0]?.version ?? null,
       }
       for (const fault of compare(known, stored)) onFault(fault)
       known.versions.clear()

@@ -1,10 +1,14 @@
+import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Settings } from '../../../src/config/schema.ts'
 import { messageOf } from '../../../src/core/errors.ts'
+import { scratchFolder } from '../../support/at-exit.ts'
 import { Client } from '../../support/client.ts'
 import { modelDir } from '../../support/fixtures.ts'
 import { scrape } from '../../support/scrape.ts'
 import { startTestServer } from '../../support/server.ts'
+import type { Stores } from '../../support/stores.ts'
+import { FOLDERS } from '../../support/stores.ts'
 import { ADAPTERS, FAMILY, loraWithAlpha, referenceFiles } from './adapters.ts'
 import { complete, PROMPTS, References } from './generation.ts'
 import type { Findings, Scale } from './scale.ts'
@@ -29,12 +33,12 @@ interface Measured {
 /**
  * The same random requests twice: with room for all adapters, then with a budget that holds half of them. No budget may ever be passed, and every answer must be right.
  */
-export async function runPressure({ requests: most, seconds }: Scale): Promise<Findings> {
+export async function runPressure({ requests: most, seconds, stores = FOLDERS }: Scale): Promise<Findings> {
   const verdict = new Verdict()
-  const roomy = await measure(most, new Deadline(seconds / 2), { memoryBytes: ROOMY }, verdict)
+  const roomy = await measure(stores, most, new Deadline(seconds / 2), { memoryBytes: ROOMY }, verdict)
   const { requests } = roomy
   const budgets = { memoryBytes: Math.ceil(roomy.bytes / 2) }
-  const tight = await measure(requests, new Deadline(Infinity), budgets, verdict)
+  const tight = await measure(stores, requests, new Deadline(Infinity), budgets, verdict)
   verdict.expect(tight.evictions > 0, 'nothing was evicted: there was no pressure')
   const figures = {
     requests,
@@ -50,12 +54,15 @@ export async function runPressure({ requests: most, seconds }: Scale): Promise<F
 }
 
 async function measure(
+  stores: Stores,
   most: number,
   deadline: Deadline,
   budgets: Pick<Settings, 'memoryBytes'>,
   verdict: Verdict,
 ): Promise<Measured> {
-  const server = await startTestServer({ model: modelDir(FAMILY), maxBatch: CONCURRENCY, ...budgets })
+  const [store, cacheDir] = [await stores.create(), scratchFolder('troupe-pressure-')]
+  const place = { store, cacheDir }
+  const server = await startTestServer({ model: modelDir(FAMILY), maxBatch: CONCURRENCY, ...place, ...budgets })
   const client = new Client(server.url)
   try {
     const versions = new Map<string, string>()
@@ -99,6 +106,8 @@ async function measure(
     return { requests, perSecond: requests / seconds, p99Ms: quantile(latencies, 0.99), scrapes, evictions, bytes }
   } finally {
     await server.close()
+    stores.remove(store)
+    rmSync(cacheDir, { recursive: true, force: true })
   }
 }
 

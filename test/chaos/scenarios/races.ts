@@ -1,8 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Scheduler } from 'fast-check'
 import fc from 'fast-check'
 import type { ErrorCode } from '../../../src/core/errors.ts'
@@ -12,6 +9,7 @@ import { Rooms } from '../../../src/app/rooms.ts'
 import { readFakeAdapter, stageFake } from '../../support/fake-adapter.ts'
 import { FakeHost } from '../../support/fake-host.ts'
 import { ME, openLocation, QUIET, STILL } from '../../support/store-folder.ts'
+import { FOLDERS } from '../../support/stores.ts'
 import type { Findings, Scale } from './scale.ts'
 import { Deadline } from './scale.ts'
 
@@ -58,16 +56,16 @@ const TRUTHFUL: readonly ErrorCode[] = [
 ]
 
 /** Runs races in orders that fast-check chooses. */
-export async function runRaces({ rounds, seconds }: Scale): Promise<Findings> {
+export async function runRaces({ rounds, seconds, stores = FOLDERS }: Scale): Promise<Findings> {
   const step = fc.record({ operation: fc.constantFrom(...OPERATIONS), choice: fc.nat({ max: 1000 }) })
   const count = STEPS_PER_CLIENT * CLIENTS
   const steps = fc.array(step, { minLength: count, maxLength: count })
   const property = fc.asyncProperty(fc.scheduler(), steps, async (scheduler, chosen) => {
-    const storeDir = mkdtempSync(join(tmpdir(), 'troupe-race-'))
+    const location = await stores.create()
     try {
-      await runRace(scheduler, storeDir, chosen)
+      await runRace(scheduler, location, chosen)
     } finally {
-      rmSync(storeDir, { recursive: true, force: true })
+      stores.remove(location)
     }
   })
   const limit = { interruptAfterTimeLimit: seconds * 1000, markInterruptAsFailure: false }
@@ -84,10 +82,10 @@ export async function runRaces({ rounds, seconds }: Scale): Promise<Findings> {
  *
  * @throws Error naming the invariant that does not hold
  */
-async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly Step[]): Promise<void> {
+async function runRace(scheduler: Scheduler, location: string, steps: readonly Step[]): Promise<void> {
   const host = new ScheduledHost(scheduler)
   const rooms = await Rooms.open({
-    open: await openLocation(storeDir),
+    open: await openLocation(location),
     host,
     memory: { budgetBytes: MEMORY_BYTES },
     log: QUIET,
@@ -116,7 +114,7 @@ async function runRace(scheduler: Scheduler, storeDir: string, steps: readonly S
       check(rooms, host)
     })
     await scheduler.waitFor(comeToRest(rooms))
-    await expectAtRest(rooms, host, storeDir)
+    await expectAtRest(rooms, host, location)
   } finally {
     // After a failure others may still be at it, and closing waits for them.
     await scheduler.waitFor(rooms.close())
@@ -229,7 +227,7 @@ async function comeToRest(rooms: Rooms): Promise<void> {
 }
 
 /** What holds when all clients are done: nothing is kept, and the store says what memory says. */
-async function expectAtRest(rooms: Rooms, host: FakeHost, storeDir: string): Promise<void> {
+async function expectAtRest(rooms: Rooms, host: FakeHost, location: string): Promise<void> {
   check(rooms, host)
   const { leases, draining, memory } = rooms.stats()
   if (leases + draining + memory.pinned + memory.waiting > 0) {
@@ -242,7 +240,7 @@ async function expectAtRest(rooms: Rooms, host: FakeHost, storeDir: string): Pro
   )
   for (const digest of host.held.keys()) if (!known.has(digest)) throw new Error(`${digest} is held though deleted`)
   const again = await Rooms.open({
-    open: await openLocation(storeDir),
+    open: await openLocation(location),
     host: new FakeHost(),
     memory: { budgetBytes: MEMORY_BYTES },
     log: QUIET,

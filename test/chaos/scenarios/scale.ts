@@ -1,3 +1,5 @@
+import type { Stores } from '../../support/stores.ts'
+
 /** How large a scenario is run: small inside `npm test`, large by `npm run chaos`. The scenario is the same. */
 export interface Scale {
   /** Requests of a load. */
@@ -6,6 +8,8 @@ export interface Scale {
   readonly rounds: number
   /** It ends earlier when this time is over. */
   readonly seconds: number
+  /** Where its stores are; left out = folders. */
+  readonly stores?: Stores
 }
 
 /** When a scenario's time is over. */
@@ -80,7 +84,7 @@ export function quantile(values: readonly number[], q: number): number {
 export async function runConcurrently(
   count: number,
   concurrency: number,
-  deadline: Deadline,
+  deadline: Pick<Deadline, 'isOver'>,
   job: (index: number) => Promise<void>,
 ): Promise<number> {
   let next = 0

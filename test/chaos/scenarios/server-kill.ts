@@ -1,5 +1,4 @@
 import { readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { scratchFolder } from '../../support/at-exit.ts'
 import { Client } from '../../support/client.ts'
@@ -7,6 +6,8 @@ import { modelDir } from '../../support/fixtures.ts'
 import type { Change, Told } from '../../support/store-changes.ts'
 import { changesOf } from '../../support/store-changes.ts'
 import { startServerProcess } from '../../support/server-process.ts'
+import { FOLDERS } from '../../support/stores.ts'
+import { openLocation } from '../../support/store-folder.ts'
 import type { Known } from './acknowledged.ts'
 import { compare, follow } from './acknowledged.ts'
 import { FAMILY, loraWithAlpha } from './adapters.ts'
@@ -44,11 +45,14 @@ interface TaskBody {
 }
 
 /** The same as `runKills` with a whole server and clients that change it over HTTP while others generate. */
-export async function runServerKills({ rounds, seconds }: Scale): Promise<Findings> {
+export async function runServerKills({ rounds, seconds, stores = FOLDERS }: Scale): Promise<Findings> {
   const verdict = new Verdict()
   const deadline = new Deadline(seconds)
   const random = seededRandom(12)
-  const store = scratchFolder('troupe-server-kill-')
+  const store = await stores.create()
+  const cacheDir = scratchFolder('troupe-server-kill-')
+  const { work } = await openLocation(store, cacheDir)
+  const flags = ['--precision', 'f32', '--threads', '1', '--cache-dir', cacheDir]
   const all = Array.from({ length: CLIENTS }, (_, index): Known => {
     const name = `${index}`
     return {
@@ -69,7 +73,7 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
     duringDeletions: 0,
     restartMs: 0,
   }
-  let server = await startServerProcess(modelDir(FAMILY), store)
+  let server = await startServerProcess(modelDir(FAMILY), store, flags)
   try {
     for (let round = 0; round < rounds && !deadline.isOver; round++) {
       const client = new Client(server.url)
@@ -92,10 +96,10 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
       }
       for (const { pending } of all) if (pending) figures[KIND[pending.change.type]]++
       const from = performance.now()
-      server = await startServerProcess(modelDir(FAMILY), store)
+      server = await startServerProcess(modelDir(FAMILY), store, flags)
       figures.restartMs = Math.max(figures.restartMs, performance.now() - from)
-      const left = readdirSync(join(store, '.staging'))
-      verdict.expect(left.length === 0, `kill ${round}: .staging still has ${left.join(', ')}`)
+      const left = readdirSync(work.dir)
+      verdict.expect(left.length === 0, `kill ${round}: the folder for unfinished work still has ${left.join(', ')}`)
       for (const known of all) {
         const faults = await examine(new Client(server.url), known)
         for (const fault of faults) verdict.expect(false, `kill ${round}: ${fault}`)
@@ -103,7 +107,8 @@ export async function runServerKills({ rounds, seconds }: Scale): Promise<Findin
     }
   } finally {
     await server.kill()
-    rmSync(store, { recursive: true, force: true })
+    stores.remove(store)
+    rmSync(cacheDir, { recursive: true, force: true })
   }
   return { violations: verdict.violations, figures }
 }

@@ -12,9 +12,7 @@ import { changeAtRandom } from './random-changes.ts'
 import type { RandomAdapter } from './random-names.ts'
 import { BASE, RANDOM_MODEL, randomAdapters, TASKS } from './random-names.ts'
 import { requestAtRandom } from './random-requests.ts'
-import { Standstill } from './standstill.ts'
 
-const TOO_LATE = 408
 const REQUESTING = 20
 const CHANGING = 3
 const CHANGE_PAUSE_MS = 150
@@ -37,7 +35,7 @@ interface RandomCounts {
   changes: number
   uploads: number
   refused: number
-  /** Answered that they came too late, which only a machine that stood still explains. */
+  /** Answered that they came too late, and sent again: a connection whose first request was given up before it was sent ends so. */
   late: number
   checks: number
 }
@@ -69,7 +67,6 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
   const verdict = new Verdict()
   const running = await startTestServer(SETTINGS)
   const client = new Client(running.url)
-  const standstill = new Standstill()
   const counts = {
     ...{ requests: 0, answered: 0, cancelled: 0, mixed: 0, changes: 0 },
     ...{ uploads: 0, refused: 0, late: 0, checks: 0 },
@@ -77,10 +74,6 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
   const load: RandomLoad = {
     ...{ client, counts, adapters: randomAdapters(), newest: new Map(), random: seededRandom(seed) },
     refused: (what, status, error) => {
-      if (status === TOO_LATE) {
-        counts.late++
-        return
-      }
       counts.refused++
       const isTruthful = error !== undefined && TRUTHFUL.includes(error.code)
       verdict.expect(isTruthful, `${what}: ${status} ${error?.code} ${error?.message}`)
@@ -91,8 +84,6 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
     for (const { name, files } of load.adapters) await uploadOne(client, name, files)
     const before = await complete(client, BASE, PROMPTS[0], 16)
     await loadFor(seconds, load, running, verdict)
-    const { longestMs, isLong } = standstill
-    verdict.expect(counts.late === 0 || isLong, `${counts.late} requests late, with stops of ${longestMs} ms at most`)
     const end = await expectAtRest(client, verdict)
     await check(running, counts, verdict)
     await removeAll(load, verdict)
@@ -103,9 +94,8 @@ export async function runRandom({ seconds, seed }: RandomScale): Promise<Finding
     const after = await complete(client, BASE, PROMPTS[0], 16)
     verdict.expect(after.text === before.text, `the base answers "${after.text}", before the load "${before.text}"`)
     const evictions = end.get('troupe_tier_evictions_total{tier="memory"}') ?? NaN
-    return { violations: verdict.violations, figures: { ...counts, evictions, standstillMs: longestMs } }
+    return { violations: verdict.violations, figures: { ...counts, evictions } }
   } finally {
-    standstill.stop()
     await running.close()
   }
 }

@@ -1,6 +1,6 @@
 import { call, get } from '../../core/api.js'
 import { fill, h } from '../../core/dom.js'
-import { ago, percent } from '../../core/format.js'
+import { ago, percent, shortDigest } from '../../core/format.js'
 import { hrefOf } from '../../core/router.js'
 import { bar } from '../../parts/bar.js'
 import { attempt, toast } from '../../parts/toast.js'
@@ -74,6 +74,7 @@ export function taskDetail(element, name, onChanged) {
           h('h3', {}, 'Activate a version'),
           activateForm(task),
         ),
+      gatePanel(task),
       shadow.element,
       templatePanel(task),
       historyPanel(task),
@@ -136,6 +137,32 @@ function routeList(routes) {
         bar(weight / total, `${percent(weight / total)} of the requests`),
         h('span', { class: 'share' }, percent(weight / total)),
       ),
+    ),
+  )
+}
+
+/** What a version must show in an evaluation before requests go to it. */
+function gatePanel({ gate }) {
+  if (!gate) return null
+  const asks = [
+    gate.min !== undefined && gate.min !== null && `at least ${gate.min}`,
+    gate.not_worse_than && `not worse than the ${gate.not_worse_than} version`,
+  ].filter(Boolean)
+  return h(
+    'section',
+    { class: 'panel', 'aria-label': 'Gate' },
+    h('h3', {}, 'Gate'),
+    h(
+      'p',
+      {},
+      `${gate.metric.replaceAll('_', ' ')}: ${asks.join(', ')}, with ${percent(gate.confidence ?? 0.95)} confidence, on `,
+      h('code', {}, shortDigest(gate.set)),
+    ),
+    h(
+      'p',
+      { class: 'soft' },
+      'A version that has not shown this is refused, with the numbers. ',
+      h('a', { href: hrefOf('evaluations') }, 'Evaluations'),
     ),
   )
 }

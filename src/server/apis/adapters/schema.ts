@@ -27,7 +27,9 @@ const VersionProperties = {
   probe: Type.Union([Strict({ max_difference: Type.Number(), kl: Type.Number() }), Type.Null()], {
     description: 'How far its answers are from the base model’s on the probe prompt; KL divergence in nats.',
   }),
-  source: Type.Enum([...VERSION_SOURCES], { description: 'Sent, put into the store, or merged from versions.' }),
+  source: Type.Enum([...VERSION_SOURCES], {
+    description: 'Sent, put into the store, merged from versions, or fetched from a `source`.',
+  }),
   created_at: Type.String(),
   description: Type.String(),
   labels: Labels,

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import multipart from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import type { Static } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
 import { parseJsonObject } from '../../../core/json.ts'
 import { readNotes } from '../../../catalogue/changes.ts'
@@ -15,7 +16,7 @@ import { assertMayAlter } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { formParts } from './form-parts.ts'
-import { UploadedSchema, reportBody } from './schema.ts'
+import { NotesFields, UploadedSchema, reportBody } from './schema.ts'
 import type { VersionBody } from './schema.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { addNewVersion } from './new-version.ts'
@@ -23,15 +24,36 @@ import { addNewVersion } from './new-version.ts'
 /** An archive may also be the body itself. */
 const ARCHIVE_TYPES = ['application/zip', 'application/gzip', 'application/x-tar'] as const
 
+const AdapterFiles = Type.Object(
+  {
+    files: Type.Array(Type.String({ format: 'binary' })),
+    description: Type.Optional(Type.String()),
+    labels: Type.Optional(Type.String({ description: 'A JSON object of texts.' })),
+  },
+  { title: 'AdapterFiles', additionalProperties: true },
+)
+const Archive = Type.String({ format: 'binary' })
+const AdapterReference = Strict(
+  {
+    source: Type.String({
+      maxLength: 1_024,
+      description:
+        '`hf:organisation/name@revision` of a Hugging Face hub, or `s3://bucket/prefix`: a place that the setting `adapterSources` allows.',
+    }),
+    ...NotesFields,
+  },
+  { title: 'AdapterReference' },
+)
+
 const schema = {
   operationId: 'uploadAdapterVersion',
   tags: ['adapters'],
-  summary: 'Upload the files of one adapter as a new version',
+  summary: 'Upload the files of one adapter as a new version, or say where they are',
   description:
     'All files of the folder that a trainer saved, or a .zip, .tar or .tar.gz of it. Taken are `adapter_config.json` and the weights: ' +
     '`adapter_model.safetensors` of PEFT, `adapter.safetensors` of AdapterHub; `report` names the rest. ' +
-    'The names of the form’s fields do not matter, the files’ own names do. The same bytes again are the same version.',
-  consumes: ['multipart/form-data', ...ARCHIVE_TYPES],
+    'The names of the form’s fields do not matter, the files’ own names do. The same bytes again are the same version. ' +
+    'Instead of files a JSON body may say where they are to be fetched from.',
   params: Strict({ name: Name }),
   querystring: Strict({
     allow_base_mismatch: Type.Optional(
@@ -42,18 +64,17 @@ const schema = {
       description: 'A task to send to this version at once; made if there is none. The answer comes when it serves.',
     }),
   }),
-  body: Type.Object(
-    {
-      files: Type.Array(Type.String({ format: 'binary' })),
-      description: Type.Optional(Type.String()),
-      labels: Type.Optional(Type.String({ description: 'A JSON object of texts.' })),
+  body: {
+    content: {
+      'multipart/form-data': { schema: AdapterFiles },
+      ...Object.fromEntries(ARCHIVE_TYPES.map((type) => [type, { schema: Archive }])),
+      'application/json': { schema: AdapterReference },
     },
-    { title: 'AdapterFiles', additionalProperties: true },
-  ),
+  },
   response: {
     200: UploadedSchema('These bytes already were this version.'),
     201: UploadedSchema('A new version, validated and ready.'),
-    ...errorResponses(400, 401, 403, 404, 409, 413, 415, 500, 503),
+    ...errorResponses(400, 401, 403, 404, 409, 413, 415, 500, 502, 503),
   },
 }
 
@@ -69,12 +90,14 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
     preservePath: true,
   })
   app.addContentTypeParser([...ARCHIVE_TYPES], (_request, payload, done) => done(null, payload))
-  // The body is a stream that the handler reads: its schema is documentation.
+  // But for JSON the body is a stream that the handler reads: its schema is documentation.
   const validator = app.validatorCompiler
   const options = {
     schema,
     validatorCompiler: (route: Parameters<NonNullable<typeof validator>>[0]) =>
-      route.httpPart === 'body' || !validator ? () => true : validator(route),
+      (route.httpPart === 'body' && route.contentType !== 'application/json') || !validator
+        ? () => true
+        : validator(route),
   }
 
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
@@ -83,9 +106,13 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
     if (query.activate !== undefined) assertMayAlter(caller, query.activate)
     let report = null as FolderReport | null
     const allowBaseMismatch = query.allow_base_mismatch ?? false
-    const arrival = { source: 'upload', ...originOf(request), allowBaseMismatch } as const
+    const reference = referenceIn(request)
+    const source = reference ? 'reference' : 'upload'
+    const arrival = { source, ...originOf(request), allowBaseMismatch } as const
     const { status, body } = await addNewVersion(deps, params.name, arrival, async (staging) => {
-      const received = await receiveFiles(request, staging, deps.settings.uploadLimitBytes)
+      const received = await (reference
+        ? fetchFiles(deps, reference, staging, request.signal)
+        : receiveFiles(request, staging, deps.settings.uploadLimitBytes))
       report = received.report
       return received.notes
     })
@@ -113,6 +140,23 @@ async function activate(
   } finally {
     lease.release()
   }
+}
+
+/** The body of a request that has no files but says where they are; null = it is another one. */
+function referenceIn(request: FastifyRequest): Static<typeof AdapterReference> | null {
+  const isJson = request.headers['content-type']?.startsWith('application/json') ?? false
+  return isJson ? (request.body as Static<typeof AdapterReference>) : null
+}
+
+/** What is fetched says where it came from, unless the request says something else. */
+async function fetchFiles(
+  { sources, settings }: ServerDeps,
+  { source, ...notes }: Static<typeof AdapterReference>,
+  staging: Staging,
+  signal: AbortSignal,
+): Promise<Received> {
+  const report = await sources.fetch(source, staging.dir, settings.uploadLimitBytes, signal)
+  return { notes: { description: `from ${source}`, ...readNotes(notes) }, report }
 }
 
 /** Puts the adapter's own files among those of the form into the staging folder; `limit` = bytes of all of them together. */

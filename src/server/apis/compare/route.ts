@@ -5,6 +5,7 @@ import { pinMixes, resolutionOf } from '../../../generation/mixes.ts'
 import type { PinnedMix } from '../../../generation/mixes.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
+import { encodeInput } from '../../../generation/task-input.ts'
 import { viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
@@ -16,7 +17,7 @@ import { namedMix } from '../../wire/mixes.ts'
 import { truncated } from '../../wire/prompt-fields.ts'
 import { answerWish, samplingWish } from '../../wire/sampling.ts'
 import { sendEvents } from '../../wire/sse.ts'
-import { encodeInput } from '../../wire/task-input.ts'
+import { taskInput } from '../../wire/task-input.ts'
 import { compareEvents, compareStyle, comparisonBody } from './format.ts'
 import { CompareAnswer, CompareBody } from './schema.ts'
 import type { CompareRequest } from './schema.ts'
@@ -61,7 +62,7 @@ async function plansOf(
   const { caller } = request
   const named = body.task ?? null
   const task = named === null ? null : deps.catalogue.getTask(named, viewOf(caller))
-  const prompt = truncated(encodeInput(deps.text, task, body), body)
+  const prompt = truncated(encodeInput(deps.text, task, taskInput(body)), body)
   const constraint = await constrain(deps, answerForm(body, task), caller.tenant)
   const plans = mixes.map((mix) =>
     completePlan(deps, request, {

@@ -28,7 +28,7 @@ export const CompareBody = Strict(
     title: 'CompareRequest',
     description:
       'Exactly one of `input`, `prompt` and `messages`. Greedy unless the task or the request set a temperature.',
-    examples: [{ input: 'My parcel 1234 has not arrived.', mixes: [{ model: 'base' }, { model: 'reply-lora' }] }],
+    examples: [{ input: 'My parcel 1234 has not arrived.', mixes: [{ model: 'base' }, { model: 'ticket-reply' }] }],
   },
 )
 export type CompareRequest = Static<typeof CompareBody>

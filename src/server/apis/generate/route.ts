@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
+import { encodeInput } from '../../../generation/task-input.ts'
 import { resolveTarget } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
@@ -11,7 +12,7 @@ import { AnswerContent } from '../../wire/answer.ts'
 import { Name, Strict, errorResponses } from '../../wire/common.ts'
 import { truncated, unreadByTemplate } from '../../wire/prompt-fields.ts'
 import { respond } from '../../wire/respond.ts'
-import { encodeInput } from '../../wire/task-input.ts'
+import { taskInput } from '../../wire/task-input.ts'
 import { answerWish, mixWish, samplingWish } from '../../wire/sampling.ts'
 import { generateFormat } from './format.ts'
 import { GenerateAnswer, GenerateBody } from './schema.ts'
@@ -55,7 +56,7 @@ async function planGenerate(
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,
-    prompts: [truncated(encodeInput(deps.text, resolution.task, body), body)],
+    prompts: [truncated(encodeInput(deps.text, resolution.task, taskInput(body)), body)],
     wish: samplingWish(body, body.max_tokens),
     fallbacks: [DEFAULTS, deps.modelDefaults],
     ...answerWish(body, deps.text.specialIds),

@@ -17,6 +17,7 @@ import {
   TaskBodySchema,
   TaskSchema,
   activationBody,
+  gateOf,
   routesBody,
   taskBody,
 } from './schema.ts'
@@ -157,7 +158,7 @@ export function taskRoutes(app: App, deps: ServerDeps): void {
 }
 
 function taskInput(catalogue: ServerDeps['catalogue'], caller: Caller, body: TaskRequest): TaskInput {
-  const { adapter, version, routes, shadow, ...rest } = body
+  const { adapter, version, routes, shadow, gate, ...rest } = body
   if (adapter !== undefined && routes !== undefined)
     throw new TroupeError('invalid_request', 'send either `adapter` or `routes`', { param: 'routes' })
   if (version !== undefined && adapter === undefined)
@@ -166,6 +167,7 @@ function taskInput(catalogue: ServerDeps['catalogue'], caller: Caller, body: Tas
   return {
     ...rest,
     ...(wanted ? { routes: wanted.map((route) => visible(catalogue, caller, route)) } : {}),
+    ...(gate === undefined ? {} : { gate: gate && gateOf(gate) }),
     ...(shadow === undefined ? {} : { shadow: shadow && visible(catalogue, caller, shadow) }),
   }
 }

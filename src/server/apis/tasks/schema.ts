@@ -1,6 +1,8 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
-import type { Activation, Route, TaskRecord } from '../../../catalogue/task.ts'
+import type { Activation, Gate, Route, TaskRecord } from '../../../catalogue/task.ts'
+import { TroupeError } from '../../../core/errors.ts'
+import { METRICS } from '../../../evaluation/record.ts'
 import { versionName } from '../../../generation/target.ts'
 import { ResponseFormat } from '../../fields/structured-output.ts'
 import { Name, Strict, VersionRef } from '../../wire/common.ts'
@@ -27,6 +29,17 @@ const RouteRef = Strict({
   version: Type.Optional(VersionRef),
   weight: Type.Optional(Type.Number({ minimum: 0, description: 'Share of the requests; default 1.' })),
 })
+
+const GateBody = Strict(
+  {
+    set: Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'The set’s digest, as evaluations show it.' }),
+    metric: Type.Enum(METRICS.filter((metric) => metric !== 'perplexity')),
+    min: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
+    not_worse_than: Type.Optional(Type.Literal('current')),
+    confidence: Type.Optional(Type.Number({ minimum: 0.5, maximum: 0.999, description: 'Default 0.95.' })),
+  },
+  { title: 'Gate', description: 'What a version must show in an evaluation before the task routes to it.' },
+)
 
 export const TaskBodySchema = Strict(
   {
@@ -59,6 +72,7 @@ export const TaskBodySchema = Strict(
       Type.Union([Type.String(), Type.Null()], { description: 'System message put before `messages`.' }),
     ),
     defaults: Type.Optional(TaskDefaultsSchema),
+    gate: Type.Optional(Type.Union([GateBody, Type.Null()], { description: 'Null = none any more.' })),
   },
   {
     title: 'TaskRequest',
@@ -102,6 +116,7 @@ export function TaskSchema(description = 'The task.') {
       prompt: Type.Union([Type.String(), Type.Null()]),
       system: Type.Union([Type.String(), Type.Null()]),
       defaults: TaskDefaultsSchema,
+      gate: Type.Union([GateBody, Type.Null()]),
       history: Type.Array(ActivationSchema, {
         description: 'Former routes, oldest first; `rollback` returns to the last.',
       }),
@@ -140,11 +155,34 @@ export function taskBody(record: TaskRecord): TaskBody {
       // It was checked when the task was written.
       ...(format && { response_format: format as Static<typeof ResponseFormat> }),
     },
+    gate: gateBody(record.gate ?? null),
     history: record.history.map(activationBody),
     revision: record.revision,
     created_at: record.createdAt,
     updated_at: record.updatedAt,
   }
+}
+
+function gateBody(gate: Gate | null): TaskBody['gate'] {
+  if (!gate) return null
+  const { set, metric, min, notWorseThanCurrent, confidence } = gate
+  return {
+    set,
+    metric: metric as Static<typeof GateBody>['metric'],
+    ...(min !== null && { min }),
+    ...(notWorseThanCurrent && { not_worse_than: 'current' as const }),
+    confidence,
+  }
+}
+
+/** A gate as the catalogue keeps it. @throws TroupeError `invalid_request` for one that asks for nothing */
+export function gateOf(gate: Static<typeof GateBody>): Gate {
+  const { set, metric, min = null, not_worse_than: rival, confidence = 0.95 } = gate
+  if (min === null && rival === undefined)
+    throw new TroupeError('invalid_request', '`gate` asks for nothing: give it `min`, `not_worse_than`, or both', {
+      param: 'gate',
+    })
+  return { set, metric, min, notWorseThanCurrent: rival !== undefined, confidence }
 }
 
 /** An entry of the history as it is written on the wire. */
