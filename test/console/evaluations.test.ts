@@ -26,10 +26,10 @@ describe.skipIf(reason !== null)(`the console: evaluations${reason === null ? ''
     const { page, faults } = await openPage(browser, `${server.url}/#/evaluations`)
     await page.getByText('New evaluation').click()
     await page.getByLabel('Mixes').fill('base, json')
-    await page.getByLabel('Set, one').fill('{"input": "a", "expected": "b"}\nnot json')
+    await page.getByLabel('Set, one').fill('{"prompt": "a", "expected": "b"}\nnot json')
     await page.getByRole('button', { name: 'Evaluate' }).click()
     await page.getByText('Line 2 of the set is no JSON').waitFor()
-    await page.getByLabel('Set, one').fill('{"input": "a", "expected": "b"}\n{"input": "c", "expected": "d"}')
+    await page.getByLabel('Set, one').fill('{"prompt": "a", "expected": "b"}\n{"prompt": "c", "expected": "d"}')
     await page.getByRole('button', { name: 'Evaluate' }).click()
 
     const scores = page.getByRole('region', { name: 'Scores' })

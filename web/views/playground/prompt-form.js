@@ -1,6 +1,6 @@
 import { fill, freshId, h } from '../../core/dom.js'
 
-const SAMPLE = 'My parcel 1234 arrived two days late and the blue lamp in it was broken. Please send me a new one.'
+const SAMPLE = 'Hello, the white camera arrived cracked and scratched. Order number NK-84597. Yours, Diana Schmidt'
 const RAW = 'raw'
 const CHAT = 'chat'
 const TASK = 'task:'
