@@ -9,8 +9,10 @@ export function mixesOf(text: string): object[] {
 }
 
 function memberOf(member: string): object {
-  const [name = '', scale] = member.trim().split('*')
-  if (scale === undefined) return { name }
-  if (scale.trim() !== '' && Number.isFinite(Number(scale))) return { name, scale: Number(scale) }
+  const [named = '', scale] = member.trim().split('*')
+  const [name, version] = named.split('@')
+  const adapter = { name, ...(version !== undefined && { version }) }
+  if (scale === undefined) return adapter
+  if (scale.trim() !== '' && Number.isFinite(Number(scale))) return { ...adapter, scale: Number(scale) }
   throw new TroupeError('invalid_request', `--mixes: \`${member.trim()}\` needs a number after the \`*\``)
 }

@@ -1,5 +1,5 @@
-import { setImmediate as breathe } from 'node:timers/promises'
 import type { Answers } from './answers.ts'
+import { Breath } from './breath.ts'
 import type { ItemAnswer } from './item-run.ts'
 import { jsonFields } from './json-scores.ts'
 import type { Score } from './item-scores.ts'
@@ -16,7 +16,7 @@ const LARGEST_PERPLEXITY = 1e300
 /** Rows of one mix and metric, one per item: `[score]`, or `[log-likelihood, tokens]`. */
 type Rows = readonly (readonly number[])[]
 
-/** Scores all answers. Leaves the event loop free between two intervals. @throws TroupeError as `scorers` */
+/** Scores all answers, with pauses for requests. @throws TroupeError as `scorers` */
 export async function resultOf(
   spec: EvaluationSpec,
   items: readonly Item[],
@@ -24,14 +24,18 @@ export async function resultOf(
 ): Promise<EvaluationResult> {
   const score = scorers(spec)
   const ofMix = spec.mixes.map((_, mix) => items.map((_item, item) => answers.of(mix, item)))
-  const rows = spec.metrics.map((metric) => ofMix.map((given) => rowsOf(metric, score, given, items)))
+  const rows: Rows[][] = []
+  for (const metric of spec.metrics) {
+    const ofMetric: Rows[] = []
+    for (const given of ofMix) ofMetric.push(await rowsOf(metric, score, given, items))
+    rows.push(ofMetric)
+  }
   const settings = { confidence: spec.confidence, seed: spec.seed }
   const mixes: EvaluationResult['mixes'][number][] = []
   for (const [mix, given] of ofMix.entries()) {
     const metrics: Record<string, Estimate> = {}
     for (const [m, metric] of spec.metrics.entries()) {
-      metrics[metric] = bootstrap(rows[m]![mix]!, statisticOf(metric), settings)
-      await breathe()
+      metrics[metric] = await bootstrap(rows[m]![mix]!, statisticOf(metric), settings)
     }
     mixes.push({
       metrics,
@@ -46,25 +50,28 @@ export async function resultOf(
       const passed = (of: Rows): boolean[] => of.map(([value]) => value === 1)
       comparisons.push({
         ...{ a, b, metric },
-        difference: differenceOf(metric, one, other, settings),
+        difference: await differenceOf(metric, one, other, settings),
         mcnemar: PASS_METRICS.includes(metric) ? mcNemar(passed(one), passed(other)) : null,
       })
-      await breathe()
     }
   }
   return { mixes, comparisons }
 }
 
-function rowsOf(
+async function rowsOf(
   metric: Metric,
   score: ReadonlyMap<Metric, Score>,
   given: readonly (ItemAnswer | null)[],
   items: readonly Item[],
-): Rows {
-  return given.map((answer, i) => {
-    if (metric === 'perplexity') return [answer?.likelihood?.sum ?? 0, answer?.likelihood?.tokens ?? 0]
-    return [answer && answer.error === null ? score.get(metric)!(answer, items[i]!) : 0]
-  })
+): Promise<Rows> {
+  const breath = new Breath()
+  const rows: number[][] = []
+  for (const [i, answer] of given.entries()) {
+    if (metric === 'perplexity') rows.push([answer?.likelihood?.sum ?? 0, answer?.likelihood?.tokens ?? 0])
+    else rows.push([answer?.error === null ? score.get(metric)!(answer, items[i]!) : 0])
+    await breath.take()
+  }
+  return rows
 }
 
 type Statistic = (sums: readonly number[], count: number) => number
@@ -75,12 +82,12 @@ function statisticOf(metric: Metric): Statistic {
 }
 
 /** Differences are drawn in pairs: both mixes on the same items. */
-function differenceOf(
+async function differenceOf(
   metric: Metric,
   one: Rows,
   other: Rows,
   settings: { readonly confidence: number; readonly seed: number },
-): Estimate {
+): Promise<Estimate> {
   const both = one.map((row, i) => [...row, ...other[i]!])
   if (metric !== 'perplexity') return bootstrap(both, ([a = 0, b = 0], count) => (a - b) / count, settings)
   return bootstrap(

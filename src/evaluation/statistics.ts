@@ -1,4 +1,5 @@
 import { RandomSource } from '../engine/random.ts'
+import { Breath } from './breath.ts'
 
 /** A mean with its interval. */
 export interface Estimate {
@@ -18,11 +19,12 @@ const RESAMPLES = { least: 200, most: 2_000 }
  * @param confidence such as 0.95
  * @param seed the same seed gives the same interval
  */
-export function bootstrap(
+export async function bootstrap(
   items: readonly (readonly number[])[],
   statistic: (sums: readonly number[], count: number) => number,
   { confidence, seed }: { readonly confidence: number; readonly seed: number },
-): Estimate {
+): Promise<Estimate> {
+  const breath = new Breath()
   const random = new FastRandom(seed)
   const width = items[0]?.length ?? 0
   const sumsOf = (pick: (i: number) => number): number[] => {
@@ -34,12 +36,13 @@ export function bootstrap(
     return sums
   }
   const resamples = Math.round(Math.min(RESAMPLES.most, Math.max(RESAMPLES.least, MOST_DRAWS / items.length)))
-  const drawn = Float64Array.from({ length: resamples }, () =>
-    statistic(
-      sumsOf(() => random.below(items.length)),
-      items.length,
-    ),
-  ).sort()
+  const drawn = new Float64Array(resamples)
+  for (let i = 0; i < resamples; i++) {
+    const sums = sumsOf(() => random.below(items.length))
+    drawn[i] = statistic(sums, items.length)
+    await breath.take()
+  }
+  drawn.sort()
   const value = statistic(
     sumsOf((i) => i),
     items.length,
