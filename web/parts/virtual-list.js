@@ -13,6 +13,7 @@ export function virtualList({ label, rowHeight, fetchPage, keyOf, row, onPick, e
   const id = freshId('list')
   const sizer = h('div', { class: 'vlist-size', role: 'presentation' })
   const element = h('div', { class: 'vlist', role: 'listbox', tabindex: '0', 'aria-label': label }, sizer)
+  const note = h('p', { class: 'empty', hidden: true }, empty)
   let items = []
   let next = ''
   let epoch = 0
@@ -24,8 +25,9 @@ export function virtualList({ label, rowHeight, fetchPage, keyOf, row, onPick, e
     const first = Math.max(0, Math.floor(element.scrollTop / rowHeight) - MARGIN_ROWS)
     const last = Math.min(items.length, Math.ceil((element.scrollTop + element.clientHeight) / rowHeight) + MARGIN_ROWS)
     sizer.style.height = `${items.length * rowHeight}px`
-    if (items.length === 0 && next === null)
-      return fill(sizer, h('div', { class: 'empty', role: 'presentation' }, empty))
+    const isEmpty = items.length === 0 && next === null
+    note.hidden = !isEmpty
+    element.hidden = isEmpty
     fill(
       sizer,
       items.slice(first, last).map((item, offset) => option(item, first + offset)),
@@ -101,7 +103,7 @@ export function virtualList({ label, rowHeight, fetchPage, keyOf, row, onPick, e
   new ResizeObserver(() => draw()).observe(element)
 
   return {
-    element,
+    element: h('div', { class: 'vlist-box' }, element, note),
     /** How many are loaded, and whether there are more. */
     get loaded() {
       return { count: items.length, isAll: next === null }
