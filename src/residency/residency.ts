@@ -64,6 +64,8 @@ export interface Resident {
   readonly bytes: number
   /** It cannot be evicted now. */
   readonly pinned: boolean
+  /** A pin keeps it in memory. */
+  readonly isKept: boolean
   /** Requests that run with it. */
   readonly leases: number
 }
@@ -155,7 +157,7 @@ export class Residency {
     const leases = this.#leases.byDigest()
     return this.tier.content().residents.flatMap(({ digest, bytes, pinned }) => {
       const version = this.versionOf(digest)
-      return version ? [{ version, bytes, pinned, leases: leases.get(digest) ?? 0 }] : []
+      return version ? [{ version, bytes, pinned, isKept: this.#pins.holds(digest), leases: leases.get(digest) ?? 0 }] : []
     })
   }
 
@@ -205,14 +207,6 @@ export class Residency {
   /** Whether requests, pins or loads need a version. */
   isUsed(digest: string): boolean {
     return this.tier.uses(digest) > 0
-  }
-
-  /** Versions in memory, and whether they are kept there; first what would be evicted. */
-  residents(): readonly { readonly version: Version; readonly isKept: boolean }[] {
-    return this.tier.content().residents.flatMap(({ digest }) => {
-      const version = this.versionOf(digest)
-      return version ? [{ version, isKept: this.#pins.holds(digest) }] : []
-    })
   }
 
   drainingRecords(): readonly VersionRecord[] {
