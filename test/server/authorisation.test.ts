@@ -67,6 +67,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   listModels: free,
   listTasks: free,
   listAdapters: free,
+  liveFigures: free,
   listEvaluations: free,
   getEvaluation: free,
   listEvaluationAnswers: free,
