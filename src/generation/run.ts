@@ -112,6 +112,7 @@ function sources(
   pass: Pass,
   tally: Tally,
 ): Source<{ index: number; event: SequenceEvent }>[] {
+  const text = deps.text.of(plan.resolution.adapters)
   return plan.prompts.flatMap((prompt, p) => {
     const first = p * plan.n
     let begun: Promise<readonly AsyncIterable<GenerationEvent>[]> | null = null
@@ -125,7 +126,7 @@ function sources(
       return async function* (signal: AbortSignal) {
         try {
           const events = (await (begun ??= begin(signal)))[repetition]!
-          for await (const event of readSequence(events, deps.text, plan, signal, tally.tokenCounter()))
+          for await (const event of readSequence(events, text, plan, signal, tally.tokenCounter()))
             yield { index, event }
         } finally {
           pass.done(index)
