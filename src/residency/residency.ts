@@ -157,7 +157,9 @@ export class Residency {
     const leases = this.#leases.byDigest()
     return this.tier.content().residents.flatMap(({ digest, bytes, pinned }) => {
       const version = this.versionOf(digest)
-      return version ? [{ version, bytes, pinned, isKept: this.#pins.holds(digest), leases: leases.get(digest) ?? 0 }] : []
+      return version
+        ? [{ version, bytes, pinned, isKept: this.#pins.holds(digest), leases: leases.get(digest) ?? 0 }]
+        : []
     })
   }
 

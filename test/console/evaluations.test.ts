@@ -48,7 +48,7 @@ describe.skipIf(reason !== null)(`the console: evaluations${reason === null ? ''
     await page.getByRole('button', { name: 'Delete' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
     await page.getByText('Pick an evaluation').waitFor()
-    await expect.poll(() => page.getByRole('option').count()).toBe(1)
+    await expect.poll(() => page.getByRole('listbox').getByRole('option').count()).toBe(1)
     expect(faults).toEqual([])
   })
 })

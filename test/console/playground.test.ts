@@ -77,7 +77,7 @@ describe.skipIf(reason !== null)(`the console: playground${reason === null ? '' 
       stream: true,
     })
     await page.getByRole('group', { name: 'Answer to compare with' }).waitFor()
-    expect(await page.locator('.answer-text').nth(1).innerText()).toMatch(/^(true|false)$/)
+    expect(await page.locator('.answer-text').nth(1).innerText()).toMatch(/^\s*(true|false)$/)
   })
 
   it('says what is wrong with a mix, and what the server refuses', async () => {
@@ -87,10 +87,6 @@ describe.skipIf(reason !== null)(`the console: playground${reason === null ? '' 
       .or(page.getByRole('combobox', { name: 'Adapter 1 of mix B' }))
       .fill('nothing')
     await page.getByRole('button', { name: 'Run' }).click()
-    await page
-      .getByText(/nothing/)
-      .last()
-      .waitFor()
     expect(await page.locator('.summary .error').innerText()).toContain('nothing')
   })
 })

@@ -79,7 +79,10 @@ describe.skipIf(reason !== null)(`the console${reason === null ? '' : ` (${reaso
     await expect
       .poll(
         async () => {
-          await list.evaluate((element) => (element.scrollTop = element.scrollHeight))
+          await list.evaluate((element) => {
+            const scroller = element as unknown as { scrollTop: number; readonly scrollHeight: number }
+            scroller.scrollTop = scroller.scrollHeight
+          })
           return list.getByText('acme/adapter-09999').count()
         },
         { timeout: 60_000, interval: 30 },

@@ -70,7 +70,10 @@ export function tasksView(main, argument) {
 
   let wasConnected = true
   const stop = onPulse(({ connected }) => {
-    if (connected && !wasConnected) (void list.reload(), open(current))
+    if (connected && !wasConnected) {
+      void list.reload()
+      open(current)
+    }
     wasConnected = connected
   })
   void list.reload()
