@@ -46,18 +46,18 @@ const head = (length: number): string =>
 
 /** Ways to hold a connection without asking for anything sensible. Each sends something now and then, or nothing. */
 const ATTACKS: Readonly<Record<string, (socket: RawSocket) => void>> = {
-  'slow bodies': ({ socket, send }) => {
-    send(head(1_000_000))
-    drip(socket, () => send(' '))
+  'slow bodies': (raw) => {
+    raw.send(head(1_000_000))
+    drip(raw.socket, () => raw.send(' '))
   },
-  'slow headers': ({ socket, send }) => {
-    send('POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n')
-    drip(socket, () => send('x-a: b\r\n'))
+  'slow headers': (raw) => {
+    raw.send('POST /v1/completions HTTP/1.1\r\nhost: localhost\r\n')
+    drip(raw.socket, () => raw.send('x-a: b\r\n'))
   },
   'idle connections': () => undefined,
-  'pipelined requests': ({ socket, send }) => {
+  'pipelined requests': (raw) => {
     const request = `GET /v1/models HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${KEY}\r\n\r\n`
-    drip(socket, () => send(request.repeat(20)))
+    drip(raw.socket, () => raw.send(request.repeat(20)))
   },
 }
 

@@ -54,7 +54,7 @@ export async function sendRandomRequests(role: Role, count: number, seed: number
         ...request,
         headers: { ...request.headers, 'x-api-key': 'key-of-acme' },
       })
-      const what = `${request.method} ${String(request.url)} ${statusCode} ${body.slice(0, 300)}`
+      const what = `${request.method} ${request.url} ${statusCode} ${body.slice(0, 300)}`
       if (statusCode >= 500) faults.push(what)
       if (statusCode < 300) succeeded++
       if (role !== 'admin' && (body.includes(HIDDEN) || (statusCode < 300 && body.includes('zeta/secret'))))
@@ -113,7 +113,7 @@ function inlined(value: unknown, document: object, seen: readonly string[] = [])
   return inlined(target, document, [...seen, $ref])
 }
 
-function randomRequest(operation: Operation, random: Random): InjectOptions {
+function randomRequest(operation: Operation, random: Random): InjectOptions & { readonly url: string } {
   const { method, path, parameters = [], requestBody } = operation
   const query = parameters
     .filter((parameter) => parameter.in === 'query' && random() < 0.3)
@@ -124,7 +124,7 @@ function randomRequest(operation: Operation, random: Random): InjectOptions {
   const type =
     random() < 0.95 ? 'application/json' : pick(['text/plain', 'multipart/form-data; boundary=x', 'x'], random)
   return {
-    method: method as 'GET',
+    method,
     url: query.length > 0 ? `${url}?${query.join('&')}` : url,
     ...(payload !== undefined && { payload, headers: { 'content-type': type } }),
   }

@@ -63,9 +63,8 @@ function withKeyFlags(command: Command): Command {
     .option('--expires <time>', 'when the key ends: a time such as 2027-01-31, or how far away, such as 90d')
 }
 
-function tell(): Promise<typeof import('./actions.ts')> {
-  return import('./actions.ts')
-}
+/** Loaded when it is needed: most commands need none of it. */
+const tell = async () => import('./actions.ts')
 
 async function at(flags: Flags & { url?: string }, act: (desk: TenantDesk) => Promise<unknown>): Promise<void> {
   const desk = await openDesk(flags)
