@@ -16,6 +16,8 @@ export const BASE = 'model'
 /** Troupe's and llama.cpp's threads. */
 export const THREADS = 2
 export const ROWS = 16
+/** How many times longer answers are where the time counts in which all rows decode: prompts of so many rows begin one after the other. */
+export const DECODED = 4
 
 /** Precisions with a table: each has an equal of llama.cpp's beside it. */
 export const BENCH_PRECISIONS = ['int4', 'int8', 'bf16'] as const

@@ -30,11 +30,13 @@ if (!(seconds >= 2)) throw new Error(`--seconds takes a number from 2 on, not ${
 const REPOSITORY = join(import.meta.dirname, '..')
 const MODEL = 'demo'
 const PROMPT_TOKENS = 32
+/** Of B's answers. */
+const ANSWER_TOKENS = 16
 const WEIGHTS = Array.from({ length: 10 }, (_, i) => i + 1)
 
 const work = scratchFolder('troupe-fairness-')
 const key = (tenant: string): string => `key-of-tenant-${tenant}`
-const tenants = [{ name: 'a' }, { name: 'b' }, ...WEIGHTS.map((weight) => ({ name: `w${weight}`, weight }))]
+const tenants = [{ name: 'a' }, { name: 'b' }, ...WEIGHTS.map((weight) => ({ name: `w${weight}`, limits: { weight } }))]
 const keys = join(work, 'keys.json')
 writeFileSync(keys, JSON.stringify(tenants.map(({ name, ...rest }) => ({ tenant: name, key: key(name), ...rest }))))
 mkdirSync(join(work, 'store'))
@@ -89,7 +91,7 @@ async function trickle(tenant: string, count: number, everyMs: number): Promise<
   let refused = 0
   const requests: Promise<void>[] = []
   for (let n = 0; n < count; n++) {
-    const body = completionBody(MODEL, freshPrompt(PROMPT_TOKENS), 16)
+    const body = completionBody(MODEL, freshPrompt(PROMPT_TOKENS), ANSWER_TOKENS)
     const request = streamCompletion(as(tenant), body)
       .then(({ startedAt, arrivals }) => void firsts.push(arrivals[0]! - startedAt))
       .catch(() => void refused++)
@@ -103,15 +105,17 @@ async function trickle(tenant: string, count: number, everyMs: number): Promise<
 const everyMs = 250
 const count = Math.max(8, Math.round((seconds * 1000) / everyMs))
 
-async function beside(open: number): Promise<{ p95: number; refused: number; tokens: number }> {
+async function beside(open: number): Promise<{ p95: number; refused: number; tokensPerSecond: number }> {
   const flood = new Flood('a', open, 300)
   await sleep(2000)
-  const before = flood.tokens
+  const [before, from] = [flood.tokens, performance.now()]
   const { firsts, refused } = await trickle('b', count, everyMs)
-  const tokens = flood.tokens - before
+  const tokens = flood.tokens - before + ANSWER_TOKENS * firsts.length
+  // The last answers end after the last request was sent.
+  const tokensPerSecond = (1000 * tokens) / (performance.now() - from)
   await flood.stop()
   await sleep(500)
-  return { p95: percentile(firsts, 0.95), refused, tokens }
+  return { p95: percentile(firsts, 0.95), refused, tokensPerSecond }
 }
 
 async function sharesOfWeights(): Promise<number> {
@@ -133,9 +137,9 @@ try {
   const busy = await beside(15)
   const only = new Flood('a', 200, 300)
   await sleep(2000)
-  const from = only.tokens
+  const [before, from] = [only.tokens, performance.now()]
   await sleep(count * everyMs)
-  const onlyTokens = only.tokens - from
+  const onlyTokensPerSecond = (1000 * (only.tokens - before)) / (performance.now() - from)
   await only.stop()
 
   const many = new Flood('a', 160, 100)
@@ -147,7 +151,7 @@ try {
       most: 2.5,
     }),
     promise('A has 15 open: B’s p95 first token / B alone', busy.p95 / alone, '×', { most: 1.8 }),
-    promise('A and B together / A alone, tokens', (crowded.tokens + 16 * count) / onlyTokens, '×', { least: 0.95 }),
+    promise('A and B together / A alone, tokens', crowded.tokensPerSecond / onlyTokensPerSecond, '×', { least: 0.95 }),
     promise('160 streams of A at once: B’s requests refused', small.refused + crowded.refused + busy.refused, '', {
       most: 0,
     }),

@@ -17,6 +17,7 @@ export type Progress = (done: number, total: number, what: string) => void
 export function promise(name: string, value: number, unit: string, target: { least?: number; most?: number }): Row {
   const { least, most } = target
   const text = least !== undefined ? `≥ ${least}` : `≤ ${most}`
+  if (!Number.isFinite(value)) return unmeasured(name, unit, text, `no number came of it: ${value}`)
   return { name, value, unit, target: text, met: value >= (least ?? -Infinity) && value <= (most ?? Infinity) }
 }
 

@@ -6,7 +6,7 @@ import { freshPrompt } from './prompts.ts'
 export interface BatchFigures {
   /** Tokens per second from the first request sent to the last token, prompts included. */
   readonly perSecond: number
-  /** Tokens per second while every row was decoding. */
+  /** Tokens per second while every row was decoding; NaN where they never all did. */
   readonly decodePerSecond: number
   /** Of the first request, from sending it. */
   readonly firstTokenMs: number

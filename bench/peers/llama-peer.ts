@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { endAtExit } from '../../test/support/at-exit.ts'
 import type { AdapterKind } from '../synthetic/adapters.ts'
 import { adapterName } from '../synthetic/adapters.ts'
-import { installPeers, preparePython, writeGguf } from './install.ts'
+import { preparePython } from '../python.ts'
+import { installPeers, writeGguf } from './install.ts'
 import type { FromPeer, PeerRun, Setup, ToPeer } from './messages.ts'
 
 /** llama.cpp's formats of the same size. */
@@ -39,7 +40,7 @@ export class LlamaPeer {
   static async open(folders: PeerFolders, sizes: PeerSizes): Promise<LlamaPeer> {
     const { model, gguf } = folders
     await installPeers()
-    const python = await preparePython(folders.python)
+    const python = await preparePython(folders.python, join(import.meta.dirname, 'requirements.txt'))
     mkdirSync(gguf, { recursive: true })
     const format = FORMATS[sizes.precision]
     const modelFile = join(gguf, `model-${format}.gguf`)

@@ -1,5 +1,5 @@
 import type { BenchContext } from '../context.ts'
-import { BASE, ROWS } from '../context.ts'
+import { BASE, DECODED, ROWS } from '../context.ts'
 import type { Group } from '../groups.ts'
 import { figure, promise } from '../groups.ts'
 import { alternate, median } from '../measure/alternate.ts'
@@ -70,5 +70,6 @@ async function prepare(context: BenchContext, { kind, distinct, rows }: Batch): 
   const server = await context.server()
   const names = kind === null ? [BASE] : await context.adapters(server, kind, distinct)
   const models = Array.from({ length: rows }, (_, row) => names[row % names.length]!)
-  return async () => (await runBatch(server, models, context.options)).decodePerSecond
+  const sizes = { ...context.options, newTokens: rows === 1 ? context.options.newTokens : DECODED * context.options.newTokens }
+  return async () => (await runBatch(server, models, sizes)).decodePerSecond
 }

@@ -2,7 +2,7 @@ import type { Target } from '../../src/bench/completion-stream.ts'
 import { streamCompletion } from '../../src/bench/completion-stream.ts'
 import { Client } from '../../test/support/client.ts'
 import { scrape } from '../../test/support/scrape.ts'
-import { BASE, ROWS } from '../context.ts'
+import { BASE, DECODED, ROWS } from '../context.ts'
 import type { Group } from '../groups.ts'
 import { figure, promise } from '../groups.ts'
 import { median } from '../measure/alternate.ts'
@@ -28,7 +28,7 @@ export const OVERHEAD: Group = {
     const server = await context.server()
     const windows: Window[] = []
     for (let round = -warmUps; round < rounds; round++) {
-      const window = await decodeWindow(server, promptTokens, 2 * newTokens)
+      const window = await decodeWindow(server, promptTokens, DECODED * newTokens)
       if (round >= 0) windows.push(window)
       progress(round + warmUps + 1, rounds + warmUps, `${ROWS} rows decoding`)
     }
@@ -70,9 +70,13 @@ async function decodeWindow(server: Target, promptTokens: number, newTokens: num
   const snapshot = async (mark: Promise<void>): Promise<Window> => {
     await Promise.race([mark, all])
     const metrics = await scrape(client)
-    const read = (name: string): number => metrics.get(`troupe_engine_${name}_total`)!
+    const read = (name: string): number => {
+      const value = metrics.get(`troupe_engine_${name}_total`)
+      if (value === undefined) throw new Error(`the server has no metric troupe_engine_${name}_total`)
+      return value
+    }
     const wall = performance.now() / 1000
-    return { wall, run: read('run_seconds'), busy: read('busy_seconds'), steps: read('decode_steps') }
+    return { wall, run: read('step_seconds'), busy: read('busy_seconds'), steps: read('steps') }
   }
   const first = await snapshot(marks[0].promise)
   const last = await snapshot(marks[1].promise)

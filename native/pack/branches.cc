@@ -1,9 +1,10 @@
 #include "branches.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
-#include "../core/numbers.h"
+#include "../core/kernels.h"
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -20,9 +21,23 @@ size_t down_numbers(const BranchSource& source) { return size_t(source.rank) * s
 size_t up_numbers(const BranchSource& source) { return size_t(source.rank) * tiles_of(source.outDim) * TILE; }
 size_t lines(size_t bytes) { return (bytes + 63) & ~size_t{63}; }
 
-void put(void* to, Format format, size_t at, float value) {
-  if (format == Format::bf16) static_cast<uint16_t*>(to)[at] = to_bf16(value);
-  else static_cast<float*>(to)[at] = value;
+/** `count` numbers as they are in `format`. */
+void write(const float* from, size_t count, Format format, char* to) {
+  if (format == Format::bf16) kernels().narrow_bf16(from, reinterpret_cast<uint16_t*>(to), count);
+  else memcpy(to, from, count * sizeof(float));
+}
+
+/** `[rank][outDim]` times the scale, to `[tiles][rank][16]`; the last tile is filled with zeros. */
+void write_up(const BranchSource& source, Format format, char* to) {
+  for (int first = 0; first < source.outDim; first += TILE) {
+    const int width = std::min(TILE, source.outDim - first);
+    for (int r = 0; r < source.rank; r++, to += TILE * element(format)) {
+      const float* from = source.up + size_t(r) * source.outDim + first;
+      float row[TILE] = {};
+      for (int o = 0; o < width; o++) row[o] = from[o] * source.scale;
+      write(row, TILE, format, to);
+    }
+  }
 }
 
 }  // namespace
@@ -66,30 +81,27 @@ void pack_branches(const BranchSource* sources, int count, Format format, Branch
   }
   char* down = static_cast<char*>(memory.take(downs * element(format)));
   char* up = static_cast<char*>(memory.take(ups * element(format)));
-  memset(up, 0, ups * element(format));
   for (int i = 0; i < count; i++) {
     const BranchSource& source = sources[i];
     branches[i] = {};
     if (source.rank == 0) continue;
-    for (size_t at = 0; at < down_numbers(source); at++) put(down, format, at, source.down[at]);
-    for (int r = 0; r < source.rank; r++)
-      for (int o = 0; o < source.outDim; o++)
-        put(up, format, (size_t(o / TILE) * source.rank + r) * TILE + o % TILE, source.up[size_t(r) * source.outDim + o]);
+    write(source.down, down_numbers(source), format, down);
+    write_up(source, format, up);
     branches[i] = {source.rank,
                    source.activation,
                    format,
                    down,
                    up,
                    source.a ? pack_row(source.a, source.rank, memory) : nullptr,
-                   source.c ? pack_row(source.c, source.outDim, memory) : nullptr};
+                   source.c ? pack_row(source.c, source.outDim, memory, source.scale) : nullptr};
     down += down_numbers(source) * element(format);
     up += up_numbers(source) * element(format);
   }
 }
 
-const float* pack_row(const float* values, int count, BranchMemory& memory) {
+const float* pack_row(const float* values, int count, BranchMemory& memory, float scale) {
   float* row = static_cast<float*>(memory.take(packed_row_bytes(count)));
-  memcpy(row, values, size_t(count) * 4);
+  for (int i = 0; i < count; i++) row[i] = values[i] * scale;
   return row;
 }
 

@@ -33,6 +33,8 @@ struct BranchSource {
   /** `[rank]` or null, `[outDim]` or null */
   const float* a;
   const float* c;
+  /** Multiplies `up` and `c`. */
+  float scale = 1;
 };
 
 /** Bytes that `pack_branches` takes for them. */
@@ -45,8 +47,8 @@ size_t packed_bytes(const BranchSource* sources, int count, Format format);
  */
 void pack_branches(const BranchSource* sources, int count, Format format, BranchMemory& memory, Branch* branches);
 
-/** Copies a gain, or any other row of floats, into the memory. */
-const float* pack_row(const float* values, int count, BranchMemory& memory);
+/** Copies a gain, or any other row of floats, into the memory, times `scale`. */
+const float* pack_row(const float* values, int count, BranchMemory& memory, float scale = 1);
 
 /** Bytes that `pack_row` takes. */
 constexpr size_t packed_row_bytes(int count) { return (size_t(count) * 4 + 63) & ~size_t{63}; }

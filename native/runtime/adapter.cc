@@ -42,7 +42,6 @@ void check_size(const Floats& floats, size_t count, const char* what) {
 /** Branches of one block or sublayer, still where JavaScript has them. */
 struct Pending {
   BranchSource branches[MAX_PARTS] = {};
-  float scales[MAX_PARTS] = {};
   const float* gainIn[MAX_PARTS] = {};
   const float* gainOut[MAX_PARTS] = {};
   int inDim = 0, outDims[MAX_PARTS] = {};
@@ -57,30 +56,12 @@ BranchSource source_of(const AdapterSource::Branch& from, int inDim, int outDim)
   check_size(from.up, rank * size_t(outDim), "up");
   if (from.a.data != nullptr) check_size(from.a, rank, "a");
   if (from.c.data != nullptr) check_size(from.c, size_t(outDim), "c");
-  return {from.rank, inDim, outDim, Activation(from.activation), from.down.data, from.up.data, from.a.data, from.c.data};
+  return {from.rank, inDim, outDim, Activation(from.activation), from.down.data, from.up.data, from.a.data, from.c.data, from.scale};
 }
 
 void put(void* to, Format format, size_t at, float value) {
   if (format == Format::bf16) static_cast<uint16_t*>(to)[at] = to_bf16(value);
   else static_cast<float*>(to)[at] = value;
-}
-
-/** Packs with the branches' own scales multiplied into `up` and `c`. */
-void pack_scaled(Pending& pending, Format format, BranchMemory& memory, Branch* branches) {
-  std::vector<float> scaled[2 * MAX_PARTS];
-  for (int part = 0; part < MAX_PARTS; part++) {
-    BranchSource& source = pending.branches[part];
-    const float scale = pending.scales[part];
-    if (source.rank == 0 || scale == 1.f) continue;
-    const auto multiply = [&](const float* from, size_t count, std::vector<float>& to) {
-      to.resize(count);
-      for (size_t i = 0; i < count; i++) to[i] = from[i] * scale;
-      return to.data();
-    };
-    source.up = multiply(source.up, size_t(source.rank) * size_t(source.outDim), scaled[part]);
-    if (source.c != nullptr) source.c = multiply(source.c, size_t(source.outDim), scaled[MAX_PARTS + part]);
-  }
-  pack_branches(pending.branches, MAX_PARTS, format, memory, branches);
 }
 
 }  // namespace
@@ -126,7 +107,6 @@ Adapter::Adapter(const AdapterSource& source, const Architecture& a, Format form
     }
     if (pending->branches[part].rank != 0) bad("two branches act at one site of layer " + std::to_string(branch.layer));
     pending->branches[part] = source_of(branch, pending->inDim, pending->outDims[part]);
-    pending->scales[part] = branch.scale;
   }
   for (const AdapterSource::Gain& gain : source.gains) {
     if (gain.site < Q_PROJ || gain.site > DOWN_PROJ) bad("a gain acts at no linear site");
@@ -177,7 +157,7 @@ Adapter::Adapter(const AdapterSource& source, const Architecture& a, Format form
     Pending& pending = linear[i];
     if (!pending.used) continue;
     BlockAdapter block{};
-    pack_scaled(pending, format, *memory_, block.branch);
+    pack_branches(pending.branches, MAX_PARTS, format, *memory_, block.branch);
     for (int part = 0; part < MAX_PARTS; part++) {
       if (pending.gainIn[part] != nullptr) block.gainIn[part] = pack_row(pending.gainIn[part], pending.inDim, *memory_);
       if (pending.gainOut[part] != nullptr) block.gainOut[part] = pack_row(pending.gainOut[part], pending.outDims[part], *memory_);
@@ -189,7 +169,7 @@ Adapter::Adapter(const AdapterSource& source, const Architecture& a, Format form
   for (size_t i = 0; i < residual.size(); i++) {
     if (!residual[i].used) continue;
     Branch branches[MAX_PARTS];
-    pack_scaled(residual[i], format, *memory_, branches);
+    pack_branches(residual[i].branches, MAX_PARTS, format, *memory_, branches);
     residualAt_[i] = int32_t(residuals_.size());
     residuals_.push_back({branches[0], branches[1], branches[2]});
   }

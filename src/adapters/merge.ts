@@ -61,8 +61,8 @@ function withAdapters<T>(
 }
 
 function checked({ name, digest, weight }: MergeJob['sources'][number], opened: OpenAdapter): LoraSource {
-  const { format, config, file, fd } = opened
-  const found = digestAdapter(format, config, sha256Open(fd))
+  const { format, config, tokens, file, fd } = opened
+  const found = digestAdapter(format, config, sha256Open(fd), tokens)
   if (found === digest) return { name, weight, config, file }
   const message = `the files of ${name} are not those that were accepted as ${digest}: they now have the digest ${found}`
   throw new TroupeError('digest_mismatch', `${message}. Upload the version again`, { param: name })

@@ -5,9 +5,11 @@ import type { JsonObject } from '../core/json.ts'
 import { parseJsonObject } from '../core/json.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { safetensorsFrom } from '../safetensors/file.ts'
-import { JSON_TEXT, foreignKind } from '../safetensors/foreign.ts'
+import { JSON_TEXT, PLAIN_TEXT, foreignKind } from '../safetensors/foreign.ts'
 import type { AdapterFormat } from './files.ts'
 import { CONFIG_FILE, checkFormat } from './files.ts'
+import type { FoundTokens } from './own-tokens.ts'
+import { readFoundTokens } from './own-tokens.ts'
 import { looksPickled, pickleRefusal } from './pickle.ts'
 import { recogniseFiles } from './recognise.ts'
 
@@ -16,6 +18,8 @@ export interface OpenAdapter {
   readonly format: AdapterFormat
   readonly config: JsonObject
   readonly file: SafetensorsFile
+  /** What its tokenizer adds to the base model's; null = nothing. */
+  readonly tokens: FoundTokens | null
   /** The open file of weights, closed with `file`. */
   readonly fd: number
 }
@@ -38,6 +42,7 @@ export function withAdapter<T>(dir: string, use: (adapter: OpenAdapter) => T): T
 export function openAdapter(dir: string): OpenAdapter {
   const { format, weights } = recogniseFiles(attempt(dir, () => readdirSync(dir)))
   const config = readConfig(dir)
+  const tokens = readFoundTokens(dir)
   checkFormat(format, config)
   const fd = attempt(weights, () => openSync(join(dir, weights), 'r'))
   const head = new Uint8Array(9)
@@ -48,13 +53,13 @@ export function openAdapter(dir: string): OpenAdapter {
     closeSync(fd)
     throw error
   }
-  return { format, config, file: safetensorsFrom(fd, 'invalid_adapter', weights), fd }
+  return { format, config, tokens, file: safetensorsFrom(fd, 'invalid_adapter', weights), fd }
 }
 
 function readConfig(dir: string): JsonObject {
   const bytes = attempt(CONFIG_FILE, () => readFileSync(join(dir, CONFIG_FILE)))
   const foreign = foreignKind(bytes)
-  if (foreign !== null && foreign !== JSON_TEXT) {
+  if (foreign !== null && foreign !== JSON_TEXT && foreign !== PLAIN_TEXT) {
     const message = `${CONFIG_FILE} is ${foreign.what}, and not JSON: ${foreign.instead}`
     throw new TroupeError('invalid_adapter', message, { param: CONFIG_FILE })
   }

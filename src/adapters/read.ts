@@ -3,12 +3,15 @@ import type { AdapterWeights, Method } from '../core/branch.ts'
 import { isEdgeKind, siteName } from '../core/branch.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { OwnTokens } from '../core/own-tokens.ts'
 import type { SafetensorsFile } from '../safetensors/file.ts'
 import { parseAdapterHub } from './adapterhub/adapterhub.ts'
 import { digestAdapter, sha256Open } from './digest.ts'
 import type { AdapterFormat } from './files.ts'
 import type { OpenAdapter } from './open.ts'
+import { parseMlx } from './mlx/mlx.ts'
 import { openAdapter, withAdapter } from './open.ts'
+import { ownTokens } from './own-tokens.ts'
 import type { Outline, ParsedAdapter } from './parsed.ts'
 import { parsePeft } from './peft/peft.ts'
 import type { AdapterPlan } from './plan.ts'
@@ -28,6 +31,8 @@ export interface AdapterDescription {
   readonly parameters: number
   /** Bytes in the memory tier. */
   readonly bytes: number
+  /** Tokens of its own; null = those of the base model. */
+  readonly tokens: OwnTokens | null
   /** What the files say they were trained on; only ever a hint. */
   readonly baseModel: string | null
   /** What whoever serves it should know. */
@@ -94,11 +99,11 @@ export async function readAdapterBeside(
  * @throws TroupeError as `readAdapter`
  */
 export function inspectAdapter(dir: string): AdapterInspection {
-  return withAdapter(dir, ({ format, config, file, fd }) => {
+  return withAdapter(dir, ({ format, config, tokens, file, fd }) => {
     const parsed = parse(format, config, file)
     return {
       description: describe(format, parsed, parsed.outlines),
-      digest: digestAdapter(format, config, sha256Open(fd)),
+      digest: digestAdapter(format, config, sha256Open(fd), tokens),
       config,
       tensors: [...file.tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape })),
     }
@@ -108,7 +113,7 @@ export function inspectAdapter(dir: string): AdapterInspection {
 type Loaded = Omit<AdapterWeights, 'digest'> & { readonly description: AdapterDescription }
 
 function load(
-  { format, config, file }: OpenAdapter,
+  { format, config, tokens: found, file }: OpenAdapter,
   info: ModelInfo,
   base: BaseWeights,
   memory: SharedArrayBuffer | null,
@@ -116,16 +121,29 @@ function load(
   const parsed = parse(format, config, file)
   const plan = parsed.plan(info, base)
   const loaded = loadPlan(plan, memory)
-  const description = { ...describe(format, parsed, outlinesOf(plan)), bytes: loaded.bytes }
+  const own = ownTokens(found, info.vocab, plan.tokenRows)
+  const described = describe(format, parsed, outlinesOf(plan))
+  const warnings = [...described.warnings, ...own.warnings]
+  const description = { ...described, bytes: loaded.bytes, tokens: own.tokens, warnings }
   return { method: parsed.method, ...loaded, description }
 }
 
-function identified({ format, config }: OpenAdapter, { description, ...loaded }: Loaded, sha256: string): ReadAdapter {
-  return { weights: { digest: digestAdapter(format, config, sha256), ...loaded }, description }
+function identified(
+  { format, config, tokens }: OpenAdapter,
+  { description, ...loaded }: Loaded,
+  sha256: string,
+): ReadAdapter {
+  return { weights: { digest: digestAdapter(format, config, sha256, tokens), ...loaded }, description }
+}
+
+const PARSERS: Readonly<Record<AdapterFormat, (config: JsonObject, file: SafetensorsFile) => ParsedAdapter>> = {
+  peft: parsePeft,
+  adapterhub: parseAdapterHub,
+  mlx: parseMlx,
 }
 
 function parse(format: AdapterFormat, config: JsonObject, file: SafetensorsFile): ParsedAdapter {
-  return format === 'peft' ? parsePeft(config, file) : parseAdapterHub(config, file)
+  return PARSERS[format](config, file)
 }
 
 /** One outline per site: a branch and a gain at the same site are one. */
@@ -154,6 +172,7 @@ function describe(
     rank: Math.max(0, ...outlines.map(({ rank }) => rank)),
     sites: inOrder.map(({ site }) => site),
     virtualTokens,
+    tokens: null,
     parameters,
     bytes: values * Float32Array.BYTES_PER_ELEMENT,
     baseModel,

@@ -3,14 +3,14 @@ import type { AdapterFiles } from './files.ts'
 import { CONFIG_FILE, WEIGHT_FILES } from './files.ts'
 import { pickleRefusal } from './pickle.ts'
 
-const EXPECTED = `${WEIGHT_FILES.peft} (PEFT) or ${WEIGHT_FILES.adapterhub} (AdapterHub)`
+const EXPECTED = `${WEIGHT_FILES.peft} (PEFT), ${WEIGHT_FILES.adapterhub} (AdapterHub) or ${WEIGHT_FILES.mlx} (MLX)`
 const HEAD_FILES: readonly string[] = ['head_config.json', 'model_head.safetensors']
 
 /** Why the weights are not there, by the file that is there instead; the first that matches is named. */
 const INSTEAD_OF_WEIGHTS: readonly (readonly [RegExp, (name: string) => TroupeError])[] = [
   [/^adapter_model\.(bin|pt|pth|ckpt)$/i, (name) => pickleRefusal(name, WEIGHT_FILES.peft)],
   [/^(pytorch_adapter|adapter)\.(bin|pt|pth|ckpt)$/i, (name) => pickleRefusal(name, WEIGHT_FILES.adapterhub)],
-  [/^adapters\.(safetensors|npz)$/i, mlx],
+  [/^adapters\.npz$/i, mlx],
   [/^(adapter_model|adapter)-\d+-of-\d+\.safetensors$/i, sharded],
   [/\.gguf$/i, gguf],
   [/^(model|pytorch_model|consolidated)\b.*\.(safetensors|bin|pth)$/i, wholeModel],
@@ -26,7 +26,8 @@ const INSTEAD_OF_WEIGHTS: readonly (readonly [RegExp, (name: string) => TroupeEr
  */
 export function recogniseFiles(names: readonly string[], checkpoints: readonly string[] = []): AdapterFiles {
   const formats = (['peft', 'adapterhub'] as const).filter((format) => names.includes(WEIGHT_FILES[format]))
-  const [format] = formats
+  // What was converted lies beside what it was converted from.
+  const format = formats[0] ?? (names.includes(WEIGHT_FILES.mlx) ? 'mlx' : undefined)
   if (format === undefined || !names.includes(CONFIG_FILE)) throw unusableFiles(names, checkpoints)
   if (formats.length > 1) {
     const both = `both ${WEIGHT_FILES.peft} and ${WEIGHT_FILES.adapterhub} are there: give one adapter at a time`
@@ -66,8 +67,8 @@ function unusableFiles(names: readonly string[], checkpoints: readonly string[])
 
 function mlx(name: string): TroupeError {
   const text =
-    `${name} is of MLX (mlx_lm), which names and lays out a LoRA in its own way. Save it as PEFT does: ` +
-    'rename the tensors to base_model.model.<path>.lora_A.weight and lora_B.weight, transpose them, and set r and lora_alpha = scale × r'
+    `${name} is of an old release of MLX (mlx_lm), which did not say with which scale it was trained. Train with a current one: it saves ` +
+    `${CONFIG_FILE} and ${WEIGHT_FILES.mlx}, which are taken`
   return new TroupeError('unsupported_adapter', text, { param: name })
 }
 

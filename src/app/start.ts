@@ -1,5 +1,4 @@
 import { setTimeout } from 'node:timers/promises'
-import { readKeysFile } from '../config/keys-file.ts'
 import { completeSettings } from '../config/load.ts'
 import type { Settings } from '../config/schema.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -8,6 +7,7 @@ import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
+import { readKeysFile } from '../tenancy/keys-file.ts'
 import { Keyring } from '../tenancy/keys.ts'
 import { AdapterSources } from '../intake/sources.ts'
 import { buildApp } from '../server/app.ts'
@@ -68,8 +68,8 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
     const admission = new Admission({
       places: settings.maxBatch,
       maxWaiting: settings.queueLimit,
-      // Without keys there are no tenants: everybody would be one.
-      maxRequestsPerTenant: keyring.open ? null : settings.tenantConcurrency,
+      maxRequestsPerTenant: settings.tenantConcurrency,
+      limitsOf: (tenant) => keyring.limitsOf(tenant),
     })
     const app = await buildHttp(settings, edge, backend, admission, keyring, log)
     const url = await listen(app, settings)

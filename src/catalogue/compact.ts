@@ -10,7 +10,7 @@ const bases = new Map<string, Version['base']>()
  * made so are the smallest.
  */
 export function compact(version: Version): Version {
-  const { probe, base, description, labels, warnings } = version
+  const { probe, base, description, labels, warnings, tokens } = version
   const small: Version = {
     adapter: version.adapter,
     version: version.version,
@@ -30,12 +30,13 @@ export function compact(version: Version): Version {
     probe: probe && { maxDifference: probe.maxDifference, kl: probe.kl },
     base: shared(bases, `${base.fingerprint} ${base.name}`, base),
   }
-  if (description === undefined && labels === undefined && warnings === undefined) return small
+  if (description === undefined && labels === undefined && (warnings ?? tokens) === undefined) return small
   return {
     ...small,
     ...(description === undefined ? {} : { description }),
     ...(labels === undefined ? {} : { labels }),
     ...(warnings === undefined ? {} : { warnings }),
+    ...(tokens === undefined ? {} : { tokens }),
   }
 }
 

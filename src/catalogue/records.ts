@@ -1,4 +1,5 @@
 import type { Tier } from '../core/generation.ts'
+import type { OwnTokens } from '../core/own-tokens.ts'
 import type { TaskRecord } from './task.ts'
 import type { Notes, VersionRecord } from './version.ts'
 
@@ -33,6 +34,8 @@ export interface ResolvedAdapter {
   readonly scale: number
   /** Tokens of the context that it takes. */
   readonly virtualTokens: number
+  /** Tokens of its own; absent = none. */
+  readonly tokens?: OwnTokens
 }
 
 /** A request's target, resolved once and never again. */

@@ -174,8 +174,8 @@ export function resolveListed(
 }
 
 function resolved(version: Version, scale: number): ResolvedAdapter {
-  const { adapter, version: number, digest, virtualTokens } = version
-  return { adapter, version: number, digest, scale, virtualTokens }
+  const { adapter, version: number, digest, virtualTokens, tokens } = version
+  return { adapter, version: number, digest, scale, virtualTokens, ...(tokens && { tokens }) }
 }
 
 function checkMix(

@@ -15,7 +15,7 @@ export const VERSION_SOURCES = ['upload', 'folder', 'merge', 'reference'] as con
 export type VersionSource = (typeof VERSION_SOURCES)[number]
 
 /** Short texts that people and tools attach: a stage, a dataset, a commit. */
-const LabelsSchema = Type.Record(
+export const LabelsSchema = Type.Record(
   Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$' }),
   Type.String({ maxLength: 256 }),
   { maxProperties: 32, additionalProperties: false },
@@ -30,6 +30,18 @@ export type Notes = DeepReadonly<Static<typeof NotesSchema>>
 
 const Count = Type.Integer({ minimum: 0 })
 
+const Flag = Type.Boolean()
+const TokensSchema = Type.Object({
+  rows: Count,
+  added: Type.Array(
+    Type.Object({
+      ...{ id: Count, content: Type.String(), special: Flag, singleWord: Flag },
+      ...{ lstrip: Flag, rstrip: Flag, normalized: Flag },
+    }),
+  ),
+  ends: Type.Array(Count),
+})
+
 /** Immutable bytes of one adapter, what was found in them, and where they lie. */
 export const VersionSchema = Type.Object({
   adapter: Type.String(),
@@ -43,7 +55,7 @@ export const VersionSchema = Type.Object({
   /** The tenant that brought it. */
   createdBy: Type.String(),
   source: Type.Enum([...VERSION_SOURCES]),
-  format: Type.Enum(['peft', 'adapterhub']),
+  format: Type.Enum(['peft', 'adapterhub', 'mlx']),
   method: Type.Enum([...METHODS]),
   /** Largest rank of any site; 0 where there are gains or virtual tokens only. */
   rank: Count,
@@ -51,6 +63,8 @@ export const VersionSchema = Type.Object({
   sites: Type.Array(Type.String()),
   /** How many stand before every prompt. */
   virtualTokens: Count,
+  /** Tokens of its own, see `OwnTokens`; absent = none. */
+  tokens: Type.Optional(TokensSchema),
   parameters: Count,
   /** Bytes in the memory tier. */
   bytes: Count,

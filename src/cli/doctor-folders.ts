@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readKeysFile } from '../config/keys-file.ts'
+import { readKeysFile } from '../tenancy/keys-file.ts'
 import { ensureWritableFolder } from '../config/writable-folder.ts'
 import { messageOf } from '../core/errors.ts'
 import { openCheckpoint } from '../model/checkpoint.ts'

@@ -136,7 +136,8 @@ export const SettingsSchema = Type.Object({
     minimum: 0,
     maximum: 100_000,
     default: 256,
-    description: 'Sequences that may wait for a place; more are refused with `overloaded`.',
+    description:
+      'Sequences that may wait for a place, all tenants together. Beyond that the heaviest tenant’s newest request gets `overloaded`.',
   }),
   tenantConcurrency: Type.Integer({
     minimum: 1,

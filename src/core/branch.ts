@@ -70,6 +70,7 @@ export const METHODS = [
   'vera',
   'loha',
   'lokr',
+  'miss',
   'prompt_tuning',
   'prefix_tuning',
   'trainable_tokens',

@@ -71,6 +71,8 @@ export interface TokenLogprob {
   readonly logprob: number
   /** The best alternatives, best first; natural logarithms. */
   readonly top: readonly { readonly token: number; readonly logprob: number }[]
+  /** Of a prompt's token: its place among all tokens, from 1 on. */
+  readonly rank?: number
 }
 
 /** Where a version's weights were when its request was admitted. */

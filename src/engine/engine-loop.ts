@@ -76,7 +76,7 @@ export class EngineLoop {
     this.#pages = new KvPages(device.kvPages)
     this.#tables = new PageTables(this.#pages)
     this.#scheduler = new Scheduler({ rows, stepTokens, logitRows, policy, ropeTable }, this.#pages, this.#tables)
-    this.#held = new HeldAdapters(device)
+    this.#held = new HeldAdapters(device, info.vocab)
     const { fingerprint, vocab } = info
     const { kvPages, pageBytes } = device
     const limits = { fingerprint, vocab, maxContext: options.maxContext, kvPages, pageBytes }

@@ -13,6 +13,8 @@ export interface VirtualPrefix {
 
 interface Held extends LoadedAdapter {
   readonly virtual: VirtualPrefix | null
+  /** Tokens from the base model's vocabulary on that it has rows for. */
+  readonly newTokens: number
   /** Sequences that name it. */
   uses: number
   /** To be freed with its last use. */
@@ -29,13 +31,16 @@ interface Loading {
 export class HeldAdapters {
   readonly counters = { loads: 0, failures: 0, loadedBytes: 0, loadMs: 0 }
   readonly #device: Device
+  readonly #vocab: number
   readonly #held = new Map<string, Held>()
   /** Versions that a drop overtook, still used. */
   readonly #leaving = new Set<Held>()
   readonly #loading = new Map<string, Loading>()
 
-  constructor(device: Device) {
+  /** @param vocab tokens of the base model */
+  constructor(device: Device, vocab: number) {
     this.#device = device
+    this.#vocab = vocab
   }
 
   get count(): number {
@@ -115,7 +120,9 @@ export class HeldAdapters {
       this.counters.loads++
       this.counters.loadedBytes += bytes
       this.counters.loadMs += performance.now() - began
-      if (loading.wanted) this.#held.set(digest, { id, bytes, virtual: virtualOf(weights), uses: 0, dropped: false })
+      const newTokens = weights.tokenRows?.ids.filter((token) => token >= this.#vocab).length ?? 0
+      if (loading.wanted)
+        this.#held.set(digest, { id, bytes, virtual: virtualOf(weights), newTokens, uses: 0, dropped: false })
       else this.#device.dropAdapter(id)
       return bytes
     } catch (error) {
@@ -134,7 +141,7 @@ export class HeldAdapters {
 
 /** One sequence's hold on the versions of its mix. */
 export class MixUse {
-  readonly members: readonly (LoadedAdapter & { readonly virtual: VirtualPrefix | null })[]
+  readonly members: readonly (LoadedAdapter & Pick<Held, 'virtual' | 'newTokens'>)[]
   readonly #release: () => void
   #released = false
 
@@ -146,6 +153,11 @@ export class MixUse {
   /** What its prompt begins with. */
   get virtual(): VirtualPrefix | null {
     return this.members.find(({ virtual }) => virtual !== null)?.virtual ?? null
+  }
+
+  /** Tokens from the base model's vocabulary on that it knows. */
+  get newTokens(): number {
+    return Math.max(0, ...this.members.map(({ newTokens }) => newTokens))
   }
 
   /** Idempotent. */

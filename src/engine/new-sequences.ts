@@ -59,14 +59,18 @@ export class NewSequences {
 
   #problemWith(request: GenerationRequest): Problem | null {
     const { vocab, maxContext, kvPages, pageBytes } = this.#limits
-    const { tokens, mix } = request
+    const { tokens, mix, maxTokens } = request
     if (tokens.length === 0) return { code: 'invalid_request', message: 'the prompt has no tokens' }
     const missing = this.#held.missing(mix)
     if (missing !== null) return { code: 'internal', message: `${missing} is not held by the engine` }
-    const foreign = tokens.find((token) => token < 0 || token >= vocab)
+    const use = this.#held.use(mix)
+    const [known, virtual] = [vocab + use.newTokens, use.virtual?.count ?? 0]
+    use.release()
+    const foreign = tokens.find((token) => token < 0 || token >= known)
     if (foreign !== undefined)
-      return { code: 'invalid_request', message: `token ${foreign} is outside the vocabulary of ${vocab}` }
-    const length = this.#longest(request)
+      return { code: 'invalid_request', message: `token ${foreign} is outside the vocabulary of ${known}` }
+    // Tokens that a sequence may have in pages: the last of the completion is never fed back.
+    const length = virtual + tokens.length + Math.max(0, maxTokens - 1)
     if (length > maxContext) {
       const message = `the sequence needs ${length} tokens of context and maxContext is ${maxContext}: shorten the prompt or max_tokens`
       return { code: 'context_length_exceeded', message }
@@ -77,13 +81,5 @@ export class NewSequences {
       `the sequence needs ${pages * pageBytes} bytes for the keys and values of ${length} tokens, and kvBytes holds ${kvPages * pageBytes} ` +
       `(${kvPages * PAGE_TOKENS} tokens): shorten the prompt or max_tokens, or raise kvBytes`
     return { code: 'context_length_exceeded', message }
-  }
-
-  /** Tokens that a sequence may have in pages: the last of the completion is never fed back. */
-  #longest({ tokens, mix, maxTokens }: GenerationRequest): number {
-    const use = this.#held.use(mix)
-    const virtual = use.virtual?.count ?? 0
-    use.release()
-    return virtual + tokens.length + Math.max(0, maxTokens - 1)
   }
 }

@@ -20,6 +20,13 @@ export function collectPromptLogprobs(
     const next = request.tokens[index]
     // After a pause the prompt is evaluated again from its beginning.
     if (next === undefined || index !== collected.length) continue
-    collected.push(sampler.describe(row, next, request.logprobs ?? 0))
+    collected.push({ ...sampler.describe(row, next, request.logprobs ?? 0), rank: rankOf(row, next) })
   }
+}
+
+function rankOf(row: Float32Array, token: number): number {
+  const own = row[token]!
+  let better = 0
+  for (let other = 0; other < row.length; other++) if (row[other]! > own) better += 1
+  return better + 1
 }

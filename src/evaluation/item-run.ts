@@ -12,6 +12,7 @@ import { startGeneration } from '../generation/run.ts'
 import type { RunParts } from '../generation/run.ts'
 import { taskWish } from '../generation/sampling.ts'
 import { encodeInput } from '../generation/task-input.ts'
+import { ofMix } from '../generation/target.ts'
 import { EVERYONE } from '../tenancy/keys.ts'
 import type { EvaluationSpec, Metric } from './record.ts'
 import type { Item } from './set.ts'
@@ -82,10 +83,12 @@ function planItem(
   const asker = { id: `${spec.id}-${mix}-${index}`, caller, arrivedAt: performance.now() }
   const pinned = spec.mixes[mix]!
   const { input, prompt, messages } = item
-  const plan = completePlan(deps, asker, {
+  const resolution = resolutionOf(pinned, task)
+  const mixed = ofMix(deps, resolution)
+  const plan = completePlan(mixed, asker, {
     label: { task: null, model: pinned.label },
-    resolution: resolutionOf(pinned, task),
-    prompts: [encodeInput(deps.text, task, { input, prompt, messages, template: {} })],
+    resolution,
+    prompts: [encodeInput(mixed.text, task, { input, prompt, messages, template: {} })],
     wish: { ...taskWish(spec.sampling), seed: spec.seed + index },
     fallbacks: [DEFAULTS, deps.modelDefaults],
     constraint,

@@ -204,6 +204,8 @@ function enterAll(deps: RunParts, plans: readonly GenerationPlan[]): Pass {
 function passOf(pass: Pass, index: number, kept = false): Pass {
   const done = (): void => (kept ? undefined : pass.done(index))
   return {
+    weight: pass.weight,
+    signal: pass.signal,
     get queueMs() {
       return pass.queueMs
     },

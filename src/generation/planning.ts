@@ -7,6 +7,7 @@ import type { GenerationParts } from './ports.ts'
 import type { EncodedPrompt } from './prompts.ts'
 import type { SamplingWish } from './sampling.ts'
 import { firstWish, planSampling, taskWish } from './sampling.ts'
+import { vocabularyOf } from './target.ts'
 
 /** Who asks, under which id and since when. */
 export interface Asker {
@@ -70,7 +71,7 @@ export function completePlan(
       ),
     })),
     n: parts.n ?? 1,
-    sampling: planSampling(wishes, engine.info.vocab),
+    sampling: planSampling(wishes, vocabularyOf(engine.info, resolution)),
     stop: firstWish(wishes, 'stop') ?? [],
     shown: parts.shown ?? [],
     stopShown: parts.stopShown ?? false,

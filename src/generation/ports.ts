@@ -2,6 +2,7 @@ import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
+import type { OwnTokens } from '../core/own-tokens.ts'
 import type { GrammarCompiler } from '../grammar/compiler.ts'
 import type { Catalogue } from '../catalogue/catalogue.ts'
 import type { Residency } from '../residency/residency.ts'
@@ -70,6 +71,8 @@ export interface StopScanner {
 
 /** What generation needs of tokenizer and chat template. */
 export interface TextPort {
+  /** The text of a mix: with the tokens that its adapters have of their own. */
+  of(members: readonly { readonly digest: string; readonly tokens?: OwnTokens }[]): TextPort
   /** Tokens that end a sequence. */
   readonly eosIds: readonly number[]
   /** All special tokens. */

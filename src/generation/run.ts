@@ -64,7 +64,7 @@ export async function* runGeneration(
   let failure: unknown = null
   try {
     if (pass.waits) deps.residency.prefetch(plan.resolution)
-    const either = AbortSignal.any([signal, claim.signal])
+    const either = AbortSignal.any([signal, claim.signal, pass.signal])
     await pass.turn(0, either)
     lease = await claim.acquire()
     let open = sequenceCount(plan)
@@ -112,20 +112,21 @@ function sources(
   pass: Pass,
   tally: Tally,
 ): Source<{ index: number; event: SequenceEvent }>[] {
+  const text = deps.text.of(plan.resolution.adapters)
   return plan.prompts.flatMap((prompt, p) => {
     const first = p * plan.n
     let begun: Promise<readonly AsyncIterable<GenerationEvent>[]> | null = null
     /** All sequences of a prompt begin at the turn of the first, so that they share it. */
     const begin = async (signal: AbortSignal): Promise<readonly AsyncIterable<GenerationEvent>[]> => {
       await pass.turn(first, signal)
-      return deps.engine.generateEach(requestOf(plan, prompt, first), plan.n, signal)
+      return deps.engine.generateEach(requestOf(plan, prompt, first, pass.weight), plan.n, signal)
     }
     return Array.from({ length: plan.n }, (_, repetition) => {
       const index = first + repetition
       return async function* (signal: AbortSignal) {
         try {
           const events = (await (begun ??= begin(signal)))[repetition]!
-          for await (const event of readSequence(events, deps.text, plan, signal, tally.tokenCounter()))
+          for await (const event of readSequence(events, text, plan, signal, tally.tokenCounter()))
             yield { index, event }
         } finally {
           pass.done(index)
@@ -136,7 +137,7 @@ function sources(
 }
 
 /** What the engine is asked for a prompt. @param index of its first sequence in the request */
-function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number): GenerationRequest {
+function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number, weight: number): GenerationRequest {
   return {
     tokens: prompt.tokens,
     mix: plan.resolution.adapters.map(({ digest, scale }) => ({ digest, scale })),
@@ -148,6 +149,7 @@ function requestOf(plan: GenerationPlan, prompt: PlannedPrompt, index: number): 
     logprobs: plan.logprobs,
     promptLogprobs: plan.promptLogprobs,
     tenant: plan.caller.tenant,
+    weight,
     ...(plan.background && { background: true }),
   }
 }

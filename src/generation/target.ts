@@ -1,4 +1,5 @@
 import type { Resolution, Target, VersionReference } from '../catalogue/records.ts'
+import type { ModelInfo } from '../core/model-info.ts'
 import { viewOf } from '../tenancy/access.ts'
 import type { Caller } from '../tenancy/keys.ts'
 import type { GenerationParts } from './ports.ts'
@@ -28,6 +29,16 @@ export function resolveTarget(
 ): Resolution {
   const target = { ...named, ...(adapters && { adapters }), ...(stack && { stack }), ...(sticky && { sticky }) }
   return catalogue.resolve(target, viewOf(caller))
+}
+
+/** The same parts with the text of a mix: its adapters may have tokens of their own. */
+export function ofMix<Parts extends Pick<GenerationParts, 'text'>>(parts: Parts, { adapters }: Resolution): Parts {
+  return { ...parts, text: parts.text.of(adapters) }
+}
+
+/** Ids of a mix's tokens are below this. */
+export function vocabularyOf({ vocab }: Pick<ModelInfo, 'vocab'>, { adapters }: Pick<Resolution, 'adapters'>): number {
+  return vocab + Math.max(0, ...adapters.map(({ tokens }) => tokens?.rows ?? 0))
 }
 
 /** `v3`: how a version is written on the wire. */

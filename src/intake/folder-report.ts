@@ -25,11 +25,16 @@ const MAX_IGNORED = 100
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^(README|LICENSE|NOTICE|USE_POLICY)\b/i, 'documentation'],
   [
-    /^(tokenizer|special_tokens_map|added_tokens|vocab\.|merges\.|preprocessor_|processor_|chat_template)|\.(model|jinja)$/i,
+    /^(tokenizer\.json|tokenizer_config\.json|added_tokens\.json)$/i,
+    'of its tokens those are taken that the base model has not, and what ends an answer',
+  ],
+  [
+    /^(tokenizer|special_tokens_map|vocab\.|merges\.|preprocessor_|processor_|chat_template)|\.(model|jinja)$/i,
     'the base model’s own tokenizer and chat template are used',
   ],
   [/^(adapter_model|pytorch_adapter|adapter)\.(bin|pt|pth)$/i, 'the weights are taken from the safetensors file'],
   [/^(adapters\.safetensors|.*\.gguf)$/i, 'the same weights in another format'],
+  [/^\d{7}_adapters\.safetensors$/i, 'weights of an earlier step of the training'],
   [/^adapter_interface\.json$/i, 'what AdapterHub needs for models that it does not know'],
   [
     /^(optimizer|scheduler|scaler|rng_state|training_args|trainer_|train_results|eval_results|all_results|predict_results|global_step|latest$|zero_to_fp32|checkpoint-)/i,

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { CONFIG_FILE, WEIGHT_FILES } from '../adapters/files.ts'
 import { TroupeError } from '../core/errors.ts'
+import { TOKENIZER_FILES } from '../adapters/own-tokens.ts'
 import { entryPath } from './archive-entry.ts'
 import { archiveKind, isArchiveName, openArchive } from './archive.ts'
 import { onDisk } from './disk.ts'
@@ -113,7 +114,8 @@ export class FormFiles {
 
 function mayBeTaken(path: string): boolean {
   const name = basename(path)
-  return name === CONFIG_FILE || Object.values(WEIGHT_FILES).includes(name) || isArchiveName(name)
+  const own = [CONFIG_FILE, ...TOKENIZER_FILES].includes(name)
+  return own || Object.values(WEIGHT_FILES).includes(name) || isArchiveName(name)
 }
 
 function wrong(message: string): TroupeError {

@@ -141,7 +141,6 @@ export class Intake {
   async #examine(name: string, staging: Staging, arrival: Arrival): Promise<AddedVersion> {
     const { catalogue, readers, baseNames, prover } = this.#parts
     const found = await readers.read(staging.dir)
-    refuseTokenRows(found.weights)
     const { baseModel, warnings: noticed } = found.description
     const ofBase = baseNames && checkBaseName(baseModel, baseNames, arrival.allowBaseMismatch ?? false)
     const warnings = ofBase === null ? noticed : [...noticed, ofBase]
@@ -162,13 +161,14 @@ export class Intake {
     { result: probe, deviceBytes }: Proven,
   ): Promise<AddedVersion> {
     const { catalogue, changes, host, log } = this.#parts
-    const { format, method, rank, sites, virtualTokens, parameters } = description
+    const { format, method, rank, sites, virtualTokens, tokens, parameters } = description
     const facts = {
       ...{ adapter: name, digest: weights.digest, createdAt: new Date().toISOString(), createdBy: origin.by, source },
       ...{ format, method, rank, sites, virtualTokens, parameters, bytes: weights.bytes },
       deviceBytes,
       probe,
       base: { name: host.info.name, fingerprint: host.info.fingerprint },
+      ...(tokens && { tokens }),
       ...notes,
       ...(warnings.length > 0 ? { warnings } : {}),
     }
@@ -262,13 +262,4 @@ export class Intake {
   #refuseIfClosing(): void {
     if (this.#closing) throw new TroupeError('not_ready', 'the server is stopping')
   }
-}
-
-/** The engine looks rows of embedding and head up in the base model only. */
-function refuseTokenRows({ tokenRows }: ReadAdapter['weights']): void {
-  if (tokenRows === null) return
-  const count = `${tokenRows.ids.length} rows of ${tokenRows.embed === null ? 'the head' : 'the embedding'}`
-  const shown = `${[...tokenRows.ids.subarray(0, 5)].join(', ')}${tokenRows.ids.length > 5 ? ' …' : ''}`
-  const text = `the adapter replaces ${count} (tokens ${shown}), which is not served yet; train a LoRA on embed_tokens and lm_head instead`
-  throw new TroupeError('unsupported_adapter', text, { param: 'trainable_token_indices' })
 }

@@ -1,5 +1,5 @@
 import type { ProbeResult } from '../catalogue/version.ts'
-import type { AdapterWeights, MixEntry } from '../core/branch.ts'
+import type { AdapterWeights, MixEntry, TokenRows } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { TokenLogprob } from '../core/generation.ts'
 import { GREEDY } from '../core/generation.ts'
@@ -9,6 +9,8 @@ const PROMPT_TOKENS = 24
 /** One to begin with and one to predict. */
 const LEAST_TOKENS = 2
 const ALTERNATIVES = 8
+/** Most tokens of an adapter's own in the prompt. */
+const MOST_CHANGED = 8
 /** Differences of log-probabilities below this are rounding, not an adapter. */
 const LEAST_DIFFERENCE = 1e-6
 
@@ -33,9 +35,12 @@ export async function probe(host: AdapterHost, weights: AdapterWeights): Promise
     const message = `the adapter's ${virtual} virtual tokens leave no room for a prompt in a context of ${host.maxContext}: raise --max-context`
     throw new TroupeError('unsupported_adapter', message, { param: 'num_virtual_tokens' })
   }
-  const tokens = probePrompt(host.info.vocab, Math.min(PROMPT_TOKENS, room))
+  const { vocab } = host.info
+  const tokens = withChangedTokens(probePrompt(vocab, Math.min(PROMPT_TOKENS, room)), weights.tokenRows, vocab)
   const base = await evaluate(host, tokens, [])
-  const adapted = await evaluate(host, tokens, [{ digest: weights.digest, scale: 1 }])
+  const adapted = await evaluate(host, withNewToken(tokens, weights.tokenRows, vocab), [
+    { digest: weights.digest, scale: 1 },
+  ])
   if (!base.every(isFinitePosition)) {
     throw new TroupeError('internal', 'the probe found log-probabilities of the base model that are not finite')
   }
@@ -86,6 +91,20 @@ export function probePrompt(vocab: number, length: number): Int32Array {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     return Math.floor((state / 2 ** 32) * vocab)
   })
+}
+
+/** Puts tokens with rows of the adapter's own into the prompt, where they are read as well as predicted. */
+function withChangedTokens(prompt: Int32Array, rows: TokenRows | null, vocab: number): Int32Array {
+  const changed = rows?.ids.filter((id) => id < vocab).subarray(0, MOST_CHANGED) ?? []
+  const tokens = prompt.slice()
+  for (const [i, id] of [...changed].entries()) if (2 * i + 1 < tokens.length) tokens[2 * i + 1] = id
+  return tokens
+}
+
+/** Begins with a token that the base model has not: there it is only read, as an adapter without a head for it never answers with it. */
+function withNewToken(prompt: Int32Array, rows: TokenRows | null, vocab: number): Int32Array {
+  const id = rows?.embed ? rows.ids.find((one) => one >= vocab) : undefined
+  return id === undefined ? prompt : prompt.with(0, id)
 }
 
 async function evaluate(host: AdapterHost, tokens: Int32Array, mix: readonly MixEntry[]): Promise<TokenLogprob[]> {

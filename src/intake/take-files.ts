@@ -1,6 +1,7 @@
-import { stat } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { TroupeError } from '../core/errors.ts'
+import { TOKENIZER_FILES, TOKENIZER_FOLDER } from '../adapters/own-tokens.ts'
 import { archiveKind, openArchive } from './archive.ts'
 import type { FolderReport } from './folder-report.ts'
 import { reportFolder } from './folder-report.ts'
@@ -8,7 +9,7 @@ import type { FolderSource } from './folder-source.ts'
 import { folderSource } from './folder-source.ts'
 
 /**
- * Takes an adapter's files into a folder of its own.
+ * Takes an adapter's files into a folder of its own, and what may say which tokens it adds into one in it.
  *
  * @param dir exists, and has none of these files
  * @returns what was taken and what not
@@ -16,7 +17,11 @@ import { folderSource } from './folder-source.ts'
  */
 export async function takeFiles(source: FolderSource, dir: string): Promise<FolderReport> {
   const report = reportFolder(source.entries)
-  await source.copy(new Map(report.took.map(({ file }) => [file, join(dir, file)])))
+  const tokenizer = source.entries.map(({ path }) => path).filter((path) => TOKENIZER_FILES.includes(path))
+  if (tokenizer.length > 0) await mkdir(join(dir, TOKENIZER_FOLDER))
+  const taken = report.took.map(({ file }) => [file, join(dir, file)] as const)
+  const beside = tokenizer.map((file) => [file, join(dir, TOKENIZER_FOLDER, file)] as const)
+  await source.copy(new Map([...taken, ...beside]))
   return report
 }
 

@@ -1,11 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { mergeAdapters } from '../adapters/merge.ts'
+import { settleTokens } from '../adapters/own-tokens.ts'
 import { readAdapterBeside } from '../adapters/read.ts'
 import { siteNorms } from '../adapters/site-norms.ts'
 import { TroupeError, messageOf } from '../core/errors.ts'
 import { stepBehind } from '../core/thread.ts'
 import { CheckpointWeights } from '../model/base-weights.ts'
 import { Serial } from '../core/serial.ts'
+import { Tokenizer } from '../text/tokenizer.ts'
 import { Hasher } from './hasher.ts'
 import type { FromLoader, LoaderFailure, LoaderOptions, ToLoader } from './loader-messages.ts'
 
@@ -39,6 +41,7 @@ async function work(message: Extract<ToLoader, { type: 'read' | 'merge' }>): Pro
   try {
     if (type === 'read') {
       const { dir, memory } = message
+      await settleTokens(dir, () => Tokenizer.load(modelDir))
       const result = await readAdapterBeside(dir, info, base, { hash: (fd) => hasher.hash(fd), memory })
       answer({ type: 'read', id, result })
     } else {

@@ -22,6 +22,8 @@ export const JSON_TEXT: ForeignKind = {
   instead: 'this may be the answer to a failed download: download the file again',
 }
 
+export const PLAIN_TEXT: ForeignKind = { ...JSON_TEXT, what: 'plain text' }
+
 /** By how texts begin. */
 const TEXTS: readonly (readonly [RegExp, ForeignKind])[] = [
   [/^version https:\/\/git-lfs\b/, LFS],
@@ -29,6 +31,7 @@ const TEXTS: readonly (readonly [RegExp, ForeignKind])[] = [
   [/^\s*<(!doctype\s+html|html|head)\b/i, PAGE],
   [/^\s*<\?xml/i, { ...PAGE, what: 'an XML document, not the file itself' }],
   [/^\s*[{[]\s*["{[\]}]/, JSON_TEXT],
+  [/^[\t\n\r -~]+$/, PLAIN_TEXT],
 ]
 
 /** By how other formats begin; one character per byte. */

@@ -12,23 +12,32 @@ const CLIENT_CLOSED_REQUEST = 499
 
 /** Renders every failure with the one envelope: thrown errors, unknown routes, wrong methods. */
 export function installErrorHandlers(app: App): void {
-  const routes: { readonly pattern: RegExp; readonly method: string }[] = []
+  const routes: { readonly pattern: RegExp; readonly literal: boolean; readonly method: string }[] = []
   app.addHook('onRoute', ({ url, method }) => {
     // The answer to preflights of any path is no route of that path.
     if (url === '*' || url === '/*') return
-    for (const one of [method].flat()) routes.push({ pattern: routePattern(url), method: one })
+    for (const one of [method].flat())
+      routes.push({ pattern: routePattern(url), literal: !url.includes(':'), method: one })
   })
 
-  app.setErrorHandler((thrown, request, reply) => sendError(thrown, request, reply))
-  app.setNotFoundHandler((request, reply) => {
+  const refuseRoute = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const path = request.url.split('?')[0] ?? ''
-    const allowed = [...new Set(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))]
+    const matching = routes.filter(({ pattern }) => pattern.test(path))
+    // `/v1/adapters/plan` is also what `/v1/adapters/:name` matches, but it names itself.
+    const own = matching.filter(({ literal }) => literal)
+    const allowed = [...new Set((own.length > 0 ? own : matching).map(({ method }) => method))]
     if (allowed.length === 0)
       return sendError(new TroupeError('not_found', `no route ${request.method} ${path}`), request, reply)
     reply.header('allow', allowed.join(', '))
     const message = `${path} takes ${allowed.join(', ')}, not ${request.method}`
     return sendError(new TroupeError('method_not_allowed', message), request, reply)
-  })
+  }
+
+  // Where there is no route, what the framework finds wrong with the body is not the fault to name.
+  app.setErrorHandler((thrown, request, reply) =>
+    request.is404 && !(thrown instanceof TroupeError) ? refuseRoute(request, reply) : sendError(thrown, request, reply),
+  )
+  app.setNotFoundHandler(refuseRoute)
 }
 
 /** Answers with the envelope of whatever was thrown. */

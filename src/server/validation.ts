@@ -20,7 +20,7 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 }
 
 const INTEGER = /^-?\d{1,15}$/
-const NUMBER = /^-?\d{1,15}(\.\d{1,15})?$/
+const NUMBER = /^-?\d{1,15}(\.\d{1,15})?(e[+-]?\d{1,3})?$/i
 
 function readTexts(schema: SchemaNode, value: unknown): unknown {
   if (!isObject(value) || !isObject(schema.properties)) return value

@@ -3,6 +3,8 @@ import type { EngineStats } from '../core/messages.ts'
 import { BoundedLabels } from './bounded-labels.ts'
 import { ENGINE_METRICS } from './engine-metrics.ts'
 import { counter, gauge } from './read-metric.ts'
+import type { QueueNumbers } from './queue-metrics.ts'
+import { QUEUE_METRICS } from './queue-metrics.ts'
 import type { ReadMetric } from './read-metric.ts'
 import { STORE_METRICS } from './store-metrics.ts'
 import type { StoreNumbers } from './store-metrics.ts'
@@ -58,7 +60,7 @@ export interface MetricSources {
   weights(): WeightsNumbers
   /** Adapter versions in memory; first what would be evicted. */
   residents(): readonly ResidentAdapter[]
-  queue(): { readonly waiting: number; readonly running: number; readonly requests: number }
+  queue(): QueueNumbers
 }
 
 /** What one generation request was, told once when it ended. */
@@ -161,16 +163,12 @@ export class Metrics {
     const setGrammars = this.#readMetrics(GRAMMAR_METRICS)
     const setStore = this.#readMetrics(STORE_METRICS)
     const setWeights = this.#readMetrics(WEIGHTS_METRICS)
-    const waiting = this.#gauge('queue_waiting', 'Sequences waiting for a place in the engine.')
-    const running = this.#gauge('queue_running', 'Sequences holding a place in the engine.')
-    const open = this.#gauge('open_requests', 'Generation requests open now.')
+    const setQueue = this.#readMetrics(QUEUE_METRICS)
     const setTier = this.#tierGauges()
 
     this.#refresh = async () => {
       const queue = sources.queue()
-      waiting.set(queue.waiting)
-      running.set(queue.running)
-      open.set(queue.requests)
+      setQueue(queue)
       for (const tier of sources.tiers()) setTier(tier)
       setGrammars(sources.grammars())
       setStore(sources.store())

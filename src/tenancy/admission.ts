@@ -1,14 +1,22 @@
 import { TroupeError } from '../core/errors.ts'
-import { FairQueue } from './fair-queue.ts'
-import type { FairQueueLimits, Ticket } from './fair-queue.ts'
+import { EVERYONE } from './keys.ts'
+import type { TenantLimits } from './limits.ts'
+import type { QueueLimits, Ticket } from './tenant-queues.ts'
+import { TenantQueues } from './tenant-queues.ts'
 
-export interface AdmissionLimits extends FairQueueLimits {
-  /** Requests one tenant may have open at once; null = no limit. */
+export interface AdmissionOptions extends QueueLimits {
+  /** Requests one tenant may have open where its own limits say nothing; null = no limit. */
   readonly maxRequestsPerTenant: number | null
+  /** What a tenant may use; an open server has no tenants and no limits. */
+  readonly limitsOf?: (tenant: string) => TenantLimits
 }
 
 /** One request's hold on its tenant's quota and on its sequences' places. */
 export interface Pass {
+  /** Its tenant's share of the steps. */
+  readonly weight: number
+  /** Aborts, with a TroupeError `overloaded`, when the request is shed while it waits. */
+  readonly signal: AbortSignal
   /** Milliseconds the first sequence waited for its place so far. */
   readonly queueMs: number
   /** Whether the first sequence waits for its place. */
@@ -26,6 +34,8 @@ export interface AdmissionStats {
   readonly waiting: number
   readonly running: number
   readonly requests: number
+  /** Requests that were let in, and had to leave the queue for a tenant with fewer. */
+  readonly shed: number
 }
 
 interface Waiter {
@@ -33,105 +43,170 @@ interface Waiter {
   reject(reason: Error): void
 }
 
+/** A request that was let in and has not left. */
+interface Entry {
+  readonly tenant: string
+  readonly tickets: readonly Ticket[]
+  readonly shedding: AbortController
+}
+
 /** Assumed until the first sequence has ended, in seconds. */
 const FIRST_GUESS_SECONDS = 1
 const MAX_RETRY_AFTER_SECONDS = 60
 
-/** The bounded, fair way into the engine: refuses at once what cannot be taken in, lets the rest in by turns. */
+/**
+ * The bounded way into the engine. Refuses at once what cannot be taken in. When all tenants together fill it, whoever uses most for its weight gives
+ * way: its newest requests that still wait are shed, and those of others never.
+ */
 export class Admission {
-  readonly #queue: FairQueue
-  readonly #maxPerTenant: number | null
-  readonly #perTenantLimit: (tenant: string) => number | null
-  readonly #open = new Map<string, number>()
+  readonly #options: AdmissionOptions
+  readonly #queues: TenantQueues
+  /** In order of arrival. */
+  readonly #entries = new Set<Entry>()
   readonly #waiters = new Map<Ticket, Waiter>()
   #secondsPerSequence = FIRST_GUESS_SECONDS
+  #shed = 0
 
-  /** `perTenantLimit` overrules `maxRequestsPerTenant` for single tenants; null = the common limit. */
-  constructor(limits: AdmissionLimits, perTenantLimit: (tenant: string) => number | null = () => null) {
-    this.#queue = new FairQueue(limits)
-    this.#maxPerTenant = limits.maxRequestsPerTenant
-    this.#perTenantLimit = perTenantLimit
+  constructor(options: AdmissionOptions) {
+    this.#options = options
+    this.#queues = new TenantQueues(options)
   }
 
   /**
    * Takes a request with `sequences` sequences in, whole or not at all.
-   * Throws `rate_limit_exceeded` when the tenant has too many open requests, `overloaded` when the queue is full,
-   * `invalid_request` when the request could never be taken in.
+   *
+   * @throws TroupeError `rate_limit_exceeded` when the tenant has too many open requests, `overloaded` when there is no room and no other tenant uses
+   *   more, `invalid_request` when the request could never be taken in
    */
   enter(tenant: string, sequences: number): Pass {
-    const { places, maxWaiting } = this.#queue.limits
-    if (sequences > places + maxWaiting)
+    const { capacity } = this.#queues
+    if (sequences > capacity)
       throw new TroupeError(
         'invalid_request',
-        `the request asks for ${sequences} sequences, the queue takes ${places + maxWaiting}: send fewer prompts at once`,
+        `the request asks for ${sequences} sequences, the server takes ${capacity}: send fewer prompts at once`,
       )
-    const open = this.#open.get(tenant) ?? 0
-    const limit = this.#perTenantLimit(tenant) ?? this.#maxPerTenant
-    if (limit !== null && open >= limit)
-      throw new TroupeError(
-        'rate_limit_exceeded',
-        `tenant "${tenant}" has ${open} requests open, the setting \`tenantConcurrency\` allows ${limit}`,
-        {
-          retryAfterSeconds: this.#retryAfter(1),
-        },
-      )
-    if (!this.#queue.hasRoom(sequences))
-      throw new TroupeError(
-        'overloaded',
-        `the queue is full: ${this.#queue.waiting} sequences wait, the setting \`queueLimit\` allows ${maxWaiting}`,
-        {
-          retryAfterSeconds: this.#retryAfter(this.#queue.waiting),
-        },
-      )
-    this.#open.set(tenant, open + 1)
-    const tickets = Array.from({ length: sequences }, () => this.#queue.join(tenant))
-    this.#grantAll()
-    return this.#pass(tenant, tickets)
+    this.#checkQuota(tenant)
+    for (const entry of this.#giveWay(tenant, sequences)) this.#shedOne(entry)
+    const tickets = Array.from({ length: sequences }, () => this.#queues.join(tenant))
+    const entry: Entry = { tenant, tickets, shedding: new AbortController() }
+    this.#entries.add(entry)
+    this.#grantAll(tenant)
+    return this.#pass(entry)
   }
 
   /** Whether a sequence more could run now without anybody having to wait for it. */
   get hasFreePlace(): boolean {
-    return this.#queue.waiting === 0 && this.#queue.running < this.#queue.limits.places
+    return this.#queues.waiting === 0 && this.#queues.running < this.#options.places
   }
 
   stats(): AdmissionStats {
-    let requests = 0
-    for (const open of this.#open.values()) requests += open
-    return { waiting: this.#queue.waiting, running: this.#queue.running, requests }
+    const { waiting, running } = this.#queues
+    return { waiting, running, requests: this.#entries.size, shed: this.#shed }
   }
 
   /** Sequences of each tenant that has any. */
   tenants(): ReadonlyMap<string, { readonly waiting: number; readonly running: number }> {
-    return this.#queue.byTenant()
+    const tenants = new Map<string, { waiting: number; running: number }>()
+    for (const { tenant, tickets } of this.#entries) {
+      const counts = tenants.get(tenant) ?? { waiting: 0, running: 0 }
+      tenants.set(tenant, counts)
+      for (const { state } of tickets) if (state !== 'left') counts[state] += 1
+    }
+    return tenants
   }
 
   /** Throws when the books do not agree with themselves. */
   checkIntegrity(): void {
-    this.#queue.checkIntegrity()
-    for (const [tenant, open] of this.#open)
-      if (open <= 0) throw new Error(`admission: ${tenant} has ${open} open requests`)
+    this.#queues.checkIntegrity()
+    const { waiting, running } = this.#queues
+    const open = [...this.#entries].flatMap(({ tickets }) => tickets.filter(({ state }) => state !== 'left')).length
+    if (open !== waiting + running)
+      throw new Error(`admission: ${open} sequences are open, ${waiting + running} queued`)
     for (const ticket of this.#waiters.keys())
       if (ticket.state !== 'waiting') throw new Error(`admission: a ticket ${ticket.state} is waited for`)
   }
 
-  #pass(tenant: string, tickets: readonly Ticket[]): Pass {
+  #checkQuota(tenant: string): void {
+    // On an open server everybody would be one tenant.
+    if (tenant === EVERYONE.tenant) return
+    const own = this.#limitsOf(tenant).concurrentRequests
+    const limit = own ?? this.#options.maxRequestsPerTenant
+    if (limit === null) return
+    let open = 0
+    for (const entry of this.#entries) if (entry.tenant === tenant) open++
+    if (open < limit) return
+    const setting = own === undefined ? 'the setting `tenantConcurrency`' : 'its limit `concurrentRequests`'
+    throw new TroupeError(
+      'rate_limit_exceeded',
+      `tenant "${tenant}" has ${open} requests open, ${setting} allows ${limit}`,
+      {
+        retryAfterSeconds: this.#retryAfter(1),
+      },
+    )
+  }
+
+  /** Requests to be shed so that a tenant's new one has room. @throws TroupeError `overloaded` */
+  #giveWay(tenant: string, sequences: number): readonly Entry[] {
+    const open = new Map(this.#queues.open())
+    open.set(tenant, (open.get(tenant) ?? 0) + sequences)
+    let over = [...open.values()].reduce((sum, count) => sum + count, 0) - this.#queues.capacity
+    const sheddable = [...this.#entries].filter(({ tickets }) => tickets.every(({ state }) => state === 'waiting'))
+    const shed: Entry[] = []
+    while (over > 0) {
+      const used = (name: string): number => open.get(name)! / this.#weightOf(name)
+      // Of equals the newcomer is the one that is refused.
+      const heaviest = [...open.keys()].reduce((most, name) => (used(name) > used(most) ? name : most), tenant)
+      if (heaviest === tenant) throw this.#full()
+      const index = sheddable.findLastIndex((entry) => entry.tenant === heaviest)
+      const [entry] = index < 0 ? [] : sheddable.splice(index, 1)
+      if (entry === undefined) {
+        // All it has is in the engine already.
+        open.delete(heaviest)
+        continue
+      }
+      shed.push(entry)
+      over -= entry.tickets.length
+      open.set(heaviest, open.get(heaviest)! - entry.tickets.length)
+    }
+    return shed
+  }
+
+  #shedOne(entry: Entry): void {
+    this.#shed++
+    const message = `tenant "${entry.tenant}" uses most of a full queue, and another tenant needs room: its newest request was shed`
+    const retryAfterSeconds = this.#retryAfter(this.#queues.waiting)
+    // First the reason, so that whoever waits for its turn gets this one.
+    entry.shedding.abort(new TroupeError('overloaded', message, { retryAfterSeconds }))
+    this.#remove(entry)
+  }
+
+  #full(): TroupeError {
+    const { waiting } = this.#queues
+    const { maxWaiting } = this.#options
+    return new TroupeError(
+      'overloaded',
+      `the queue is full: ${waiting} sequences wait, the setting \`queueLimit\` allows ${maxWaiting}`,
+      { retryAfterSeconds: this.#retryAfter(waiting) },
+    )
+  }
+
+  #pass(entry: Entry): Pass {
+    const { tenant, tickets } = entry
     const entered = performance.now()
     const startedAt = new Map<Ticket, number>()
     let firstTurnAt: number | null = null
-    let left = false
     const at = (index: number): Ticket => {
       const ticket = tickets[index]
       if (!ticket) throw new RangeError(`no sequence ${index} in this request`)
       return ticket
     }
-    const done = (ticket: Ticket): void => {
+    const learn = (ticket: Ticket): void => {
       const started = startedAt.get(ticket)
       if (started !== undefined && ticket.state === 'running') this.#learn((performance.now() - started) / 1000)
-      this.#queue.leave(ticket)
-      this.#waiters.get(ticket)?.reject(new Error('admission: the request has left the queue'))
-      this.#grantAll()
     }
     return {
+      weight: this.#weightOf(tenant),
+      signal: entry.shedding.signal,
       get queueMs() {
         return (firstTurnAt ?? performance.now()) - entered
       },
@@ -144,16 +219,27 @@ export class Admission {
         startedAt.set(ticket, performance.now())
         firstTurnAt ??= performance.now()
       },
-      done: (index) => done(at(index)),
+      done: (index) => {
+        learn(at(index))
+        this.#free(at(index))
+        this.#grantAll(tenant)
+      },
       leave: () => {
-        if (left) return
-        left = true
-        for (const ticket of tickets) done(ticket)
-        const open = (this.#open.get(tenant) ?? 1) - 1
-        if (open > 0) this.#open.set(tenant, open)
-        else this.#open.delete(tenant)
+        for (const ticket of tickets) learn(ticket)
+        this.#remove(entry)
       },
     }
+  }
+
+  #remove(entry: Entry): void {
+    this.#entries.delete(entry)
+    for (const ticket of entry.tickets) this.#free(ticket)
+    this.#grantAll(entry.tenant)
+  }
+
+  #free(ticket: Ticket): void {
+    this.#queues.leave(ticket)
+    this.#waiters.get(ticket)?.reject(new Error('admission: the request has left the queue'))
   }
 
   async #waitFor(ticket: Ticket, signal: AbortSignal): Promise<void> {
@@ -176,7 +262,7 @@ export class Admission {
         },
       }
       const onAbort = (): void => {
-        this.#queue.leave(ticket)
+        this.#queues.leave(ticket)
         waiter.reject(signal.reason as Error)
       }
       signal.addEventListener('abort', onAbort, { once: true })
@@ -184,8 +270,17 @@ export class Admission {
     })
   }
 
-  #grantAll(): void {
-    for (let ticket = this.#queue.grant(); ticket; ticket = this.#queue.grant()) this.#waiters.get(ticket)?.resolve()
+  #grantAll(tenant: string): void {
+    for (let ticket = this.#queues.grant(tenant); ticket; ticket = this.#queues.grant(tenant))
+      this.#waiters.get(ticket)?.resolve()
+  }
+
+  #limitsOf(tenant: string): TenantLimits {
+    return this.#options.limitsOf?.(tenant) ?? {}
+  }
+
+  #weightOf(tenant: string): number {
+    return this.#limitsOf(tenant).weight ?? 1
   }
 
   /** Exponential mean of how long a sequence holds its place: the base of `Retry-After`. */
@@ -194,7 +289,7 @@ export class Admission {
   }
 
   #retryAfter(waiting: number): number {
-    const seconds = (Math.max(1, waiting) / this.#queue.limits.places) * this.#secondsPerSequence
+    const seconds = (Math.max(1, waiting) / this.#options.places) * this.#secondsPerSequence
     return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(seconds)))
   }
 }

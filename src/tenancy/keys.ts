@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { TroupeError } from '../core/errors.ts'
+import type { TenantLimits } from './limits.ts'
 
 /**
  * What a key is for. An `admin` may touch names of every tenant and names nobody owns, a `publisher` changes what its tenant owns, a `caller`
@@ -22,6 +23,7 @@ export interface TenantKeys {
   readonly keys: readonly string[]
   /** `publisher` unless given. */
   readonly role?: Role
+  readonly limits?: TenantLimits
 }
 
 /** Headers a key can come in. */
@@ -39,6 +41,7 @@ const BEARER = /^Bearer +(\S+)$/i
 /** The keys of all tenants, kept only as SHA-256 hashes. */
 export class Keyring {
   #entries: readonly { readonly hash: Buffer; readonly caller: Caller }[] = []
+  #limits: ReadonlyMap<string, TenantLimits> = new Map()
 
   constructor(tenants: readonly TenantKeys[]) {
     this.replace(tenants)
@@ -49,6 +52,12 @@ export class Keyring {
     this.#entries = tenants.flatMap(({ name, keys, role = 'publisher' }) =>
       keys.map((key) => ({ hash: storedHash(key), caller: { tenant: name, role } })),
     )
+    this.#limits = new Map(tenants.flatMap(({ name, limits }) => (limits === undefined ? [] : [[name, limits]])))
+  }
+
+  /** What a tenant may use. */
+  limitsOf(tenant: string): TenantLimits {
+    return this.#limits.get(tenant) ?? {}
   }
 
   /** No keys configured: everybody may do everything. */

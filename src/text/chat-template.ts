@@ -29,6 +29,8 @@ export interface ChatOptions {
   readonly variables?: JsonObject
 }
 
+/** What a template can name. */
+const IDENTIFIER = /^[A-Za-z_]\w*$/
 /** Name of the template used when tools are given, where a model has several. */
 const TOOL_TEMPLATE = 'tool_use'
 const DEFAULT_TEMPLATE = 'default'
@@ -79,6 +81,7 @@ export class ChatTemplate {
 
   /** Whether any of the templates names a variable. */
   reads(variable: string): boolean {
+    if (!IDENTIFIER.test(variable)) return false
     const named = new RegExp(`(?<![\\w.])${variable}(?!\\w)`)
     return this.#sources.some((source) => named.test(source))
   }

@@ -1,4 +1,6 @@
+import { LRUCache } from 'lru-cache'
 import { TroupeError } from '../core/errors.ts'
+import type { OwnTokens } from '../core/own-tokens.ts'
 import type { ChatOptions, TemplateMessage } from './chat-template.ts'
 import { ChatTemplate } from './chat-template.ts'
 import { Detokenizer } from './detokenizer.ts'
@@ -7,6 +9,8 @@ import { StopStrings } from './stop-strings.ts'
 import { Tokenizer, maxTextLength } from './tokenizer.ts'
 import { ToolScanner } from './tool-calls/tool-scanner.ts'
 
+/** Mixes with tokens of their own whose tokenizers are kept. */
+const MAX_MIXES = 64
 const NO_BYTES = new Uint8Array(0)
 
 /** Everything between text and tokens for one model. */
@@ -17,6 +21,7 @@ export class ModelText {
   readonly maxLength: number
 
   readonly maxContext: number
+  readonly #mixes = new LRUCache<string, ModelText>({ max: MAX_MIXES })
 
   private constructor(tokenizer: Tokenizer, chatTemplate: ChatTemplate, maxContext: number) {
     this.maxContext = maxContext
@@ -28,6 +33,19 @@ export class ModelText {
   /** Throws `invalid_model` naming the file that is missing or wrong. */
   static async load(modelDir: string, maxContext: number): Promise<ModelText> {
     return new ModelText(await Tokenizer.load(modelDir), await ChatTemplate.load(modelDir), maxContext)
+  }
+
+  /** The text of a mix: with the tokens that its adapters have of their own. */
+  of(members: readonly { readonly digest: string; readonly tokens?: OwnTokens }[]): ModelText {
+    const own = members.filter((one): one is typeof one & { readonly tokens: OwnTokens } => one.tokens !== undefined)
+    if (own.every(({ tokens }) => tokens.added.length === 0 && tokens.ends.length === 0)) return this
+    const key = own.map(({ digest }) => digest).join()
+    const known = this.#mixes.get(key)
+    if (known !== undefined) return known
+    const tokenizer = this.tokenizer.extended(own.map(({ tokens }) => tokens))
+    const text = new ModelText(tokenizer, this.chatTemplate, this.maxContext)
+    this.#mixes.set(key, text)
+    return text
   }
 
   get eosIds(): readonly number[] {

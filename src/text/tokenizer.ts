@@ -1,5 +1,6 @@
 import { TroupeError, messageOf } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
+import type { AddedToken, OwnTokens } from '../core/own-tokens.ts'
 import { InertTexts } from './inert.ts'
 import { readModelJson, requireModelJson, tokenContent } from './model-files.ts'
 import { byteLevelBytes, fallbackByte } from './pipeline/byte-level.ts'
@@ -24,15 +25,14 @@ export class Tokenizer {
 
   readonly #pipeline: TokenPipeline
 
-  private constructor(pipeline: TokenPipeline, config: JsonObject, eosIds: readonly number[] | null) {
+  private constructor(pipeline: TokenPipeline, bosId: number | null, eosIds: readonly number[]) {
     this.#pipeline = pipeline
     this.byteStyle = pipeline.byteStyle
     this.specialIds = new Set(pipeline.added.filter(({ special }) => special).map(({ id }) => id))
     this.inert = new InertTexts(pipeline.added.filter(({ special }) => special).map(({ content }) => content))
     this.vocabSize = pipeline.size
-    this.bosId = this.#idOf(config.bos_token)
-    const eosId = this.#idOf(config.eos_token)
-    this.eosIds = eosIds ?? (eosId === null ? [] : [eosId])
+    this.bosId = bosId
+    this.eosIds = eosIds
   }
 
   /**
@@ -47,13 +47,30 @@ export class Tokenizer {
     const eosIds =
       tokenIds(generation?.eos_token_id, 'generation_config.json') ?? tokenIds(model?.eos_token_id, 'config.json')
     try {
-      return new Tokenizer(new TokenPipeline(definition), config, eosIds)
+      return Tokenizer.#of(TokenPipeline.read(definition), config, eosIds)
     } catch (cause) {
       throw new TroupeError('invalid_model', `tokenizer.json of ${modelDir} cannot be used: ${messageOf(cause)}`, {
         param: 'tokenizer.json',
         cause,
       })
     }
+  }
+
+  static #of(pipeline: TokenPipeline, config: JsonObject, eosIds: readonly number[] | null): Tokenizer {
+    const idOf = (token: unknown): number | null => {
+      const content = tokenContent(token)
+      return content === null ? null : pipeline.idOf(content)
+    }
+    const eosId = idOf(config.eos_token)
+    return new Tokenizer(pipeline, idOf(config.bos_token), eosIds ?? (eosId === null ? [] : [eosId]))
+  }
+
+  /** The same with tokens of adapters; where two have the same id, the first one's counts. */
+  extended(own: readonly Pick<OwnTokens, 'added' | 'ends'>[]): Tokenizer {
+    const added = new Map<number, AddedToken>()
+    for (const token of own.flatMap((one) => one.added)) if (!added.has(token.id)) added.set(token.id, token)
+    const ends = new Set([...this.eosIds, ...own.flatMap((one) => one.ends)])
+    return new Tokenizer(this.#pipeline.extended([...added.values()]), this.bosId, [...ends])
   }
 
   /**
@@ -72,6 +89,16 @@ export class Tokenizer {
 
   has(id: number): boolean {
     return this.#pipeline.tokenOf(id) !== null
+  }
+
+  /** Token of exactly this text; null = there is none. */
+  idOf(content: string): number | null {
+    return this.#pipeline.idOf(content)
+  }
+
+  /** The text of a token as the vocabulary has it; null = there is none of that id. */
+  contentOf(id: number): string | null {
+    return this.#pipeline.tokenOf(id)
   }
 
   /** The id of a special token; null when there is none of that text. */
@@ -99,11 +126,6 @@ export class Tokenizer {
     if (this.byteStyle === 'byte-level') return { kind: 'bytes', bytes: byteLevelBytes(token) }
     const byte = this.byteStyle === 'byte-fallback' ? fallbackByte(token) : null
     return byte === null ? { kind: 'text' } : { kind: 'bytes', bytes: Uint8Array.of(byte) }
-  }
-
-  #idOf(token: unknown): number | null {
-    const content = tokenContent(token)
-    return content === null ? null : this.#pipeline.idOf(content)
   }
 }
 

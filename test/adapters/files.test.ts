@@ -45,6 +45,7 @@ describe('an adapter is recognised by its files', () => {
   it.each([
     ['a Git LFS pointer', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', 'git lfs pull'],
     ['an Xet pointer', '# xet version 0\nfilesize = 9\n', 'download the file itself'],
+    ['plain text', 'Entry not found', 'adapter_model.safetensors is plain text, and not safetensors'],
     ['a web page', '<!DOCTYPE html>\n<html><head><title>Sign in', 'download the file again'],
     ['an XML document', '<?xml version="1.0"?><Error><Code>AccessDenied', 'download the file again'],
     ['JSON text', '{"error":"Repository not found"}', 'failed download'],

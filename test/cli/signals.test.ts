@@ -74,7 +74,7 @@ it(
 )
 
 it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGKILL'] as const)(
-  'npm start takes the server with it on %s',
+  'npm start takes the server with it on %s (not on Windows, which has no such signals)',
   async (signal) => {
     const args = ['start', '--', ...(await flags()), '--drain-seconds', '0', '--shutdown-seconds', '1']
     const npm = spawn('npm', args, { cwd: await packageWithoutBuild(), stdio: ['ignore', 'ignore', 'pipe'] })

@@ -13,7 +13,7 @@ const FIXTURES = join(import.meta.dirname, '../fixtures/conformance')
  * What the libraries do and Troupe says no to, with the reason; test/adapters and test/server hold the exact words.
  * The library's Average divides by the number of modules once more, which nobody can want; sums with scales are served instead.
  */
-const DECLINED = /residual-twice|lora-embed-saved|lora-head-saved|^tokens-|dora@|^average\(/
+const DECLINED = /residual-twice|dora@|^average\(/
 
 describe.each([
   'llama',

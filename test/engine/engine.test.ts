@@ -112,6 +112,11 @@ describe('Engine', () => {
     expect(events.map(({ type }) => type)).toEqual(['started', 'prompt', 'finish'])
     const prompt = events[1] as Extract<GenerationEvent, { type: 'prompt' }>
     expect(prompt.logprobs.map((entry) => entry?.top.length ?? null)).toEqual([null, 2, 2, 2])
+    for (const { logprob, top, rank } of prompt.logprobs.slice(1).map((entry) => entry!))
+      if (rank! <= top.length) expect(logprob).toBe(top[rank! - 1]!.logprob)
+      else expect(logprob).toBeLessThanOrEqual(top.at(-1)!.logprob)
+    const ranks = prompt.logprobs.slice(1).map((entry) => entry!.rank!)
+    expect(ranks.every((rank) => rank >= 1 && Number.isInteger(rank))).toBe(true)
   })
 
   it('runs several sequences on one prompt, each with a seed of its own', async () => {

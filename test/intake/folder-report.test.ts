@@ -95,6 +95,14 @@ describe('a trainer’s folder', () => {
     },
   )
 
+  it('takes MLX’s file, unless PEFT’s lies beside it', () => {
+    const files = ['adapter_config.json', 'adapters.safetensors', '0000100_adapters.safetensors']
+    const { format, took, ignored } = reportFolder(entries(files))
+    expect([format, took.map(({ file }) => file)]).toEqual(['mlx', files.slice(0, 2)])
+    expect(ignored).toEqual([{ file: files[2], reason: 'weights of an earlier step of the training' }])
+    expect(reportFolder(entries([...files, OWN[1]!])).format).toBe('peft')
+  })
+
   it('takes AdapterHub’s file, and says of an unknown one that it is no part', () => {
     const { format, took, ignored } = reportFolder(
       entries(['adapter_config.json', 'adapter.safetensors', 'adapter_interface.json', 'secret.txt']),
@@ -120,7 +128,7 @@ describe('a folder that is no adapter', () => {
     [['adapter_config.json', 'adapter_model.bin'], 'pickle_refused', "'adapter_model.safetensors', {'format': 'pt'})"],
     [['adapter_config.json', 'pytorch_adapter.bin'], 'pickle_refused', "'adapter.safetensors', {'format': 'pt'})"],
     [['adapter_config.json', 'training_args.bin', 'optimizer.pt'], 'invalid_adapter', 'the weights are missing'],
-    [['adapter_config.json', 'adapters.safetensors', '0000100_adapters.safetensors'], 'unsupported_adapter', 'of MLX'],
+    [['adapters.npz', 'adapter_config.json'], 'unsupported_adapter', 'an old release of MLX'],
     [['adapter_config.json', 'lora-f16.gguf'], 'unsupported_adapter', 'PEFT folder that it was converted from'],
     [['config.json', 'model.safetensors', 'tokenizer.json'], 'unsupported_adapter', '--model'],
     [['config.json', 'model-00001-of-00002.safetensors'], 'unsupported_adapter', 'whole model'],

@@ -89,7 +89,7 @@ describe('POST /v1/compare', () => {
       ['xabcd', 0],
       ['xabcd', 0],
     ])
-    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
   })
 
   it('goes on with the other mixes when one fails', async () => {
@@ -172,7 +172,7 @@ describe('POST /v1/compare', () => {
       sent.on('error', () => undefined)
       sent.end(JSON.stringify({ prompt: 'x', stream: true, mixes: MIXES }))
     })
-    await expect.poll(() => served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    await expect.poll(() => served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
     expect(served.engine.active).toBe(0)
     expect(served.rooms.stats().leases).toBe(0)
 

@@ -39,7 +39,9 @@ describe('the console', () => {
     const lease = await served.rooms.residency.acquire(served.rooms.catalogue.resolve({ model: 'root/secret' }, '*'))
     served.admission.enter('root', 1)
     const live = async (key: string) =>
-      (await served.call({ url: '/v1/live', headers: { 'x-api-key': key } })).json<{ memory: { versions: { name: string }[] } }>()
+      (await served.call({ url: '/v1/live', headers: { 'x-api-key': key } })).json<{
+        memory: { versions: { name: string }[] }
+      }>()
     const all = await live('root-key')
     expect(all).toMatchObject({
       caller: { tenant: 'root', role: 'admin', open: false },

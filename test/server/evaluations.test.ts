@@ -92,7 +92,7 @@ describe('POST /v1/evaluations', () => {
     })
     expect(served.engine.requests.every(({ background }) => background === true)).toBe(true)
     expect(textOf(served.engine.requests[0]!.tokens)).toBe('T:q0!')
-    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
     expect(await served.metrics.render()).toContain('troupe_evaluations_total{status="done"} 1')
   })
 

@@ -193,7 +193,7 @@ describe('POST /v1/tasks/{task}/generate', () => {
     expect(served.log.join('\n')).toContain('the fake was told to fail')
     expect(served.rooms.stats().leases).toBe(0)
     served.rooms.checkIntegrity()
-    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(served.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
     expect(served.engine.active).toBe(0)
   })
 

@@ -116,7 +116,7 @@ it.each([
   expect(refused.headers.get('retry-after')).toBe('1')
   await ended
   expect(steps).toEqual(['running requests are cut off', 'backend'])
-  expect(server.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+  expect(server.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
 })
 
 it('ends also when a client does not read its last words', async () => {

@@ -59,7 +59,7 @@ async function settled(): Promise<void> {
   for (let i = 0; i < 100 && served.admission.stats().requests > 0; i++) await sleep(20)
 }
 
-const NOTHING = { waiting: 0, running: 0, requests: 0 }
+const NOTHING = { waiting: 0, running: 0, requests: 0, shed: 0 }
 
 describe('server-sent events', () => {
   it('sends text as it comes, then the last chunk with everything, then [DONE]', async () => {

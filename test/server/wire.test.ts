@@ -87,6 +87,41 @@ describe('paths and queries', () => {
     expect([response.statusCode, response.json()]).toMatchObject([400, { error: { param: 'limit' } }])
   })
 
+  it('name the methods that they take, and refuse others before their body', async () => {
+    const plan = await served.call({ method: 'PUT', url: '/v1/adapters/plan', headers: JSON_TYPE, payload: {} })
+    expect([plan.statusCode, plan.headers.allow]).toEqual([405, 'POST'])
+    const query = await served.call({ method: 'QUERY', url: '/health' })
+    expect([query.statusCode, query.headers.allow]).toEqual([405, 'GET, HEAD'])
+  })
+
+  it('take numbers as JSON writes them', async () => {
+    const url = (seconds: string) => `/v1/adapters/json/versions/v9?drain_seconds=${seconds}`
+    for (const [seconds, status] of [
+      ['1e1', 403],
+      ['5E-324', 403],
+      ['0x5', 400],
+      ['1e', 400],
+    ] as const)
+      // prettier-ignore
+      expect([seconds, (await served.call({ method: 'DELETE', url: url(seconds), headers: KEY })).statusCode]).toEqual([
+        seconds,
+        status,
+      ])
+  })
+
+  it('say which labels and names there can be', async () => {
+    const labels = { labels: { 'a b': 'c' } }
+    const patched = await served.call({
+      method: 'PATCH',
+      url: '/v1/adapters/json',
+      headers: JSON_TYPE,
+      payload: labels,
+    })
+    expect([patched.statusCode, patched.json()]).toMatchObject([400, { error: { param: 'labels.a b' } }])
+    const long = await served.call({ method: 'GET', url: `/v1/models/${'a'.repeat(257)}`, headers: KEY })
+    expect([long.statusCode, long.json<ErrorBody>().error.param]).toEqual([400, 'model'])
+  })
+
   it('take no word for a version', async () => {
     const response = await served.call({ url: '/v1/adapters/json/versions/true', headers: KEY })
     expect([response.statusCode, response.json()]).toMatchObject([400, { error: { param: 'version' } }])

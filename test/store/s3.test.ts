@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
@@ -54,6 +54,16 @@ describe.skipIf(reason !== null)(`a bucket${reason === null ? '' : ` (skipped: $
     expect(await cache.folder(ids[1]!)).toBe(second)
     expect(await messageOf(() => cache.folder(newBlob(fakeDigest({ effect: 9 }), 9)))).toMatch(/are not in s3:/)
     expect(await readdir(join(dir, 'staging'))).toEqual([])
+  })
+
+  it('opens a cache from which another server removes something at that moment', async () => {
+    const store = new S3Store(await server.newStore())
+    const dir = await temporaryFolder()
+    await mkdir(join(dir, 'blobs'))
+    // Listed, and not there.
+    await symlink(join(dir, 'gone'), join(dir, 'blobs', 'removed'))
+    const work = await WorkFolder.open(join(dir, 'staging'))
+    await BlobCache.open(store, join(dir, 'blobs'), 1_000, work)
   })
 
   it('serves several servers: changes are seen, altered copies are fetched again, deletion waits for all of them', async () => {

@@ -64,6 +64,7 @@ export const readFakeAdapter: AdapterReader = async (dir) => {
       rank: 1,
       sites: ['layers.0.q_proj'],
       virtualTokens: 0,
+      tokens: null,
       parameters: 2,
       bytes: content.bytes,
       baseModel: null,

@@ -43,6 +43,7 @@ class ByteText implements TokenText {
 
 /** A tokenizer of bytes, with a chat template of one line per message. */
 export const fakeText: TextPort = {
+  of: () => fakeText,
   eosIds: [EOS],
   specialIds: [BOS, EOS],
   // The stand-in has one special token that can be written: it becomes EOS.

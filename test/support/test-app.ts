@@ -18,6 +18,7 @@ import { AdapterSources } from '../../src/intake/sources.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import type { TenantKeys } from '../../src/tenancy/keys.ts'
+import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
 import { dropFake, fakeWeights } from './fake-adapter.ts'
@@ -83,7 +84,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const engine = new FakeEngine()
   const storeDir = scratchFolder('troupe-app-')
   const { places = 8, maxWaiting = 64, maxRequestsPerTenant = null } = options
-  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant })
+  const keyring = new Keyring(options.tenants ?? [])
+  const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
+  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const metrics = new Metrics({ process: false })
   const lines: string[] = []
   const log = createLogger('info', { write: (line) => void lines.push(line) })
@@ -95,9 +98,22 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const { catalogue, changes, residency, intake, evaluation, server } = rooms
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
-    ...{ engine, catalogue, changes, residency, intake, evaluation, server, text: fakeText, grammars, admission, metrics, log },
+    ...{
+      engine,
+      catalogue,
+      changes,
+      residency,
+      intake,
+      evaluation,
+      server,
+      text: fakeText,
+      grammars,
+      admission,
+      metrics,
+      log,
+    },
     modelDefaults: options.modelDefaults ?? {},
-    keyring: new Keyring(options.tenants ?? []),
+    keyring,
     sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,
@@ -136,7 +152,7 @@ const readLabelled: AdapterReader = async (dir) => {
   return {
     weights: fakeWeights(digest, effect, VERSION_BYTES),
     description: {
-      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0 },
+      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0, tokens: null },
       ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, warnings: [] },
     },
   }

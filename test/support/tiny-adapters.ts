@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { WEIGHT_FILES } from '../../src/adapters/files.ts'
 import { readAdapter } from '../../src/adapters/read.ts'
 import type { BaseWeights } from '../../src/core/base-weights.ts'
 import { EDGE_KINDS, LINEAR_KINDS } from '../../src/core/branch.ts'
@@ -183,10 +184,13 @@ export function readTiny(dir: string, info: ModelInfo = tinyInfo()): ReturnType<
 }
 
 /** Writes an adapter's two files into a folder. */
-export function writeAdapter(dir: string, { config, tensors }: AdapterFixture): string {
+export function writeAdapter(
+  dir: string,
+  { config, tensors }: AdapterFixture,
+  name = 'peft_type' in config ? WEIGHT_FILES.peft : WEIGHT_FILES.adapterhub,
+): string {
   mkdirSync(dir, { recursive: true })
   writeFileSync(join(dir, 'adapter_config.json'), JSON.stringify(config))
-  const name = 'peft_type' in config ? 'adapter_model.safetensors' : 'adapter.safetensors'
   writeSafetensors(join(dir, name), tensors, { format: 'pt' })
   return dir
 }

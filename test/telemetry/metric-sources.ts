@@ -35,7 +35,7 @@ export function metricSources(overrides: Partial<MetricSources> = {}): MetricSou
     }),
     weights: () => ({ checkedBytes: 7000, damagedTensors: 0 }),
     residents: () => [{ name: 'a@v1', rank: 8, isKept: true }],
-    queue: () => ({ waiting: 2, running: 3, requests: 4 }),
+    queue: () => ({ waiting: 2, running: 3, requests: 4, shed: 5 }),
     ...overrides,
   }
 }

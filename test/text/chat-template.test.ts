@@ -19,6 +19,12 @@ describe('ChatTemplate', () => {
     expect(chat.render(HELLO)).toBe('<s>Hello</s>')
   })
 
+  it('knows which variables it reads, whatever they are called', async () => {
+    const chat = await template('{{ mood }}{{ messages[0].tone }}')
+    const names = ['mood', 'tone', 'moo', '[', '(a+)+$', 'mood}}', '']
+    expect(names.filter((name) => chat.reads(name))).toEqual(['mood'])
+  })
+
   it('chooses among named templates', async () => {
     const chat = await template([
       { name: 'tool_use', template: '{{ tools[0].name }}' },

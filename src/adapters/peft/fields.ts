@@ -33,6 +33,9 @@ const TASK_TYPES = ['CAUSAL_LM', 'SEQ_CLS', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATUR
 
 /** Why fields that a user may well have set are refused. */
 const REASONS: Readonly<Record<string, string>> = {
+  init_lora_weights:
+    'this way to begin changes the base model’s weights too, so the file alone is not the adapter: save it with PEFT’s `path_initial_model_for_weight_conversion`, ' +
+    'which makes it a plain LoRA',
   bias: 'trained biases of the base model are not supported; train with "none"',
 }
 
@@ -89,7 +92,7 @@ export function readTokens(field: string, value: unknown): ReadonlyMap<string, r
 /** Which base model the files name. */
 export function readBaseModel(config: JsonObject): string | null {
   const value = config['base_model_name_or_path']
-  return typeof value === 'string' ? value : null
+  return typeof value === 'string' && value.trim() !== '' ? value : null
 }
 
 /** Refuses an empty choice of modules where PEFT writes the one it made. */

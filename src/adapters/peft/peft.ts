@@ -6,6 +6,7 @@ import { parseAdalora } from './adalora.ts'
 import { parseIa3 } from './ia3.ts'
 import { parseLoha } from './loha.ts'
 import { parseLokr } from './lokr.ts'
+import { parseMiss } from './miss.ts'
 import { parseLora } from './lora.ts'
 import { parseTrainableTokens } from './trainable-tokens.ts'
 import { parsePrefixTuning, parsePromptTuning } from './virtual-tokens.ts'
@@ -21,6 +22,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   VERA: parseVera,
   LOHA: parseLoha,
   LOKR: parseLokr,
+  MISS: parseMiss,
   PROMPT_TUNING: parsePromptTuning,
   P_TUNING: parsePromptTuning,
   PREFIX_TUNING: parsePrefixTuning,
@@ -34,7 +36,6 @@ const CONVERTIBLE = [
   'FOURIERFT',
   'GRALORA',
   'HIRA',
-  'MISS',
   'PSOFT',
   'RANDLORA',
   'SHIRA',

@@ -38,7 +38,10 @@ function readModules(value: unknown): readonly string[] | string | null {
   if (typeof modules !== 'string') return modules?.length === 0 ? null : modules
   const text = modules.trim()
   if (/^all(-linear)?$/i.test(text)) return ALL_LINEAR
-  const names = text.split(',').map((name) => name.trim())
+  const names = text
+    .replace(/,$/, '')
+    .split(',')
+    .map((name) => name.trim())
   return names.every((name) => /^[A-Za-z_]\w*$/.test(name)) ? names : text
 }
 

@@ -105,7 +105,7 @@ export class ShadowRuns {
       }
       const recorder = new AnswerRecorder()
       const events = engine.generate(request, signal)
-      for await (const event of readSequence(events, text, plan, signal, () => undefined)) {
+      for await (const event of readSequence(events, text.of([shadow]), plan, signal, () => undefined)) {
         if (event.type === 'text') recorder.add(event)
       }
       return recorder.answer

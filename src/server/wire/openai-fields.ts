@@ -37,7 +37,7 @@ export const PromptLogprobs = Type.Array(
         {
           logprob: Type.Number(),
           rank: Type.Union([Type.Integer(), Type.Null()], {
-            description: 'Among all tokens, if it is one of the best.',
+            description: 'Its place among all tokens, from 1 on.',
           }),
           decoded_token: Type.String(),
         },

@@ -15,10 +15,11 @@ export function promptLogprobsBody(
   return logprobs.map((position) => {
     if (position === null) return null
     const best = position.top.slice(0, alternatives)
-    const rank = best.findIndex(({ token }) => token === position.token) + 1
-    const entries = [...best.map((entry, i) => ({ ...entry, rank: i + 1 })), ...(rank > 0 ? [] : [{ ...position, rank: null }])] // prettier-ignore
+    const entries = best.map((entry, i) => ({ ...entry, rank: i + 1 }))
+    const listed = best.some(({ token }) => token === position.token)
+    const all = listed ? entries : [...entries, { ...position, rank: position.rank ?? null }]
     return Object.fromEntries(
-      entries.map(({ token, logprob, rank: place }) => [
+      all.map(({ token, logprob, rank: place }) => [
         String(token),
         { logprob: finiteLogprob(logprob), rank: place, decoded_token: text.tokenText(token) },
       ]),

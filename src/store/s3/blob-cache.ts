@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { TroupeError } from '../../core/errors.ts'
 import type { BlobId, LocalBlobs } from '../blobs.ts'
 import { blobPrefix } from '../blobs.ts'
-import { storageError } from '../filesystem/durable.ts'
+import { errnoOf, storageError } from '../filesystem/durable.ts'
 import type { WorkFolder } from '../filesystem/work-folder.ts'
 import type { Store } from '../port.ts'
 
@@ -40,8 +40,8 @@ export class BlobCache implements LocalBlobs {
     try {
       await mkdir(dir, { recursive: true })
       for (const name of await readdir(dir)) {
-        const { mtimeMs } = await stat(join(dir, name))
-        cache.#cached.set(name, { bytes: await sizeOf(join(dir, name)), usedMs: mtimeMs })
+        const found = await look(join(dir, name))
+        if (found) cache.#cached.set(name, found)
       }
     } catch (error) {
       throw storageError('use the cache', dir, error)
@@ -111,6 +111,16 @@ export class BlobCache implements LocalBlobs {
       await rm(join(this.#dir, name), { recursive: true, force: true })
       used -= cached.bytes
     }
+  }
+}
+
+/** Null = another server of this machine has just removed it. */
+async function look(path: string): Promise<Cached | null> {
+  try {
+    return { usedMs: (await stat(path)).mtimeMs, bytes: await sizeOf(path) }
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return null
+    throw error
   }
 }
 

@@ -1,23 +1,9 @@
+import type { AddedToken } from '../../core/own-tokens.ts'
 import type { Normalizer } from './normalizer.ts'
 import type { Part } from './part.ts'
 import { WHITE_SPACE, WORD } from './pattern.ts'
 import type { Piece } from './split.ts'
 import type { Vocabulary } from './vocabulary.ts'
-
-/** A token that is found in the text before anything else. */
-export interface AddedToken {
-  readonly id: number
-  readonly content: string
-  /** Left out of the text of an answer. */
-  readonly special: boolean
-  /** Only found where no word goes on at either side. */
-  readonly singleWord: boolean
-  /** Takes the white space before and after it along. */
-  readonly lstrip: boolean
-  readonly rstrip: boolean
-  /** Looked for in the normalized text, in its own normalized form. */
-  readonly normalized: boolean
-}
 
 /** A part of the text that is a token already, or still text. */
 export type Section = Piece & { readonly id: number | null }

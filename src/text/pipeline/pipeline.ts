@@ -1,17 +1,28 @@
 import type { JsonObject } from '../../core/json.ts'
-import type { AddedToken } from './added-tokens.ts'
+import type { AddedToken } from '../../core/own-tokens.ts'
 import { AddedTokens, readAddedTokens } from './added-tokens.ts'
 import { Bpe } from './bpe.ts'
 import type { ByteStyle, Decoder } from './decoder.ts'
 import { NO_DECODER, readDecoder } from './decoder.ts'
 import type { Frame } from './frame.ts'
 import { readFrame } from './frame.ts'
+import type { Normalizer } from './normalizer.ts'
 import { readNormalizer } from './normalizer.ts'
 import { Part } from './part.ts'
 import type { PreTokenizer } from './pre-tokenizer.ts'
 import { readPreTokenizer } from './pre-tokenizer.ts'
+import { TokenNames } from './token-names.ts'
 import { Unigram } from './unigram.ts'
 import type { TokenModel } from './vocabulary.ts'
+
+/** All but the names. */
+interface Parts {
+  readonly normalize: Normalizer
+  readonly preTokenizer: PreTokenizer | null
+  readonly model: TokenModel
+  readonly frame: Frame | null
+  readonly decoder: Decoder
+}
 
 /**
  * What a `tokenizer.json` describes: text → added tokens → normalizer → pre-tokenizer → model → frame, and back through the decoder, as
@@ -19,52 +30,65 @@ import type { TokenModel } from './vocabulary.ts'
  */
 export class TokenPipeline {
   readonly added: readonly AddedToken[]
-  readonly byteStyle: ByteStyle
-  /** Ids are below this. */
-  readonly size: number
 
-  readonly #tokens = new Map<number, string>()
-  readonly #ids = new Map<string, number>()
+  readonly #names: TokenNames
   readonly #finder: AddedTokens
-  readonly #preTokenizer: PreTokenizer | null
-  readonly #model: TokenModel
-  readonly #frame: Frame | null
-  readonly #decoder: Decoder
+  readonly #parts: Parts
+
+  private constructor(parts: Parts, added: readonly AddedToken[], names: TokenNames) {
+    this.#parts = parts
+    this.added = added
+    this.#names = names
+    this.#finder = new AddedTokens(added, parts.normalize)
+  }
 
   /** Throws a plain error that names the part which is unknown or wrong. */
-  constructor(definition: JsonObject) {
+  static read(definition: JsonObject): TokenPipeline {
     const root = new Part(definition, '')
     // Lengths and padding are the caller's business; transformers overrides both.
     root.ignore('version', 'truncation', 'padding')
     const normalizer = root.child('normalizer')
     const normalize = normalizer ? readNormalizer(normalizer) : (text: string) => text
     const preTokenizer = root.child('pre_tokenizer')
-    this.#preTokenizer = preTokenizer && readPreTokenizer(preTokenizer)
-    this.#model = readModel(root.child('model') ?? root.refuse('model is missing'))
+    const readPre = preTokenizer && readPreTokenizer(preTokenizer)
+    const model = readModel(root.child('model') ?? root.refuse('model is missing'))
     const frame = root.child('post_processor')
-    this.#frame = frame && readFrame(frame)
+    const readPost = frame && readFrame(frame)
     const decoder = root.child('decoder')
-    this.#decoder = decoder ? readDecoder(decoder) : NO_DECODER
-    this.byteStyle = this.#decoder.byteStyle
-    const added = root.raw('added_tokens') === undefined ? [] : root.children('added_tokens')
-    this.added = readAddedTokens(added, this.#model.vocabulary)
-    root.close()
-    this.#finder = new AddedTokens(this.added, normalize)
-    for (const [token, id] of this.#model.vocabulary) this.#name(token, id)
-    for (const { content, id, normalized } of this.added) {
-      this.#name(content, id)
-      // The library also writes these back in their normalized form.
-      if (normalized) this.#tokens.set(id, normalize(content))
+    const parts = {
+      ...{ normalize, preTokenizer: readPre, model, frame: readPost },
+      decoder: decoder ? readDecoder(decoder) : NO_DECODER,
     }
-    this.size = [...this.#tokens.keys()].reduce((most, id) => Math.max(most, id + 1), 0)
+    const list = root.raw('added_tokens') === undefined ? [] : root.children('added_tokens')
+    const added = readAddedTokens(list, model.vocabulary)
+    root.close()
+    const names = new TokenNames()
+    for (const [token, id] of model.vocabulary) names.set(id, token)
+    return new TokenPipeline(parts, added, named(names, added, normalize))
+  }
+
+  /** The same with more added tokens, which stand for those of the same id. */
+  extended(more: readonly AddedToken[]): TokenPipeline {
+    const own = new Set(more.map(({ id }) => id))
+    const added = [...this.added.filter(({ id }) => !own.has(id)), ...more]
+    return new TokenPipeline(this.#parts, added, named(new TokenNames(this.#names), more, this.#parts.normalize))
+  }
+
+  get byteStyle(): ByteStyle {
+    return this.#parts.decoder.byteStyle
+  }
+
+  /** Ids are below this. */
+  get size(): number {
+    return this.#names.size
   }
 
   idOf(token: string): number | null {
-    return this.#ids.get(token) ?? null
+    return this.#names.idOf(token)
   }
 
   tokenOf(id: number): string | null {
-    return this.#tokens.get(id) ?? null
+    return this.#names.textOf(id)
   }
 
   /**
@@ -79,30 +103,33 @@ export class TokenPipeline {
       if (section.id !== null) ids.push(section.id)
       else {
         const plain = mark === null ? section : { ...section, text: section.text.replaceAll(mark, '') }
-        for (const word of this.#words(plain)) for (const id of this.#model.encode(word)) ids.push(id)
+        for (const word of this.#words(plain)) for (const id of this.#parts.model.encode(word)) ids.push(id)
       }
     }
-    return framed && this.#frame ? [...this.#frame.before, ...ids, ...this.#frame.after] : ids
+    const { frame } = this.#parts
+    return framed && frame ? [...frame.before, ...ids, ...frame.after] : ids
   }
 
   /** The text of tokens; ids without a token add nothing. */
   decode(ids: readonly number[]): string {
-    const tokens = ids.map((id) => this.#tokens.get(id)).filter((token) => token !== undefined)
-    return this.#decoder.steps.reduce<readonly string[]>((result, step) => step(result), tokens).join('')
+    const tokens = ids.map((id) => this.#names.textOf(id)).filter((token) => token !== null)
+    return this.#parts.decoder.steps.reduce<readonly string[]>((result, step) => step(result), tokens).join('')
   }
 
   #words(section: { readonly text: string; readonly first: boolean }): readonly string[] {
     if (section.text === '') return []
-    return this.#preTokenizer ? this.#preTokenizer(section).map(({ text }) => text) : [section.text]
-  }
-
-  #name(token: string, id: number): void {
-    this.#tokens.set(id, token)
-    this.#ids.set(token, id)
+    const { preTokenizer } = this.#parts
+    return preTokenizer ? preTokenizer(section).map(({ text }) => text) : [section.text]
   }
 }
 
 const LONE_SURROGATE = /\p{Surrogate}/gu
+
+/** Gives added tokens their names; the library also writes them back in their normalized form. */
+function named(names: TokenNames, added: readonly AddedToken[], normalize: Normalizer): TokenNames {
+  for (const { content, id, normalized } of added) names.set(id, content, normalized ? normalize(content) : content)
+  return names
+}
 
 function readModel(part: Part): TokenModel {
   const model = modelOf(part)

@@ -47,6 +47,7 @@ describe('a bottleneck becomes branches', () => {
       rank: 2,
       sites: ['layers.0.mlp_stream', 'layers.1.mlp_stream'],
       virtualTokens: 0,
+      tokens: null,
       parameters: 2 * (16 + 2 + 16 + 8),
       bytes: 4 * 2 * (16 + 2 + 16 + 8),
       baseModel: 'fixtures/tiny',

@@ -11,10 +11,16 @@ function loraWith(modules: readonly ModuleName[], changes: object) {
   return { ...fixture, config: { ...fixture.config, ...changes } }
 }
 
+it('an empty name of the base model says nothing', async () => {
+  const { description } = await readFixture(loraWith(['q_proj'], { base_model_name_or_path: '' }))
+  expect(description.baseModel).toBeNull()
+})
+
 describe('target_modules', () => {
   it.each([
     ['a comma list', ['q_proj', 'o_proj'], 'q_proj, o_proj'],
     ['a name alone', ['o_proj'], 'o_proj'],
+    ['a list that ends in a comma', ['q_proj'], 'q_proj, '],
     ['"all"', ALL, 'all'],
     ['"All-Linear"', ALL, 'All-Linear'],
     ['a pattern over whole layers', ALL, 'model.layers.*'],

@@ -151,10 +151,10 @@ describe('deadlines', () => {
     socket.send(requestText('POST', GENERATE, `{"input":"x","stream":true,"max_tokens":${tokens}}`))
     while (made < tokens) await sleep(20)
     // Its sequence gave its place to others, whether its text is read or not.
-    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 1 })
+    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 1, shed: 0 })
     await allGone()
     expect(await metric('troupe_connections_cut_total{reason="stalled"}')).toBe(1)
-    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
     expect(fake.rooms.stats().leases).toBe(0)
   })
 })
@@ -182,7 +182,7 @@ describe('pipelining', () => {
     for (let i = 0; i < 100 && fake.engine.active > 0; i++) await sleep(10)
     expect(fake.engine.requests).toHaveLength(1)
     expect(fake.engine.active).toBe(0)
-    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0 })
+    expect(fake.admission.stats()).toEqual({ waiting: 0, running: 0, requests: 0, shed: 0 })
   })
 
   it('closes a connection that asks for more than it waits for', async () => {

@@ -6,18 +6,29 @@ const added = (fields: object) => ({ added_tokens: [{ id: 3, content: '<x>', spe
 
 describe('TokenPipeline', () => {
   it('needs no more than a model', () => {
-    const pipeline = new TokenPipeline({ model: MODEL })
+    const pipeline = TokenPipeline.read({ model: MODEL })
     expect(pipeline.encode('aab', true)).toEqual([0, 2])
     expect(pipeline.decode([0, 2, 77])).toBe('a ab')
   })
 
   it('takes half of a surrogate pair for an unknown character', () => {
-    const pipeline = new TokenPipeline({ model: { ...MODEL, vocab: { ...MODEL.vocab, '\uFFFD': 3 } } })
+    const pipeline = TokenPipeline.read({ model: { ...MODEL, vocab: { ...MODEL.vocab, '\uFFFD': 3 } } })
     expect(pipeline.encode('a\uD83Db', true)).toEqual([0, 3, 1])
   })
 
+  it('takes more added tokens, in the place of its own of the same id, and stays as it is', () => {
+    const token = { special: false, singleWord: false, lstrip: false, rstrip: false, normalized: false }
+    const base = TokenPipeline.read({ model: MODEL, ...added({}) })
+    const more = base.extended([{ ...token, id: 3, content: '<y>' }, { ...token, id: 7, content: '<z>' }]) // prettier-ignore
+    expect(more.encode('a<y><z>', true)).toEqual([0, 3, 7])
+    expect([more.tokenOf(3), more.tokenOf(7), more.tokenOf(2), more.size]).toEqual(['<y>', '<z>', 'ab', 8])
+    expect(more.decode([3, 2, 7])).toBe('<y> ab <z>')
+    expect(base.encode('a<x>', true)).toEqual([0, 3])
+    expect([base.tokenOf(7), base.idOf('<y>'), base.size]).toEqual([null, null, 4])
+  })
+
   it('encodes a long word in little time', () => {
-    const pipeline = new TokenPipeline({ model: MODEL })
+    const pipeline = TokenPipeline.read({ model: MODEL })
     expect(pipeline.encode('ab'.repeat(50_000), true)).toHaveLength(50_000)
   })
 
@@ -104,6 +115,6 @@ describe('TokenPipeline', () => {
       'model' in definition || message.source.includes('model is missing')
         ? definition
         : { model: MODEL, ...definition }
-    expect(() => new TokenPipeline(whole as Record<string, unknown>)).toThrow(message)
+    expect(() => TokenPipeline.read(whole as Record<string, unknown>)).toThrow(message)
   })
 })

@@ -36,7 +36,18 @@ const schema = {
       ),
       ...NotesFields,
     },
-    { title: 'MergeRequest' },
+    {
+      title: 'MergeRequest',
+      examples: [
+        {
+          combination: 'cat',
+          adapters: [
+            { name: 'ticket-json', weight: 0.7 },
+            { name: 'question-sql', weight: 0.5 },
+          ],
+        },
+      ],
+    },
   ),
   response: {
     200: VersionSchema('The merge already was this version.'),

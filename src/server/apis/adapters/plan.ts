@@ -34,7 +34,11 @@ const schema = {
         maxItems: MAX_PLANNED,
       }),
     },
-    { title: 'PlanRequest', description: 'Versions left out are the newest ready ones.' },
+    {
+      title: 'PlanRequest',
+      description: 'Versions left out are the newest ready ones.',
+      examples: [{ adapters: [{ name: 'ticket-json' }, { name: 'question-sql', version: 'v1' }] }],
+    },
   ),
   response: {
     200: Strict(

@@ -2,7 +2,7 @@ import { METHODS } from '../../../core/branch.ts'
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import type { AdapterRecord } from '../../../catalogue/records.ts'
-import { VERSION_SOURCES, VERSION_STATES } from '../../../catalogue/version.ts'
+import { LabelsSchema, VERSION_SOURCES, VERSION_STATES } from '../../../catalogue/version.ts'
 import type { VersionRecord } from '../../../catalogue/version.ts'
 import type { FolderReport } from '../../../intake/folder-report.ts'
 import { versionName } from '../../../generation/target.ts'
@@ -17,9 +17,20 @@ const VersionProperties = {
   state: Type.Enum([...VERSION_STATES], { description: 'Only `ready` is served.' }),
   reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it is not ready.' }),
   method: Type.Enum([...METHODS]),
-  format: Type.Enum(['peft', 'adapterhub']),
+  format: Type.Enum(['peft', 'adapterhub', 'mlx']),
   rank: Type.Integer({ description: 'Largest rank of any site; 0 where there are none.' }),
   sites: Type.Array(Type.String()),
+  tokens: Type.Union(
+    [
+      Strict({
+        rows: Type.Integer({ description: 'From the base model’s vocabulary on, with rows of their own.' }),
+        added: Type.Array(Strict({ id: Type.Integer(), content: Type.String(), special: Type.Boolean() })),
+        ends: Type.Array(Type.Integer(), { description: 'What ends its answers besides the base model’s.' }),
+      }),
+      Type.Null(),
+    ],
+    { description: 'Tokens of its own, by its rows and its tokenizer; null = those of the base model.' },
+  ),
   virtual_tokens: Type.Integer({ description: 'Tokens of the context that it takes before every prompt.' }),
   bytes: Type.Integer({ description: 'In memory.' }),
   device_bytes: Type.Integer({ description: 'In the engine’s memory.' }),
@@ -44,7 +55,7 @@ export function VersionSchema(description = 'One version.') {
 /** What was made of the files of an upload. */
 const ReportSchema = Strict(
   {
-    format: Type.Enum(['peft', 'adapterhub']),
+    format: Type.Enum(['peft', 'adapterhub', 'mlx']),
     took: Type.Array(Strict({ file: Type.String(), bytes: Type.Integer() })),
     ignored: Type.Array(Strict({ file: Type.String(), reason: Type.String() }), {
       description: 'What else came; a folder stands for all its files.',
@@ -129,16 +140,21 @@ export const AdapterSchema = Strict(
 
 export const NotesFields = {
   description: Type.Optional(Type.String({ maxLength: 4096 })),
-  labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'Replaces all labels there are.' })),
+  labels: Type.Optional({ ...LabelsSchema, description: 'Replaces all labels there are.' }),
 }
 
 export const AdapterPatch = Strict(
   { ...NotesFields, pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })) },
-  { title: 'AdapterPatch', description: 'Fields left out stay as they are.' },
+  {
+    title: 'AdapterPatch',
+    description: 'Fields left out stay as they are.',
+    examples: [{ labels: { stage: 'production' }, pinned: true }],
+  },
 )
 
 export const VersionPatch = Strict(NotesFields, {
   title: 'VersionPatch',
+  examples: [{ description: 'Trained on the tickets of May.' }],
   description: 'Fields left out stay as they are. What a version does never changes.',
 })
 
@@ -167,6 +183,7 @@ export function versionBody(record: VersionRecord): VersionBody {
     format,
     rank,
     sites: [...sites],
+    tokens: tokensBody(record.tokens),
     virtual_tokens: record.virtualTokens,
     bytes,
     device_bytes: record.deviceBytes,
@@ -178,6 +195,12 @@ export function versionBody(record: VersionRecord): VersionBody {
     labels: { ...record.labels },
     warnings: [...(record.warnings ?? [])],
   }
+}
+
+function tokensBody(tokens: VersionRecord['tokens']): VersionBody['tokens'] {
+  if (tokens === undefined) return null
+  const { rows, added, ends } = tokens
+  return { rows, added: added.map(({ id, content, special }) => ({ id, content, special })), ends: [...ends] }
 }
 
 /** An adapter as it is written on the wire. */

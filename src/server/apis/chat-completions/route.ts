@@ -1,10 +1,11 @@
 import type { FastifyRequest } from 'fastify'
+import type { Resolution } from '../../../catalogue/records.ts'
 import { TroupeError } from '../../../core/errors.ts'
 import { constrain } from '../../../generation/answer-form.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
-import { resolveTarget } from '../../../generation/target.ts'
+import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { ToolOffer } from '../../../generation/tool-offer.ts'
 import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
@@ -39,9 +40,11 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
   app.post('/v1/chat/completions', options, async (request, reply) => {
     const { body } = request
     const tools = body.tools?.length ? body.tools : null
-    const offer = offeredTools(tools, body.tool_choice ?? null, deps.text)
-    const plan = await planChat(deps, request, body, offer)
-    nameIgnored(reply, unreadByTemplate(body, deps.text))
+    const resolution = resolveTarget(deps.catalogue, request.caller, { model: body.model }, mixWish(body))
+    const mixed = ofMix(deps, resolution)
+    const offer = offeredTools(tools, body.tool_choice ?? null, mixed.text)
+    const plan = await planChat(mixed, request, body, offer, resolution)
+    nameIgnored(reply, unreadByTemplate(body, mixed.text))
     const shape = {
       model: body.model,
       logprobs: logprobsOf(body),
@@ -50,9 +53,9 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
       tokensAsIds: body.return_tokens_as_token_ids ?? false,
       includeUsage: includeUsage(body),
       maxCalls: body.parallel_tool_calls === false ? 1 : Infinity,
-      scanner: () => (offer ? deps.text.toolScanner(new Set(toolNames(offer.tools)), offer.begun) : null),
+      scanner: () => (offer ? mixed.text.toolScanner(new Set(toolNames(offer.tools)), offer.begun) : null),
     }
-    return respond(deps, request, reply, plan, chatFormat(plan, shape, deps.text), body.stream ?? false)
+    return respond(deps, request, reply, plan, chatFormat(plan, shape, mixed.text), body.stream ?? false)
   })
 }
 
@@ -61,9 +64,9 @@ async function planChat(
   request: FastifyRequest,
   body: ChatRequest,
   offer: ToolOffer | null,
+  resolution: Resolution,
 ): Promise<GenerationPlan> {
   const { model, prompt_logprobs: ofPrompt } = body
-  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const prompt = encodeConversation(deps.text, {
     messages: chatMessages(body.messages),
     task: resolution.task,

@@ -7,6 +7,7 @@ import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodeInput } from '../../../generation/task-input.ts'
 import { viewOf } from '../../../tenancy/access.ts'
+import { ofMix } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { answerForm } from '../../wire/answer-form.ts'
@@ -62,21 +63,22 @@ async function plansOf(
   const { caller } = request
   const named = body.task ?? null
   const task = named === null ? null : deps.catalogue.getTask(named, viewOf(caller))
-  const prompt = truncated(encodeInput(deps.text, task, taskInput(body)), body)
   const constraint = await constrain(deps, answerForm(body, task), caller.tenant)
-  const plans = mixes.map((mix) =>
-    completePlan(deps, request, {
+  const plans = mixes.map((mix) => {
+    const resolution = resolutionOf(mix, task)
+    const mixed = ofMix(deps, resolution)
+    return completePlan(mixed, request, {
       label: { task: named, model: mix.label },
-      resolution: resolutionOf(mix, task),
-      prompts: [prompt],
+      resolution,
+      prompts: [truncated(encodeInput(mixed.text, task, taskInput(body)), body)],
       wish: samplingWish(body, body.max_tokens),
       fallbacks: [DEFAULTS, deps.modelDefaults],
-      ...answerWish(body, deps.text.specialIds),
+      ...answerWish(body, mixed.text.specialIds),
       constraint,
       logprobs: null,
       promptLogprobs: false,
-    }),
-  )
+    })
+  })
   const seed = plans[0]?.sampling.seed ?? 0
   return plans.map((plan) => ({ ...plan, sampling: { ...plan.sampling, seed } }))
 }

@@ -28,7 +28,9 @@ export const CompareBody = Strict(
     title: 'CompareRequest',
     description:
       'Exactly one of `input`, `prompt` and `messages`. Greedy unless the task or the request set a temperature.',
-    examples: [{ input: 'My parcel 1234 has not arrived.', mixes: [{ model: 'base' }, { model: 'ticket-reply' }] }],
+    examples: [
+      { input: 'My parcel 1234 has not arrived.', mixes: [{ model: 'ticket-json' }, { model: 'ticket-json-bn' }] },
+    ],
   },
 )
 export type CompareRequest = Static<typeof CompareBody>

@@ -1,11 +1,12 @@
 import type { FastifyRequest } from 'fastify'
+import type { Resolution } from '../../../catalogue/records.ts'
 import { TroupeError } from '../../../core/errors.ts'
 import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodePrompt, tokenPrompt } from '../../../generation/prompts.ts'
 import type { EncodedPrompt } from '../../../generation/prompts.ts'
-import { resolveTarget } from '../../../generation/target.ts'
+import { ofMix, resolveTarget, vocabularyOf } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { taking } from '../../fields/taking.ts'
@@ -39,7 +40,9 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('completions', schema, deps.settings.strictRequests) }
   app.post('/v1/completions', options, async (request, reply) => {
     const { body } = request
-    const plan = await planCompletion(deps, request, body)
+    const resolution = resolveTarget(deps.catalogue, request.caller, { model: body.model }, mixWish(body))
+    const mixed = ofMix(deps, resolution)
+    const plan = await planCompletion(mixed, request, body, resolution)
     const shape = {
       model: body.model,
       echo: body.echo ?? false,
@@ -49,7 +52,7 @@ export function completionRoutes(app: App, deps: RouteDeps): void {
       tokensAsIds: body.return_tokens_as_token_ids ?? false,
       includeUsage: includeUsage(body),
     }
-    return respond(deps, request, reply, plan, completionFormat(plan, shape, deps.text), body.stream ?? false)
+    return respond(deps, request, reply, plan, completionFormat(plan, shape, mixed.text), body.stream ?? false)
   })
 }
 
@@ -57,6 +60,7 @@ async function planCompletion(
   deps: RouteDeps,
   request: FastifyRequest,
   body: CompletionRequest,
+  resolution: Resolution,
 ): Promise<GenerationPlan> {
   const { best_of: bestOf, model, prompt_logprobs: ofPrompt } = body
   if (typeof bestOf === 'number' && bestOf !== (body.n ?? 1))
@@ -77,11 +81,12 @@ async function planCompletion(
       },
     )
   const logprobs = logprobsOf(body)
-  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   return completePlan(deps, request, {
     label: { task: null, model },
     resolution,
-    prompts: encodePrompts(deps, body).map((prompt) => truncated(prompt, body)),
+    prompts: encodePrompts(deps, body, vocabularyOf(deps.engine.info, resolution)).map((prompt) =>
+      truncated(prompt, body),
+    ),
     wish: samplingWish(body, maxTokens),
     fallbacks: [
       ...(maxTokens === -1 ? [] : [{ maxTokens: DEFAULT_MAX_TOKENS }]),
@@ -106,9 +111,8 @@ function logprobsOf({ logprobs, n_probs: nProbs }: CompletionRequest): number | 
   return logprobs ?? (nProbs || null)
 }
 
-function encodePrompts(deps: RouteDeps, body: CompletionRequest): EncodedPrompt[] {
+function encodePrompts(deps: RouteDeps, body: CompletionRequest, vocab: number): EncodedPrompt[] {
   const { prompt, add_special_tokens: addSpecialTokens, parse_special: parseSpecial } = body
-  const { vocab } = deps.engine.info
   const encode = (given: string, param: string): EncodedPrompt => {
     // A raw prompt is the client's own: it writes the special tokens of the model's format itself.
     const { value, mark } = parseSpecial === false ? deps.text.inert(given) : { value: given, mark: null }

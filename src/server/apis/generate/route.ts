@@ -1,9 +1,10 @@
 import type { FastifyRequest } from 'fastify'
+import type { Resolution } from '../../../catalogue/records.ts'
 import { constrain } from '../../../generation/answer-form.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { encodeInput } from '../../../generation/task-input.ts'
-import { resolveTarget } from '../../../generation/target.ts'
+import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
@@ -39,9 +40,11 @@ export function generateRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('generate', schema, deps.settings.strictRequests) }
   app.post('/v1/tasks/:task/generate', options, async (request, reply) => {
     const { body, params } = request
-    const plan = await planGenerate(deps, request, params.task, body)
-    if (body.messages) nameIgnored(reply, unreadByTemplate(body, deps.text))
-    const format = generateFormat(plan, params.task, deps.engine.info.name, deps.text)
+    const resolution = resolveTarget(deps.catalogue, request.caller, { task: params.task }, mixWish(body))
+    const mixed = ofMix(deps, resolution)
+    const plan = await planGenerate(mixed, request, params.task, body, resolution)
+    if (body.messages) nameIgnored(reply, unreadByTemplate(body, mixed.text))
+    const format = generateFormat(plan, params.task, deps.engine.info.name, mixed.text)
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
@@ -51,8 +54,8 @@ async function planGenerate(
   request: FastifyRequest,
   task: string,
   body: GenerateRequest,
+  resolution: Resolution,
 ): Promise<GenerationPlan> {
-  const resolution = resolveTarget(deps.catalogue, request.caller, { task }, mixWish(body))
   return completePlan(deps, request, {
     label: { task, model: null },
     resolution,

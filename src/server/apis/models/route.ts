@@ -64,7 +64,7 @@ const getSchema = {
   tags: ['openai'],
   summary: 'One model',
   params: Strict({ model: Type.String({ maxLength: 256 }) }),
-  response: { 200: Model, ...errorResponses(401, 404) },
+  response: { 200: Model, ...errorResponses(400, 401, 404) },
 }
 
 /** `GET /v1/models`, `GET /v1/models/{model}` */

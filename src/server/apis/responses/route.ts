@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Resolution } from '../../../catalogue/records.ts'
 import { TroupeError } from '../../../core/errors.ts'
 import { constrain } from '../../../generation/answer-form.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
-import { resolveTarget } from '../../../generation/target.ts'
+import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { Tool, ToolChoice, ToolOffer } from '../../../generation/tool-offer.ts'
 import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
@@ -43,10 +44,12 @@ export function responseRoutes(app: App, deps: RouteDeps): void {
   const options = { schema, ...taking('responses', schema, deps.settings.strictRequests) }
   app.post('/v1/responses', options, async (request, reply) => {
     const { body } = request
-    const offer = offeredTools(chatTools(body), chatChoice(body), deps.text)
-    nameUnused(reply, body, deps)
-    const plan = await planResponse(deps, request, body, offer)
-    const format = responseFormat(plan, shapeOf(deps, body, offer))
+    const resolution = resolveTarget(deps.catalogue, request.caller, { model: body.model }, mixWish(body))
+    const mixed = ofMix(deps, resolution)
+    const offer = offeredTools(chatTools(body), chatChoice(body), mixed.text)
+    nameUnused(reply, body, mixed)
+    const plan = await planResponse(mixed, request, body, offer, resolution)
+    const format = responseFormat(plan, shapeOf(mixed, body, offer))
     return respond(deps, request, reply, plan, format, body.stream ?? false)
   })
 }
@@ -56,9 +59,9 @@ async function planResponse(
   request: FastifyRequest,
   body: ResponseRequest,
   offer: ToolOffer | null,
+  resolution: Resolution,
 ): Promise<GenerationPlan> {
   const { model } = body
-  const resolution = resolveTarget(deps.catalogue, request.caller, { model }, mixWish(body))
   const messages = inputMessages(body)
   if (messages.length === 0)
     throw new TroupeError('invalid_request', '`input` has no message to answer: add one', { param: 'input' })

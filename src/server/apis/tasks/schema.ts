@@ -76,6 +76,7 @@ export const TaskBodySchema = Strict(
   },
   {
     title: 'TaskRequest',
+    examples: [{ adapter: 'ticket-json', prompt: 'Ticket:\n{input}\n\nJSON:\n', defaults: { max_tokens: 80 } }],
     description: 'Fields left out keep their value; versions left out are the newest ready ones.',
   },
 )
@@ -83,7 +84,11 @@ export type TaskRequest = Static<typeof TaskBodySchema>
 
 export const ActivateBodySchema = Strict(
   { adapter: Name, version: Type.Optional(VersionRef) },
-  { title: 'ActivateRequest', description: 'Without a version: the newest ready one.' },
+  {
+    title: 'ActivateRequest',
+    description: 'Without a version: the newest ready one.',
+    examples: [{ adapter: 'ticket-json-bn', version: 'v1' }],
+  },
 )
 
 const RouteSchema = Strict(

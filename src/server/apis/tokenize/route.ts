@@ -1,8 +1,10 @@
 import { TroupeError } from '../../../core/errors.ts'
+import type { TextPort } from '../../../generation/ports.ts'
 import { encodeConversation } from '../../../generation/conversation.ts'
 import { encodePrompt, tokenPrompt } from '../../../generation/prompts.ts'
 import type { EncodedPrompt } from '../../../generation/prompts.ts'
-import { resolveTarget } from '../../../generation/target.ts'
+import { ofMix, resolveTarget, vocabularyOf } from '../../../generation/target.ts'
+import type { Caller } from '../../../tenancy/keys.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { taking } from '../../fields/taking.ts'
@@ -23,22 +25,34 @@ export function tokenizeRoutes(app: App, deps: ServerDeps): void {
     const { tokenize, detokenize } = schemasOf(prefix)
     const encoding = { schema: tokenize, ...taking('tokenize', tokenize, strictRequests) }
     app.post(`${prefix}/tokenize`, encoding, async ({ body, caller }) => {
-      if (body.model) resolveTarget(deps.catalogue, caller, { model: body.model }, {})
-      const ids = [...encode(deps, body).tokens]
+      const { text } = mixOf(deps, caller, body.model)
+      const ids = [...encode(text, body).tokens]
       return {
         ...{ count: ids.length, max_model_len: maxContext, tokens: ids },
-        token_strs: body.return_token_strs ? ids.map((id) => deps.text.tokenText(id)) : null,
+        token_strs: body.return_token_strs ? ids.map((id) => text.tokenText(id)) : null,
       }
     })
 
     const decoding = { schema: detokenize, ...taking('detokenize', detokenize, strictRequests) }
     app.post(`${prefix}/detokenize`, decoding, async ({ body, caller }) => {
-      if (body.model) resolveTarget(deps.catalogue, caller, { model: body.model }, {})
+      const { text, vocab } = mixOf(deps, caller, body.model)
       if (body.tokens.length === 0) return { prompt: '' }
-      const { tokens } = tokenPrompt(body.tokens, deps.engine.info.vocab, 'tokens')
-      return { prompt: deps.text.decode([...tokens]) }
+      const { tokens } = tokenPrompt(body.tokens, vocab, 'tokens')
+      return { prompt: text.decode([...tokens]) }
     })
   }
+}
+
+/** The tokens of what `model` names; of the base model without one. */
+function mixOf(
+  deps: ServerDeps,
+  caller: Caller,
+  model: string | null | undefined,
+): { readonly text: TextPort; readonly vocab: number } {
+  const { info } = deps.engine
+  if (!model) return { text: deps.text, vocab: info.vocab }
+  const resolution = resolveTarget(deps.catalogue, caller, { model }, {})
+  return { text: ofMix(deps, resolution).text, vocab: vocabularyOf(info, resolution) }
 }
 
 function schemasOf(prefix: string) {
@@ -61,7 +75,7 @@ function schemasOf(prefix: string) {
   }
 }
 
-function encode({ text }: ServerDeps, body: TokenizeRequest): EncodedPrompt {
+function encode(text: TextPort, body: TokenizeRequest): EncodedPrompt {
   const { prompt, messages, tools } = body
   if ((prompt ?? null) === null && messages)
     return encodeConversation(text, {

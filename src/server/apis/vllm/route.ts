@@ -25,7 +25,7 @@ const schemas = {
         load_inplace: Maybe(Type.Boolean({ description: 'Make it the next version of an adapter that exists.' })),
         base_model_name: Maybe(Type.String({ description: 'Accepted; there is one base model.' })),
       },
-      { title: 'LoadLoraAdapter' },
+      { title: 'LoadLoraAdapter', examples: [{ lora_name: 'tuned', lora_path: 'import/tuned' }] },
     ),
     response: { 200: said('It can be named as `model`.'), ...errorResponses(400, 401, 403, 404, 409, 413, 415, 500) },
   },
@@ -35,7 +35,7 @@ const schemas = {
     summary: 'Delete an adapter (vLLM’s call); requests in flight are drained',
     body: Strict(
       { lora_name: Name, lora_int_id: Maybe(Type.Integer({ description: 'Accepted and ignored.' })) },
-      { title: 'UnloadLoraAdapter' },
+      { title: 'UnloadLoraAdapter', examples: [{ lora_name: 'tuned' }] },
     ),
     response: { 200: said('It cannot be named any more.'), ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
   },

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readKeysFile } from '../../src/config/keys-file.ts'
+import { readKeysFile } from '../../src/tenancy/keys-file.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
 
@@ -29,8 +29,29 @@ describe('readKeysFile', () => {
     expect(keyring.authenticate({ 'x-api-key': 'secret-key' })).toEqual({ tenant: 'ops', role: 'admin' })
   })
 
+  it('takes the limits of a tenant from any of its entries', async () => {
+    const limits = { weight: 2.5, concurrentRequests: 3 }
+    const keyring = new Keyring(
+      readKeysFile(
+        await keysFile([
+          { tenant: 'acme', key: 'sk-acme-0001' },
+          { tenant: 'acme', key: 'sk-acme-0002', limits },
+          { tenant: 'acme', key: 'sk-acme-0003', limits },
+          { tenant: 'beta', key: 'sk-beta-0001' },
+        ]),
+      ),
+    )
+    expect([keyring.limitsOf('acme'), keyring.limitsOf('beta')]).toEqual([limits, {}])
+  })
+
   it.each([
     ['[{"tenant": "acme", "key": "sk-secret-1"', /not valid JSON/],
+    ['[{"tenant": "acme", "key": "sk-secret-1", "limits": {"weight": 0}}]', /entry 0 .* `limits` .*\/weight/],
+    ['[{"tenant": "acme", "key": "sk-secret-1", "limits": {"rows": 1}}]', /entry 0 .* `limits` /],
+    [
+      '[{"tenant": "a", "key": "sk-secret-1", "limits": {"weight": 1}}, {"tenant": "a", "key": "sk-secret-2", "limits": {}}]',
+      /entry 1 .* other `limits`/,
+    ],
     ['[]', /at least one entry/],
     ['[{"tenant": "acme", "key": "sk-secret-1", "rank": "x"}]', /entry 0 .* unknown field "rank"/],
     [
