@@ -3,11 +3,14 @@ import { CatalogueState } from '../catalogue/state.ts'
 import { evaluationBook } from '../evaluation/book.ts'
 import type { EvaluationState } from '../evaluation/book.ts'
 import type { Book } from '../store/record.ts'
+import { tenantsBook } from '../tenancy/tenants/book.ts'
+import { TenantsState } from '../tenancy/tenants/state.ts'
 
 /** All that a store's journal says: a journal is opened with all of its books, or it could not be read. */
 export interface StoreBooks {
   readonly state: CatalogueState
   readonly evaluations: EvaluationState
+  readonly tenants: TenantsState
   readonly books: readonly Book[]
 }
 
@@ -15,5 +18,7 @@ export interface StoreBooks {
 export function emptyBooks(): StoreBooks {
   const state = new CatalogueState()
   const evaluations: EvaluationState = new Map()
-  return { state, evaluations, books: [catalogueBook(state), evaluationBook(evaluations, state)] }
+  const tenants = new TenantsState()
+  const books = [catalogueBook(state), evaluationBook(evaluations, state), tenantsBook(tenants)]
+  return { state, evaluations, tenants, books }
 }

@@ -22,6 +22,8 @@ import { Residency } from '../residency/residency.ts'
 import { Journal } from '../store/journal.ts'
 import type { OpenStore } from '../store/open.ts'
 import { ServerLeases } from '../store/server-leases.ts'
+import { TenantChanges } from '../tenancy/tenants/changes.ts'
+import type { TenantsState } from '../tenancy/tenants/state.ts'
 import { emptyBooks } from './books.ts'
 
 export interface RoomsOptions {
@@ -92,6 +94,8 @@ export class Rooms {
   readonly changes: Changes
   readonly residency: Residency
   readonly intake: Intake
+  readonly tenants: TenantsState
+  readonly tenantChanges: TenantChanges
   readonly journal: Journal
   /** What evaluations are made with and run on. */
   readonly evaluation: EvaluationHost
@@ -101,7 +105,18 @@ export class Rooms {
   #closing: Promise<void> | null = null
 
   private constructor(
-    rooms: Pick<Rooms, 'server' | 'catalogue' | 'changes' | 'residency' | 'intake' | 'journal' | 'evaluation'>,
+    rooms: Pick<
+      Rooms,
+      | 'server'
+      | 'catalogue'
+      | 'changes'
+      | 'residency'
+      | 'intake'
+      | 'tenants'
+      | 'tenantChanges'
+      | 'journal'
+      | 'evaluation'
+    >,
     running: Running,
   ) {
     this.server = rooms.server
@@ -109,6 +124,8 @@ export class Rooms {
     this.changes = rooms.changes
     this.residency = rooms.residency
     this.intake = rooms.intake
+    this.tenants = rooms.tenants
+    this.tenantChanges = rooms.tenantChanges
     this.journal = rooms.journal
     this.evaluation = rooms.evaluation
     this.#running = running
@@ -124,7 +141,7 @@ export class Rooms {
     const server = `${hostname()
       .replace(/[^A-Za-z0-9-]/g, '-')
       .slice(0, 40)}-${randomBytes(4).toString('hex')}`
-    const { state, evaluations: evaluated, books } = emptyBooks()
+    const { state, tenants, evaluations: evaluated, books } = emptyBooks()
     // The lease comes first: from then on nothing is removed that this server may read about.
     const leases: ServerLeases = new ServerLeases(open.store, { server, host: hostname() }, () => released())
     let released = (): number => 0
@@ -132,6 +149,7 @@ export class Rooms {
     const journal = await Journal.open({ store: open.store, books, server, log })
 
     const catalogue = new Catalogue(state, host.info, pace.random ?? Math.random)
+    const tenantChanges = new TenantChanges(journal, tenants, (tenant) => state.ownedBy(tenant))
     const changes = new Changes(journal, catalogue, (task, routes) =>
       checkGate({ evaluations: evaluated, state, base: host.info }, task, routes),
     )
@@ -179,6 +197,8 @@ export class Rooms {
         changes,
         residency,
         intake,
+        tenants,
+        tenantChanges,
         journal,
         evaluation: { evaluations, journal, store: open.store, leases },
       },

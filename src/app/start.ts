@@ -7,12 +7,12 @@ import { createLogger } from '../telemetry/log.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { Metrics } from '../telemetry/metrics.ts'
 import { Admission } from '../tenancy/admission.ts'
-import { readKeysFile } from '../tenancy/keys-file.ts'
-import { Keyring } from '../tenancy/keys.ts'
+import type { Keyring } from '../tenancy/keys.ts'
 import { AdapterSources } from '../intake/sources.ts'
 import { buildApp } from '../server/app.ts'
 import type { App } from '../server/app.ts'
 import { openBackend } from './backend.ts'
+import { openIdentity } from './identity.ts'
 import type { Backend, Progress } from './backend.ts'
 import { listen } from '../server/listen.ts'
 import { readinessOf } from './readiness.ts'
@@ -35,6 +35,8 @@ export interface Server {
   readonly settings: Settings
   readonly info: ModelInfo
   readonly maxContext: number
+  /** Requests need a key. */
+  readonly keyed: boolean
   readonly rooms: Rooms
   readonly log: Logger
   /** Resolves when the engine thread died: the server can only be restarted. */
@@ -60,11 +62,12 @@ export interface Server {
 export async function startServer(given: Partial<Settings>, hooks: StartHooks = {}): Promise<Server> {
   const settings = completeSettings(given)
   const log = hooks.log ?? createLogger(settings.logLevel)
-  const keyring = new Keyring(settings.keys === undefined ? [] : readKeysFile(settings.keys))
+  const identity = openIdentity(settings, log)
   const tls = TlsFiles.of(settings)
   const edge: Edge = { settings, lifecycle: new Lifecycle(), tls: tls?.read() ?? null }
   const backend = await openBackend(settings, log, hooks.onProgress)
   try {
+    const keyring = identity.keyring(backend.rooms.tenants)
     const admission = new Admission({
       places: settings.maxBatch,
       maxWaiting: settings.queueLimit,
@@ -85,7 +88,7 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       await setTimeout(settings.drainSeconds * 1000, undefined, { signal: hurry }).catch(() => {})
     }
     const reload = (): void => {
-      if (settings.keys !== undefined) reloadKeys(keyring, settings.keys, log)
+      identity.reload()
       certificates?.reload()
     }
     const checkIntegrity = async (): Promise<void> => {
@@ -94,19 +97,11 @@ export async function startServer(given: Partial<Settings>, hooks: StartHooks = 
       await engine.checkIntegrity()
     }
     const { crashed } = engine
-    return { url, settings, info, maxContext, rooms, log, crashed, checkIntegrity, drain, reload, close }
+    const keyed = !keyring.open
+    return { url, settings, info, maxContext, keyed, rooms, log, crashed, checkIntegrity, drain, reload, close }
   } catch (error) {
     await backend.close()
     throw error
-  }
-}
-
-function reloadKeys(keyring: Keyring, path: string, log: Logger): void {
-  try {
-    keyring.replace(readKeysFile(path))
-    log.info({ path }, 'the keys file was read again')
-  } catch (error) {
-    log.error({ err: error }, 'the keys file cannot be used: the keys stay as they were')
   }
 }
 
@@ -119,7 +114,7 @@ async function buildHttp(
   log: Logger,
 ): Promise<App> {
   const { engine, rooms, weightsCheck, text, grammars, modelDefaults, maxContext } = backend
-  const { catalogue, changes, residency, intake, evaluation, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
   const metrics = new Metrics({ vllm: settings.vllmMetrics })
   metrics.observe({
     engine: () => engine.stats(),
@@ -147,6 +142,8 @@ async function buildHttp(
       grammars,
       modelDefaults,
       keyring,
+      tenants,
+      tenantChanges,
       admission,
       metrics,
       log,

@@ -8,7 +8,7 @@ import { compact } from './compact.ts'
 import { checkName, ownerOf } from './names.ts'
 import type { Adapter, CatalogueState } from './state.ts'
 import { conflict, mustHave, mustHaveAdapter } from './state.ts'
-import { TaskSchema } from './task.ts'
+import { SharedWithSchema, TaskSchema } from './task.ts'
 import { taskKinds } from './task-kinds.ts'
 import type { Version } from './version.ts'
 import { NotesSchema, RefusalSchema, VersionSchema } from './version.ts'
@@ -25,6 +25,7 @@ const SavedSchema = Type.Object({
     Type.Object({
       name: Type.String(),
       pinned: Type.Boolean(),
+      sharedWith: Type.Optional(SharedWithSchema),
       versions: Type.Array(VersionSchema),
       last: Type.Integer(),
       ...NotesSchema.properties,
@@ -126,7 +127,12 @@ function versionKinds(state: CatalogueState): Book['kinds'] {
 function adapterKinds(state: CatalogueState): Book['kinds'] {
   return {
     'adapter.described': recordKind(
-      Type.Object({ adapter: Type.String(), pinned: Type.Optional(Type.Boolean()), ...NotesSchema.properties }),
+      Type.Object({
+        adapter: Type.String(),
+        pinned: Type.Optional(Type.Boolean()),
+        sharedWith: Type.Optional(SharedWithSchema),
+        ...NotesSchema.properties,
+      }),
       {
         check: ({ adapter }) => void mustHaveAdapter(state, adapter),
         apply: ({ adapter, ...said }) => state.setAdapter({ ...mustHaveAdapter(state, adapter), ...said }),

@@ -1,5 +1,5 @@
 import { TroupeError } from '../core/errors.ts'
-import { canSee } from './names.ts'
+import { ALL, ownsView } from './names.ts'
 import type { AdapterRecord, Resolution, Target, VersionReference } from './records.ts'
 import type { Selector } from './reference.ts'
 import { describeSelector, parseReference } from './reference.ts'
@@ -37,6 +37,15 @@ export interface Beside {
 /** By number; what never became a version has none, and is ordered by time. */
 function inOrder(a: VersionRecord, b: VersionRecord): number {
   return a.version - b.version || (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0)
+}
+
+/** Whom else something is shared with is not told to those it is shared with. */
+function seenBy<T extends { readonly name: string; readonly sharedWith?: readonly string[] }>(
+  tenant: string,
+  one: T,
+): T {
+  if (one.sharedWith === undefined || ownsView(one.name, tenant)) return one
+  return { ...one, sharedWith: one.sharedWith.filter((other) => other === tenant || other === ALL) }
 }
 
 /** Everything there is to know about adapters and tasks, from memory. `tenant` is the view of whoever asks: `*` sees everything. */
@@ -136,12 +145,12 @@ export class Catalogue {
     const unserved = this.#unserved()
     const names: string[] = []
     const consider = (name: string): void => {
-      if (name > after && name.startsWith(prefix) && canSee(name, tenant)) names.push(name)
+      if (name > after && name.startsWith(prefix) && this.state.isAdapterVisible(name, tenant)) names.push(name)
     }
     for (const name of this.state.adapters.keys()) consider(name)
     for (const name of unserved.keys()) if (!this.state.adapters.has(name)) consider(name)
     names.sort()
-    const records = names.slice(0, limit).flatMap((name) => this.#adapter(name, unserved.get(name) ?? []) ?? [])
+    const records = names.slice(0, limit).flatMap((name) => this.#adapter(name, unserved, tenant) ?? [])
     return { records, next: names.length > limit ? (names[limit - 1] ?? null) : null }
   }
 
@@ -152,7 +161,8 @@ export class Catalogue {
 
   /** @throws TroupeError `adapter_not_found` */
   getAdapter(name: string, tenant: string): AdapterRecord {
-    const record = canSee(name, tenant) ? this.#adapter(name, this.#unserved().get(name) ?? []) : null
+    const isVisible = this.state.isAdapterVisible(name, tenant)
+    const record = isVisible ? this.#adapter(name, this.#unserved(), tenant) : null
     if (!record) throw adapterNotFound(name)
     return record
   }
@@ -162,11 +172,12 @@ export class Catalogue {
    * @throws TroupeError `adapter_not_found`, `version_not_found`, `invalid_request`
    */
   getVersion(name: string, reference: VersionReference, tenant: string): VersionRecord {
-    if (!canSee(name, tenant)) throw adapterNotFound(name)
+    if (!this.state.isAdapterVisible(name, tenant)) throw adapterNotFound(name)
     const selector = parseReference(reference, 'version')
     try {
       return this.record(this.find(name, selector))
     } catch (error) {
+      if (!ownsView(name, tenant)) throw error
       const isMeant = (one: VersionRecord): boolean =>
         one.adapter === name &&
         (selector.kind === 'version'
@@ -184,15 +195,15 @@ export class Catalogue {
 
   /** Tasks the tenant may see, by name. */
   listTasks(tenant: string): readonly TaskRecord[] {
-    const visible = [...this.state.tasks.values()].filter(({ name }) => canSee(name, tenant))
-    return visible.sort((a, b) => (a.name < b.name ? -1 : 1))
+    const visible = [...this.state.tasks.values()].filter(({ name }) => this.state.isTaskVisible(name, tenant))
+    return visible.sort((a, b) => (a.name < b.name ? -1 : 1)).map((task) => seenBy(tenant, task))
   }
 
   /** @throws TroupeError `task_not_found` */
   getTask(name: string, tenant: string): TaskRecord {
-    const task = canSee(name, tenant) ? this.state.tasks.get(name) : undefined
+    const task = this.state.isTaskVisible(name, tenant) ? this.state.tasks.get(name) : undefined
     if (!task) throw taskNotFound(name)
-    return task
+    return seenBy(tenant, task)
   }
 
   /** What is no served version, by adapter. */
@@ -204,21 +215,28 @@ export class Catalogue {
     return byAdapter
   }
 
-  #adapter(name: string, unserved: readonly VersionRecord[]): AdapterRecord | null {
+  /** What became no version is its owner's business: whom an adapter is shared with does not see it. */
+  #adapter(
+    name: string,
+    unserved: ReadonlyMap<string, readonly VersionRecord[]>,
+    tenant: string,
+  ): AdapterRecord | null {
     const adapter = this.state.adapters.get(name)
-    if (!adapter && unserved.length === 0) return null
+    const others = (ownsView(name, tenant) && unserved.get(name)) || []
+    if (!adapter && others.length === 0) return null
     const stored = (adapter?.versions ?? []).map((version) => this.record(version))
-    const versions = [...stored, ...unserved].sort(inOrder)
+    const versions = [...stored, ...others].sort(inOrder)
     const [createdAt = ''] = (stored.length > 0 ? stored : versions).map((version) => version.createdAt).sort()
-    const { description, labels, pinned = false } = adapter ?? {}
-    return {
+    const { description, labels, pinned = false, sharedWith } = adapter ?? {}
+    return seenBy(tenant, {
       name,
       createdAt,
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),
       pinned,
+      ...(sharedWith === undefined ? {} : { sharedWith }),
       versions,
-    }
+    })
   }
 
   #foreignBase({ base }: Version): string {

@@ -29,6 +29,8 @@ export interface TaskInput {
   readonly prompt?: string | null | undefined
   readonly system?: string | null | undefined
   readonly defaults?: TaskDefaults | undefined
+  /** Tenants beside the owner that see and use it; `*` = all. */
+  readonly sharedWith?: readonly string[] | undefined
   /** Null = none any more. */
   readonly gate?: Gate | null | undefined
 }
@@ -41,6 +43,8 @@ export interface TaskChange {
 /** What is to change of what people say about an adapter. Left out = as it is. */
 export interface AdapterNotes extends Notes {
   readonly pinned?: boolean
+  /** As in `TaskInput`. */
+  readonly sharedWith?: readonly string[]
 }
 
 const notesShape = new Shape(NotesSchema, 'notes')
@@ -126,9 +130,15 @@ export class Changes {
     await this.#journal.append({ type: 'task.deleted', data: { task: name } }, origin)
   }
 
-  /** Changes what is said about an adapter, and whether it is pinned. @throws TroupeError `adapter_not_found`, `invalid_request` */
-  async describeAdapter(name: string, { pinned, ...notes }: AdapterNotes, origin: Origin): Promise<AdapterRecord> {
-    const data = { adapter: name, ...readNotes({ ...notes }), ...(pinned === undefined ? {} : { pinned }) }
+  /** Changes what is said about an adapter, whether it is pinned, and who else sees it. @throws TroupeError `adapter_not_found`, `invalid_request` */
+  async describeAdapter(name: string, input: AdapterNotes, origin: Origin): Promise<AdapterRecord> {
+    const { pinned, sharedWith } = input
+    const data = {
+      adapter: name,
+      ...readNotes({ ...input }),
+      ...(pinned === undefined ? {} : { pinned }),
+      ...(sharedWith === undefined ? {} : { sharedWith }),
+    }
     await this.#journal.append({ type: 'adapter.described', data }, origin)
     return this.#catalogue.getAdapter(name, '*')
   }
@@ -229,6 +239,7 @@ export class Changes {
       system: input.system === undefined ? base.system : input.system,
       defaults: input.defaults ?? base.defaults,
       pinned: input.pinned ?? base.pinned,
+      ...(input.sharedWith === undefined ? {} : { sharedWith: input.sharedWith }),
       routes: routes ? routes.map((route) => this.#pinned(base.name, route, route.weight ?? 1)) : base.routes,
       shadow: shadow ? this.#shadow(base.name, shadow) : shadow === null ? null : base.shadow,
       revision: base.revision + 1,

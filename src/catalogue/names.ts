@@ -5,11 +5,14 @@ const SEGMENT = '[a-z0-9][a-z0-9._-]{0,62}'
 /** Names of adapters and tasks: `invoice-json`, or `acme/invoice-json` with the owning tenant before the slash. */
 export const NAME_PATTERN = `^${SEGMENT}(/${SEGMENT})?$`
 
-/** The tenant that sees every name. */
-const ADMIN = '*'
+/** What can stand on one side of the slash, such as a tenant's name. */
+export const NAME_PART_PATTERN = `^${SEGMENT}$`
+
+/** As a viewer: sees every name. In a list of those something is shared with: all tenants. */
+export const ALL = '*'
 
 const NAME = new RegExp(NAME_PATTERN)
-const PART = new RegExp(`^${SEGMENT}$`)
+const PART = new RegExp(NAME_PART_PATTERN)
 
 /** Whether `text` can be a name: lower case, at most one slash, no way to climb out of a folder. */
 export function isName(text: string): boolean {
@@ -42,8 +45,13 @@ export function ownerOf(name: string): string | null {
   return slash < 0 ? null : name.slice(0, slash)
 }
 
-/** Owned names are visible to their owner only; unowned ones to all; everything to the administrator. */
-export function canSee(name: string, tenant: string): boolean {
+/** Whether the tenant sees all there is to know of a name: its own, nobody's; the administrator of every one. */
+export function ownsView(name: string, tenant: string): boolean {
   const owner = ownerOf(name)
-  return owner === null || owner === tenant || tenant === ADMIN
+  return owner === null || owner === tenant || tenant === ALL
+}
+
+/** Owned names are visible to their owner and whom they are shared with; unowned ones to all; everything to the administrator. */
+export function canSee(name: string, tenant: string, sharedWith: readonly string[] = []): boolean {
+  return ownsView(name, tenant) || sharedWith.includes(ALL) || sharedWith.includes(tenant)
 }

@@ -8,6 +8,8 @@ export interface AdapterRecord extends Notes {
   readonly name: string
   /** Its newest ready version is kept in memory. */
   readonly pinned?: boolean
+  /** Tenants beside the owner that see and use it, as far as the viewer may know; `*` = all. */
+  readonly sharedWith?: readonly string[]
   readonly createdAt: string
   readonly versions: readonly VersionRecord[]
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ALONE_METHODS, MAX_STACK } from '../core/branch.ts'
 import { TroupeError } from '../core/errors.ts'
-import { canSee } from './names.ts'
 import type { Resolution, ResolvedAdapter, Target, VersionReference } from './records.ts'
 import type { Selector } from './reference.ts'
 import { NEWEST, parseNamed, parseReference } from './reference.ts'
@@ -88,7 +87,8 @@ function findModel(sources: Sources, model: string, tenant: string): Subject {
   const task = visibleTask(sources, model, tenant)
   if (task) return { kind: 'task', task }
   const { catalogue, baseName } = sources
-  const isAdapter = (name: string): boolean => catalogue.state.adapters.has(name) && canSee(name, tenant)
+  const isAdapter = (name: string): boolean =>
+    catalogue.state.adapters.has(name) && catalogue.state.isAdapterVisible(name, tenant)
   if (isAdapter(model)) return { kind: 'adapter', version: catalogue.select(model, NEWEST) }
   if (model === baseName) return { kind: 'base' }
   if (model.includes('@') && isAdapter(model.slice(0, model.indexOf('@')))) {
@@ -100,8 +100,8 @@ function findModel(sources: Sources, model: string, tenant: string): Subject {
 }
 
 function visibleTask(sources: Sources, name: string, tenant: string): TaskRecord | null {
-  const task = sources.catalogue.state.tasks.get(name)
-  return task && canSee(name, tenant) ? task : null
+  const { state } = sources.catalogue
+  return state.isTaskVisible(name, tenant) ? (state.tasks.get(name) ?? null) : null
 }
 
 function routed(sources: Sources, task: TaskRecord, sticky: string | undefined): readonly ResolvedAdapter[] {
@@ -164,7 +164,7 @@ export function resolveListed(
     })
   }
   const wanted = item.version === undefined ? (selector ?? NEWEST) : parseReference(item.version, 'version')
-  if (!canSee(name, tenant)) throw adapterNotFound(name)
+  if (!catalogue.state.isAdapterVisible(name, tenant)) throw adapterNotFound(name)
   const scale = item.scale ?? 1
   if (!Number.isFinite(scale) || Math.abs(scale) > MAX_SCALE) {
     const message = `adapters: the scale of "${name}" must be a number from -${MAX_SCALE} to ${MAX_SCALE}`

@@ -1,7 +1,7 @@
 import { TroupeError } from '../core/errors.ts'
 import type { BlobId } from '../store/blobs.ts'
 import { blobPrefix } from '../store/blobs.ts'
-import { ownerOf } from './names.ts'
+import { canSee, ownerOf } from './names.ts'
 import type { TaskRecord } from './task.ts'
 import type { Notes, Refusal, Version } from './version.ts'
 
@@ -9,6 +9,8 @@ import type { Notes, Refusal, Version } from './version.ts'
 export interface Adapter extends Notes {
   readonly name: string
   readonly pinned: boolean
+  /** Tenants beside the owner that see and use it; `*` = all. */
+  readonly sharedWith?: readonly string[]
   /** Ascending by number; never empty. */
   readonly versions: readonly Version[]
   /** The last number that was given. */
@@ -67,6 +69,22 @@ export class CatalogueState {
 
   isCondemned(id: BlobId): boolean {
     return this.condemned.has(blobPrefix(id))
+  }
+
+  /** Whether the tenant sees an adapter of this name, or would if there were one; `*` sees everything. */
+  isAdapterVisible(name: string, tenant: string): boolean {
+    return canSee(name, tenant, this.adapters.get(name)?.sharedWith)
+  }
+
+  /** The same of a task. */
+  isTaskVisible(name: string, tenant: string): boolean {
+    return canSee(name, tenant, this.tasks.get(name)?.sharedWith)
+  }
+
+  /** How many adapters and tasks a tenant owns. */
+  ownedBy(tenant: string): number {
+    const tasks = [...this.tasks.keys()].filter((name) => ownerOf(name) === tenant)
+    return (this.#namesByOwner.get(tenant) ?? 0) + tasks.length
   }
 
   /** Whether some adapter is called `owner/…`. */

@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { TroupeError } from '../core/errors.ts'
 import type { DeepReadonly } from '../core/readonly.ts'
 import { Shape } from '../core/shape.ts'
-import { checkName, ownerOf } from './names.ts'
+import { NAME_PART_PATTERN, checkName, ownerOf } from './names.ts'
 
 const MAX_ROUTES = 16
 const INPUT_SLOT = '{input}'
@@ -36,6 +36,12 @@ export const TaskDefaultsSchema = Type.Object(
   },
   { additionalProperties: false },
 )
+
+/** Names of tenants; `*` = all. */
+export const SharedWithSchema = Type.Array(Type.String({ pattern: `${NAME_PART_PATTERN}|^\\*$` }), {
+  maxItems: 1_000,
+  uniqueItems: true,
+})
 
 /** What a version must show before the task routes to it. */
 const GateSchema = Type.Object(
@@ -77,6 +83,8 @@ export const TaskSettingsSchema = Type.Object(
     /** System message put before `messages`; null = none. */
     system: Type.Union([Type.String(), Type.Null()]),
     defaults: TaskDefaultsSchema,
+    /** Tenants beside the owner that see and use it; `*` = all. */
+    sharedWith: Type.Optional(SharedWithSchema),
     gate: Type.Optional(Type.Union([GateSchema, Type.Null()])),
     /** Grows with every change. */
     revision: Type.Integer({ minimum: 1 }),
@@ -145,6 +153,7 @@ export function taskNotFound(name: string): TroupeError {
 
 /** What of a task is set, without what follows from its records. */
 export function settingsOf(task: TaskSettings): TaskSettings {
-  const { name, description, routes, shadow, pinned, prompt, system, defaults, gate, revision } = task
-  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...(gate && { gate }), revision }
+  const { name, description, routes, shadow, pinned, prompt, system, defaults, sharedWith, gate, revision } = task
+  const optional = { ...(sharedWith && { sharedWith }), ...(gate && { gate }) }
+  return { name, description, routes, shadow, pinned, prompt, system, defaults, ...optional, revision }
 }

@@ -6,6 +6,7 @@ import type { CompareFlags } from './compare.ts'
 import type { EvalFlags } from './eval.ts'
 import type { ImportOptions } from './import.ts'
 import type { CollectFlags } from './store.ts'
+import { addTenantCommands } from './tenants/commands.ts'
 import { addSettingFlags, settingsFromFlags } from './setting-flags.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -39,6 +40,8 @@ export function buildProgram(): Command {
   addAdapterCommands(program.command('adapters').description('look at adapters and store them'))
 
   addStoreCommands(program.command('store').description('look after a store'))
+
+  addTenantCommands(program.command('tenants').description('look after tenants and their keys'))
 
   addBenchCommand(program)
   addEvaluationCommands(program)

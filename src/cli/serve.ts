@@ -63,12 +63,12 @@ function npmGone(): Promise<'npm ended'> {
 }
 
 function bannerOf(server: Server, seconds: number): string {
-  const { url, info, maxContext, rooms, settings } = server
+  const { url, info, maxContext, keyed, rooms, settings } = server
   return renderBanner({
     ...{ url, info, maxContext, seconds },
     maxBatch: settings.maxBatch,
     adapters: rooms.catalogue.listAdapters('*'),
     tasks: rooms.catalogue.listTasks('*'),
-    keyed: settings.keys !== undefined,
+    keyed,
   })
 }

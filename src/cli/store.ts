@@ -106,7 +106,8 @@ function renderCollection({ orphans, removed, waiting }: Collection, isDry: bool
   ].join('\n')
 }
 
-async function openLocation({ store, storeCacheBytes, cacheDir }: StoreSettings): Promise<OpenStore> {
+/** @throws TroupeError as `openStore` */
+export async function openLocation({ store, storeCacheBytes, cacheDir }: StoreSettings): Promise<OpenStore> {
   const dir = join(cacheDir ?? defaultCacheDir(), 'stores')
   return openStore({ location: store, cacheDir: dir, cacheBytes: storeCacheBytes })
 }

@@ -59,9 +59,11 @@ keys: keys.json
 
 const KEYS = `## Keys
 
-Without a keys file the server is open: every caller may do everything, so keep it on \`127.0.0.1\`. With \`keys\`, every request
-needs \`Authorization: Bearer <key>\` (or \`x-api-key: <key>\`). The file is a JSON list; a tenant may have several keys. A key stands
-there itself or, better, as its SHA-256:
+A server is open until its store has a key, or a keys file or an issuer of JWTs is set: then every request needs a key.
+[tenants.md](tenants.md) says how to make the first one, what the roles may do, and what becomes of an open server.
+
+The keys file is a JSON list; a tenant may have several keys. A key stands there itself or, better, as its SHA-256, which
+\`printf %s "$KEY" | sha256sum\` prints. \`role\` is \`publisher\` unless given; \`"admin": true\` says the same as the role \`admin\`.
 
 \`\`\`json
 [
@@ -69,16 +71,6 @@ there itself or, better, as its SHA-256:
   { "tenant": "ops", "keySha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "role": "admin" }
 ]
 \`\`\`
-
-\`printf %s "$KEY" | sha256sum\` prints the hash of a key. Adapters and tasks called \`acme/…\` belong to the tenant \`acme\` and are
-seen by no other; names without an owner are seen by all and changed by administrators only.
-
-| \`role\`                           | may                                                                              |
-| -------------------------------- | -------------------------------------------------------------------------------- |
-| \`admin\`                          | everything, with the names of every tenant; also written \`"admin": true\`         |
-| \`publisher\`, where none is given | see and use what its tenant may see; upload, activate, change and delete its own |
-| \`caller\`                         | see and use what its tenant may see                                              |
-| \`metrics\`                        | read \`/metrics\`, and nothing else                                                |
 
 The file is read again on SIGHUP.
 `

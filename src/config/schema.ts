@@ -179,10 +179,40 @@ export const SettingsSchema = Type.Object({
     Type.String({
       minLength: 1,
       path: true,
-      description: 'File of tenants’ API keys, read again on SIGHUP. Without it everybody may do everything.',
+      description: 'File of API keys beside those of the store, read again on SIGHUP.',
       defaultText: 'none',
     }),
   ),
+  jwtIssuer: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'Issuer (`iss`) of JWTs to accept. Needs `jwtAudience` and `jwtKeys`.',
+      defaultText: 'none: no JWTs',
+    }),
+  ),
+  jwtAudience: Type.Optional(
+    Type.String({ minLength: 1, description: 'Audience (`aud`) that JWTs must be for.', defaultText: 'none' }),
+  ),
+  jwtKeys: Type.Optional(
+    Type.String({
+      minLength: 1,
+      path: true,
+      description: 'Public keys of the issuer as a JWKS: an `https://` address or a file.',
+      defaultText: 'none',
+    }),
+  ),
+  jwtTenantClaim: Type.String({ minLength: 1, default: 'tenant', description: 'Claim that names the tenant.' }),
+  jwtRoleClaim: Type.String({
+    minLength: 1,
+    default: 'role',
+    description: 'Claim that names the role, or a list of which the strongest counts; without it the role is `caller`.',
+  }),
+  jwtSkewSeconds: Type.Integer({
+    minimum: 0,
+    maximum: 600,
+    default: 30,
+    description: 'How far the clocks of issuer and server may be apart.',
+  }),
   drainSeconds: Type.Integer({
     minimum: 0,
     maximum: 3600,

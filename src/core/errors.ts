@@ -26,6 +26,27 @@ export const ERRORS = {
     'authentication_error',
     'The key is missing or unknown. Send `Authorization: Bearer <key>`.',
   ),
+  expired_api_key: kind(
+    401,
+    'authentication_error',
+    'The key was accepted until a time that is over, or the server’s clock stands before the key was made. An admin makes a new one.',
+  ),
+  revoked_api_key: kind(
+    401,
+    'authentication_error',
+    'The key was revoked, or its tenant was deleted. Use another one.',
+  ),
+  invalid_token: kind(
+    401,
+    'authentication_error',
+    'The JWT is refused; the message says whether for its form, signature, `kid`, issuer, audience or claims.',
+  ),
+  expired_token: kind(401, 'authentication_error', 'The JWT has expired. Sign in again at its issuer.'),
+  identity_unavailable: kind(
+    503,
+    'overloaded_error',
+    'The keys of the tokens’ issuer cannot be fetched, so JWTs cannot be checked. API keys still work. Retry after `Retry-After` seconds.',
+  ),
   forbidden: kind(
     403,
     'permission_error',
@@ -58,6 +79,12 @@ export const ERRORS = {
     404,
     'not_found_error',
     'The adapter has no such version. `GET /v1/adapters/{name}` lists them.',
+  ),
+  tenant_not_found: kind(404, 'not_found_error', 'No such tenant. `GET /v1/tenants` lists them.'),
+  key_not_found: kind(
+    404,
+    'not_found_error',
+    'The tenant has no such key. `GET /v1/tenants/{tenant}/keys` lists them.',
   ),
   version_deleted: kind(
     410,

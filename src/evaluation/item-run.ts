@@ -13,7 +13,7 @@ import type { RunParts } from '../generation/run.ts'
 import { taskWish } from '../generation/sampling.ts'
 import { encodeInput } from '../generation/task-input.ts'
 import { ofMix } from '../generation/target.ts'
-import { EVERYONE } from '../tenancy/keys.ts'
+import { EVERYONE } from '../tenancy/roles.ts'
 import type { EvaluationSpec, Metric } from './record.ts'
 import type { Item } from './set.ts'
 

@@ -1,7 +1,7 @@
 import type { Resolution, ResolvedAdapter } from '../catalogue/records.ts'
 import type { TaskRecord } from '../catalogue/task.ts'
 import { TroupeError } from '../core/errors.ts'
-import type { Caller } from '../tenancy/keys.ts'
+import type { Caller } from '../tenancy/roles.ts'
 import type { GenerationParts } from './ports.ts'
 import { resolveTarget, versionName } from './target.ts'
 import type { MixWish } from './target.ts'

@@ -1,7 +1,7 @@
 import type { Constraint } from '../core/constraint.ts'
 import type { Sampling } from '../core/generation.ts'
 import type { Resolution } from '../catalogue/records.ts'
-import type { Caller } from '../tenancy/keys.ts'
+import type { Caller } from '../tenancy/roles.ts'
 
 /** One prompt of a request, ready for the engine. */
 export interface PlannedPrompt {

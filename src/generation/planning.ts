@@ -1,5 +1,5 @@
 import type { Constraint } from '../core/constraint.ts'
-import type { Caller } from '../tenancy/keys.ts'
+import type { Caller } from '../tenancy/roles.ts'
 import type { Resolution } from '../catalogue/records.ts'
 import { planLength } from './length.ts'
 import type { GenerationPlan } from './plan.ts'

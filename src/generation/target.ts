@@ -1,7 +1,7 @@
 import type { Resolution, Target, VersionReference } from '../catalogue/records.ts'
 import type { ModelInfo } from '../core/model-info.ts'
 import { viewOf } from '../tenancy/access.ts'
-import type { Caller } from '../tenancy/keys.ts'
+import type { Caller } from '../tenancy/roles.ts'
 import type { GenerationParts } from './ports.ts'
 
 /** What a request says about the weights to run with, besides a name. */

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
-import type { Caller } from '../tenancy/keys.ts'
+import type { Caller } from '../tenancy/roles.ts'
+import { TroupeError } from '../core/errors.ts'
 import { assertHasRule, assertMay } from '../tenancy/operations.ts'
 import { answerBadHttp, installErrorHandlers, sendError } from './error-handlers.ts'
 import type { ServerDeps } from './deps.ts'
@@ -32,6 +33,8 @@ import { modelRoutes } from './apis/models/route.ts'
 import { planRoutes } from './apis/adapters/plan.ts'
 import { shadowRoutes } from './apis/tasks/shadow.ts'
 import { taskRoutes } from './apis/tasks/route.ts'
+import { keyRoutes } from './apis/tenants/keys.ts'
+import { tenantRoutes } from './apis/tenants/route.ts'
 import { tokenizeRoutes } from './apis/tokenize/route.ts'
 import { EvaluationRuns } from '../evaluation/runs.ts'
 import { ShadowRuns } from '../generation/shadow/shadow-runs.ts'
@@ -104,7 +107,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
   })
   await app.register(async (api: App) => {
     api.addHook('onRequest', async (request) => {
-      request.caller = authenticate(request, deps)
+      request.caller = await authenticate(request, deps)
       assertMay(request.caller, operationOf(request.routeOptions.schema) ?? '')
     })
     api.addHook('onRoute', ({ schema, url }) => assertHasRule(operationOf(schema), url))
@@ -124,6 +127,8 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)
     liveRoutes(api, deps)
+    tenantRoutes(api, deps)
+    keyRoutes(api, deps)
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))
   })
   return app
@@ -134,12 +139,14 @@ function operationOf(schema: object | undefined): string | undefined {
 }
 
 /** Failed logins are counted and logged, never with what was sent as a key. */
-function authenticate(request: FastifyRequest, { keyring, metrics }: ServerDeps): Caller {
+async function authenticate(request: FastifyRequest, { keyring, metrics }: ServerDeps): Promise<Caller> {
   try {
-    return keyring.authenticate(request.headers)
+    return await keyring.authenticate(request.headers)
   } catch (error) {
-    metrics.loginFailed()
-    request.log.warn({ requestId: request.id, address: request.ip, route: request.routeOptions.url }, 'login failed')
+    const reason = error instanceof TroupeError ? error.code : 'internal'
+    metrics.loginFailed(reason)
+    const { id: requestId, ip: address, routeOptions } = request
+    request.log.warn({ requestId, address, route: routeOptions.url, reason }, 'login failed')
     throw error
   }
 }

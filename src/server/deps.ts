@@ -7,6 +7,8 @@ import type { Intake } from '../intake/intake.ts'
 import type { AdapterSources } from '../intake/sources.ts'
 import type { Residency } from '../residency/residency.ts'
 import type { Keyring } from '../tenancy/keys.ts'
+import type { TenantChanges } from '../tenancy/tenants/changes.ts'
+import type { TenantsState } from '../tenancy/tenants/state.ts'
 
 /** Limits and switches of the HTTP side. */
 export interface ServerSettings extends GenerationSettings {
@@ -35,6 +37,8 @@ export interface ServerDeps extends GenerationParts {
   /** Id of this server, in every answer. */
   readonly server: string
   readonly keyring: Keyring
+  readonly tenants: TenantsState
+  readonly tenantChanges: TenantChanges
   readonly settings: ServerSettings
   /** Reasons why the server should get no traffic now, empty = ready; and what does not work while it serves. */
   readiness(): Promise<{ readonly reasons: readonly string[]; readonly degraded: readonly string[] }>

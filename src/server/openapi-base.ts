@@ -16,6 +16,7 @@ export const OPENAPI_BASE = {
     { name: 'evaluation', description: 'Compare mixes and score them.' },
     { name: 'tasks', description: 'Stable names that point to adapter versions.' },
     { name: 'adapters', description: 'Adapters and their immutable versions.' },
+    { name: 'tenants', description: 'Owners of adapters and tasks, and their keys.' },
     { name: 'vllm', description: 'The calls that controllers made for vLLM know.' },
     { name: 'text', description: 'Tokens and text.' },
     { name: 'operations', description: 'Health and metrics.' },

@@ -123,7 +123,11 @@ export class Metrics {
   ])
   readonly #uploads = this.#counter('adapter_uploads_total', 'Uploads of adapter versions.', ['result'])
 
-  readonly #failedLogins = this.#counter('failed_logins_total', 'Requests whose key was missing or unknown.')
+  readonly #failedLogins = this.#counter(
+    'failed_logins_total',
+    'Requests whose key or token was missing, unknown, expired or revoked, by the code of the answer.',
+    ['reason'],
+  )
   readonly #refusedConnections = this.#counter(
     'connections_refused_total',
     'Connections refused because too many were open, in all or from one address.',
@@ -240,8 +244,8 @@ export class Metrics {
     this.#refused.inc({ code })
   }
 
-  loginFailed(): void {
-    this.#failedLogins.inc()
+  loginFailed(reason: string): void {
+    this.#failedLogins.inc({ reason })
   }
 
   connectionRefused(reason: string): void {

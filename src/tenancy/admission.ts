@@ -1,6 +1,6 @@
 import { TroupeError } from '../core/errors.ts'
-import { EVERYONE } from './keys.ts'
 import type { TenantLimits } from './limits.ts'
+import { EVERYONE } from './roles.ts'
 import type { QueueLimits, Ticket } from './tenant-queues.ts'
 import { TenantQueues } from './tenant-queues.ts'
 

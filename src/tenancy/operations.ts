@@ -1,12 +1,12 @@
 import { TroupeError } from '../core/errors.ts'
-import type { Caller, Role } from './keys.ts'
+import type { Caller, Role } from './roles.ts'
 
 /** What an operation does, as far as it matters who may do it. */
-type Right = 'read' | 'call' | 'publish' | 'scrape'
+type Right = 'read' | 'call' | 'publish' | 'manage' | 'scrape'
 
 /** What each role may do. Whose objects it may do that to is a matter of names: `access.ts`. */
 const RIGHTS: Readonly<Record<Role, readonly Right[]>> = {
-  admin: ['read', 'call', 'publish', 'scrape'],
+  admin: ['read', 'call', 'publish', 'manage', 'scrape'],
   publisher: ['read', 'call', 'publish'],
   caller: ['read', 'call'],
   metrics: ['scrape'],
@@ -55,6 +55,15 @@ const OPERATIONS: Readonly<Record<string, Right>> = {
   mergeAdapters: 'publish',
   loadLoraAdapter: 'publish',
   unloadLoraAdapter: 'publish',
+  listTenants: 'manage',
+  putTenant: 'manage',
+  getTenant: 'manage',
+  deleteTenant: 'manage',
+  listKeys: 'manage',
+  createKey: 'manage',
+  changeKey: 'manage',
+  rotateKey: 'manage',
+  revokeKey: 'manage',
   metrics: 'scrape',
 }
 

@@ -25,7 +25,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   catalogue: ['store', 'core'],
   residency: ['catalogue', 'store', 'engine', 'model', 'adapters', ...LEAVES],
   intake: ['residency', 'catalogue', 'store', 'reference', 'engine', 'model', 'adapters', ...LEAVES],
-  tenancy: ['engine', 'model', 'adapters', ...LEAVES],
+  tenancy: ['catalogue', 'store', 'engine', 'model', 'adapters', ...LEAVES],
   generation: ['grammar', 'residency', 'catalogue', 'tenancy', 'engine', ...LEAVES],
   evaluation: ['generation', 'catalogue', 'store', 'tenancy', 'engine', ...LEAVES],
   server: [

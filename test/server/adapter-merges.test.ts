@@ -68,7 +68,7 @@ describe('POST /v1/adapters/{name}/merges', () => {
   })
 
   it('needs the right to write the name, and to see every source', async () => {
-    expect((await merge('zeta/new', TWO)).json()).toMatchObject({ error: { code: 'forbidden' } })
+    expect((await merge('zeta/new', TWO)).json()).toMatchObject({ error: { code: 'adapter_not_found' } })
     expect((await merge('json', TWO)).statusCode).toBe(403)
     const foreign = { ...TWO, adapters: [{ name: 'zeta/b', weight: 1 }] }
     for (const adapter of [

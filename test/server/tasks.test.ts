@@ -116,15 +116,17 @@ describe('/v1/tasks', () => {
 
   it('lets tenants alter only what begins with their name, and see only that and what nobody owns', async () => {
     await as('acme', 'PUT', 'tasks/acme%2Ft', { adapter: 'acme/a' })
-    for (const [method, path] of [
-      ['PUT', 'tasks/acme%2Ft'],
-      ['DELETE', 'tasks/acme%2Ft'],
-      ['DELETE', 'tasks/extract'],
-      ['POST', 'tasks/acme%2Ft/rollback'],
+    for (const [method, path, status] of [
+      ['PUT', 'tasks/acme%2Ft', 404],
+      ['PUT', 'tasks/acme%2Fnone', 404],
+      ['DELETE', 'tasks/acme%2Ft', 404],
+      ['DELETE', 'tasks/extract', 403],
+      ['POST', 'tasks/acme%2Ft/rollback', 404],
     ] as const) {
       const response = await as('zeta', method, path, method === 'PUT' ? {} : undefined)
-      expect(response.statusCode, `${method} ${path}`).toBe(403)
-      expect(response.json()).toMatchObject({ error: { code: 'forbidden', type: 'permission_error' } })
+      expect(response.statusCode, `${method} ${path}`).toBe(status)
+      const code = status === 404 ? 'task_not_found' : 'forbidden'
+      expect(response.json()).toMatchObject({ error: { code } })
     }
     expect((await as('zeta', 'GET', 'tasks/acme%2Ft')).statusCode).toBe(404)
     expect((await as('zeta', 'GET', 'tasks')).json<{ data: object[] }>().data).toMatchObject([{ task: 'extract' }])

@@ -17,7 +17,9 @@ import { Metrics } from '../../src/telemetry/metrics.ts'
 import { AdapterSources } from '../../src/intake/sources.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
-import type { TenantKeys } from '../../src/tenancy/keys.ts'
+import { FileKeys } from '../../src/tenancy/file-keys.ts'
+import type { TenantKeys } from '../../src/tenancy/file-keys.ts'
+import type { Tokens } from '../../src/tenancy/tokens.ts'
 import type { TenantLimits } from '../../src/tenancy/limits.ts'
 import { scratchFolder } from './at-exit.ts'
 import { contractCheck } from './contract.ts'
@@ -43,7 +45,9 @@ export interface TestApp {
 }
 
 export interface TestAppOptions {
+  /** Keys as of a keys file. */
   readonly tenants?: readonly TenantKeys[]
+  readonly tokens?: Tokens
   readonly places?: number
   readonly maxWaiting?: number
   readonly maxRequestsPerTenant?: number | null
@@ -84,9 +88,6 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const engine = new FakeEngine()
   const storeDir = scratchFolder('troupe-app-')
   const { places = 8, maxWaiting = 64, maxRequestsPerTenant = null } = options
-  const keyring = new Keyring(options.tenants ?? [])
-  const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
-  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const metrics = new Metrics({ process: false })
   const lines: string[] = []
   const log = createLogger('info', { write: (line) => void lines.push(line) })
@@ -95,7 +96,14 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     ...{ host: options.host ?? engine.host, reader: options.reader ?? readLabelled, pace: STILL, log: QUIET },
     memory: { budgetBytes: options.memoryBytes ?? 64 * VERSION_BYTES },
   })
-  const { catalogue, changes, residency, intake, evaluation, server } = rooms
+  const { catalogue, changes, residency, intake, evaluation, tenants, tenantChanges, server } = rooms
+  const keyring = new Keyring({
+    file: options.tenants && new FileKeys(options.tenants),
+    tenants,
+    tokens: options.tokens,
+  })
+  const limitsOf = (tenant: string): TenantLimits => keyring.limitsOf(tenant)
+  const admission = new Admission({ places, maxWaiting, maxRequestsPerTenant, limitsOf })
   const grammars = new GrammarCompiler(fakeTokens)
   const deps = {
     ...{
@@ -113,7 +121,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       log,
     },
     modelDefaults: options.modelDefaults ?? {},
-    keyring,
+    ...{ keyring, tenants, tenantChanges },
     sources: new AdapterSources(options.sources ?? []),
     settings: {
       maxContext: 120,

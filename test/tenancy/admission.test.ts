@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { TroupeError } from '../../src/core/errors.ts'
 import { Admission } from '../../src/tenancy/admission.ts'
-import { EVERYONE } from '../../src/tenancy/keys.ts'
+import { EVERYONE } from '../../src/tenancy/roles.ts'
 import type { TenantLimits } from '../../src/tenancy/limits.ts'
 
 const never = new AbortController().signal

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { readKeysFile } from '../../src/tenancy/keys-file.ts'
+import { FileKeys } from '../../src/tenancy/file-keys.ts'
 import { Keyring } from '../../src/tenancy/keys.ts'
 import { temporaryFolder } from '../support/model-folder.ts'
 
@@ -12,7 +13,7 @@ async function keysFile(content: string | object): Promise<string> {
 
 describe('readKeysFile', () => {
   it('gives the keyring what it needs', async () => {
-    const keyring = new Keyring(
+    const file = new FileKeys(
       readKeysFile(
         await keysFile([
           { tenant: 'acme', key: 'sk-acme-0001' },
@@ -21,6 +22,7 @@ describe('readKeysFile', () => {
         ]),
       ),
     )
+    const keyring = new Keyring({ file })
     expect(keyring.authenticate({ authorization: 'Bearer sk-acme-0001' })).toEqual({
       tenant: 'acme',
       role: 'publisher',
@@ -31,7 +33,7 @@ describe('readKeysFile', () => {
 
   it('takes the limits of a tenant from any of its entries', async () => {
     const limits = { weight: 2.5, concurrentRequests: 3 }
-    const keyring = new Keyring(
+    const file = new FileKeys(
       readKeysFile(
         await keysFile([
           { tenant: 'acme', key: 'sk-acme-0001' },
@@ -41,6 +43,7 @@ describe('readKeysFile', () => {
         ]),
       ),
     )
+    const keyring = new Keyring({ file })
     expect([keyring.limitsOf('acme'), keyring.limitsOf('beta')]).toEqual([limits, {}])
   })
 

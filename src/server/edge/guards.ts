@@ -14,9 +14,13 @@ const PREFLIGHT_SECONDS = 600
 /**
  * What a browser has to be told and asked. Before all routes.
  *
- * @param open no keys are needed: whoever reaches the server may use it
+ * @param keyring while it is open, whoever reaches the server may use it
  */
-export async function installGuards(app: App, { settings, tls }: Edge, open: boolean): Promise<void> {
+export async function installGuards(
+  app: App,
+  { settings, tls }: Edge,
+  keyring: { readonly open: boolean },
+): Promise<void> {
   const { allowedHosts, allowedOrigins } = settings
   await app.register(helmet, {
     // Answers are data: nothing in them is to be run, loaded or framed. The pages of /docs bring a policy of their own.
@@ -27,9 +31,9 @@ export async function installGuards(app: App, { settings, tls }: Edge, open: boo
   })
 
   const hosts = new KnownHosts(settings.host, allowedHosts)
-  const checksHost = open || allowedHosts.length > 0
   app.addHook('onRequest', async (request) => {
-    if (checksHost && !PROBES.test(request.url)) hosts.check(request.host)
+    const { open } = keyring
+    if ((open || allowedHosts.length > 0) && !PROBES.test(request.url)) hosts.check(request.host)
     if (open) checkOrigin(request, allowedOrigins)
   })
 

@@ -59,6 +59,6 @@ export async function installEdge(
   app.decorate('connections', connections)
   installPipelining(app, () => metrics.connectionCut('pipeline'))
   installBodyDeadlines(app, settings.bodySeconds, () => metrics.connectionCut('body'))
-  await installGuards(app, edge, keyring.open)
+  await installGuards(app, edge, keyring)
   installLifecycle(app, edge.lifecycle)
 }

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { TProperties, TSchema } from 'typebox'
 import { ERRORS } from '../../core/errors.ts'
-import { NAME_PATTERN } from '../../catalogue/names.ts'
+import { NAME_PART_PATTERN, NAME_PATTERN } from '../../catalogue/names.ts'
 import { REFERENCE_PATTERN, REFERENCE_RULE } from '../../catalogue/reference.ts'
 
 /** An object that refuses every field it does not name. */
@@ -29,6 +29,20 @@ const NAME_RULE = 'lower-case letters, digits, `.`, `_` and `-`, with at most on
 
 /** Name of an adapter or task. */
 export const Name = Type.String({ pattern: NAME_PATTERN, maxLength: 128, description: NAME_RULE })
+
+/** Name of a tenant. */
+export const TenantName = Type.String({
+  pattern: NAME_PART_PATTERN,
+  maxLength: 63,
+  description: 'Lower-case letters, digits, `.`, `_` and `-`.',
+})
+
+/** Whom an adapter or task is shared with. */
+export const SharedWith = Type.Array(Type.String({ pattern: `${NAME_PART_PATTERN}|^\\*$` }), {
+  maxItems: 1_000,
+  uniqueItems: true,
+  description: 'Tenants beside the owner that see and use it; `*` = all. Others are shown only themselves.',
+})
 
 /** A version as clients write it. */
 export const VersionRef = Type.Union(

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { COMBINATIONS } from '../../../adapters/peft/merge.ts'
 import { readNotes } from '../../../catalogue/changes.ts'
 import { MAX_MERGED } from '../../../intake/merges.ts'
-import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
+import { assertMayAlterAdapter, viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { NotesFields, VersionSchema } from './schema.ts'
@@ -58,10 +58,10 @@ const schema = {
 
 /** `POST /v1/adapters/{name}/merges` */
 export function adapterMergeRoutes(app: App, deps: ServerDeps): void {
-  const { intake, settings } = deps
+  const { catalogue, intake, settings } = deps
   app.post('/v1/adapters/:name/merges', { schema }, async (request, reply) => {
     const { body, caller, params } = request
-    assertMayAlter(caller, params.name)
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
     const view = viewOf(caller)
     const input = { combination: body.combination, adapters: body.adapters, limitBytes: settings.uploadLimitBytes }
     const added = await addNewVersion(deps, params.name, { source: 'merge', ...originOf(request) }, async (staging) => {

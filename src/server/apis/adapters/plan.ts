@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import type { PlannedTier } from '../../../residency/load-plan.ts'
-import { canSee } from '../../../catalogue/names.ts'
+import type { CatalogueState } from '../../../catalogue/state.ts'
 import { viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -65,7 +65,7 @@ const schema = {
 }
 
 /** `POST /v1/adapters/plan` */
-export function planRoutes(app: App, { residency }: ServerDeps): void {
+export function planRoutes(app: App, { catalogue, residency }: ServerDeps): void {
   app.post('/v1/adapters/plan', { schema }, async ({ body, caller }) => {
     const view = viewOf(caller)
     const { adapters, memory, loadMs } = await residency.plan(body.adapters, view)
@@ -76,13 +76,13 @@ export function planRoutes(app: App, { residency }: ServerDeps): void {
         ...{ name: adapter, version: versionName(version), digest, bytes, device_bytes: deviceBytes },
         ...{ tier, load_ms: rounded(ms) },
       })),
-      memory: tierBody(memory, view),
+      memory: tierBody(memory, catalogue.state, view),
     }
   })
 }
 
-function tierBody(plan: PlannedTier, view: string) {
-  const visible = plan.evicts.filter(({ adapter }) => canSee(adapter, view))
+function tierBody(plan: PlannedTier, state: CatalogueState, view: string) {
+  const visible = plan.evicts.filter(({ adapter }) => state.isAdapterVisible(adapter, view))
   return {
     fits: plan.fits,
     needed_bytes: plan.neededBytes,

@@ -4,7 +4,7 @@ import { VERSION_STATES } from '../../../catalogue/version.ts'
 import type { VersionRecord } from '../../../catalogue/version.ts'
 import { DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS } from '../../../residency/draining.ts'
 import type { Deletion } from '../../../residency/residency.ts'
-import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
+import { assertMayAlterAdapter, viewOf } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import {
@@ -86,7 +86,7 @@ const schemas = {
   patch: {
     operationId: 'describeAdapter',
     tags,
-    summary: 'Change an adapter’s description and labels, or pin it',
+    summary: 'Change an adapter’s description and labels, pin it, or share it with other tenants',
     params: byName,
     body: AdapterPatch,
     response: { 200: AdapterSchema, ...errorResponses(400, 401, 403, 404, 409, 415, 500) },
@@ -152,31 +152,33 @@ export function adapterRoutes(app: App, { catalogue, changes, residency, intake 
 
   app.patch('/v1/adapters/:name', { schema: schemas.patch }, async (request) => {
     const { body, caller, params } = request
-    assertMayAlter(caller, params.name)
-    return adapterBody(await changes.describeAdapter(params.name, body, originOf(request)))
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
+    const { shared_with: sharedWith, ...said } = body
+    const input = { ...said, ...(sharedWith && { sharedWith }) }
+    return adapterBody(await changes.describeAdapter(params.name, input, originOf(request)))
   })
 
   app.patch('/v1/adapters/:name/versions/:version', { schema: schemas.patchVersion }, async (request) => {
     const { body, caller, params } = request
-    assertMayAlter(caller, params.name)
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
     const { version } = catalogue.named(params.name, params.version)
     return versionBody(await changes.describeVersion(params.name, version, body, originOf(request)))
   })
 
   app.post('/v1/adapters/:name/versions/:version/retry', { schema: schemas.retry }, async ({ caller, params }) => {
-    assertMayAlter(caller, params.name)
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
     return versionBody(await residency.retryVersion(params.name, params.version))
   })
 
   app.delete('/v1/adapters/:name', { schema: schemas.delete }, async (request, reply) => {
     const { caller, params, query } = request
-    assertMayAlter(caller, params.name)
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
     return answerDeleted(reply, await residency.deleteAdapter(params.name, originOf(request), query.drain_seconds))
   })
 
   app.delete('/v1/adapters/:name/versions/:version', { schema: schemas.deleteVersion }, async (request, reply) => {
     const { caller, params, query } = request
-    assertMayAlter(caller, params.name)
+    assertMayAlterAdapter(catalogue.state, caller, params.name)
     return answerDeleted(
       reply,
       await residency.deleteVersion(params.name, params.version, originOf(request), query.drain_seconds),

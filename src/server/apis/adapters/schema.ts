@@ -6,7 +6,7 @@ import { LabelsSchema, VERSION_SOURCES, VERSION_STATES } from '../../../catalogu
 import type { VersionRecord } from '../../../catalogue/version.ts'
 import type { FolderReport } from '../../../intake/folder-report.ts'
 import { versionName } from '../../../generation/target.ts'
-import { Strict } from '../../wire/common.ts'
+import { SharedWith, Strict } from '../../wire/common.ts'
 
 const Labels = Type.Record(Type.String(), Type.String(), { description: 'Short texts of your own.' })
 
@@ -133,6 +133,7 @@ export const AdapterSchema = Strict(
     description: Type.String(),
     labels: Labels,
     pinned: Type.Boolean({ description: 'The newest ready version is kept in memory.' }),
+    shared_with: SharedWith,
     versions: Type.Array(VersionSchema()),
   },
   { title: 'Adapter', description: 'An adapter with all its versions, oldest first.' },
@@ -144,7 +145,11 @@ export const NotesFields = {
 }
 
 export const AdapterPatch = Strict(
-  { ...NotesFields, pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })) },
+  {
+    ...NotesFields,
+    pinned: Type.Optional(Type.Boolean({ description: 'Keep the newest ready version in memory.' })),
+    shared_with: Type.Optional(SharedWith),
+  },
   {
     title: 'AdapterPatch',
     description: 'Fields left out stay as they are.',
@@ -211,6 +216,7 @@ export function adapterBody(record: AdapterRecord): AdapterBody {
     description: record.description ?? '',
     labels: { ...record.labels },
     pinned: record.pinned ?? false,
+    shared_with: [...(record.sharedWith ?? [])],
     versions: record.versions.map(versionBody),
   }
 }

@@ -12,7 +12,7 @@ import { FormFiles } from '../../../intake/form-files.ts'
 import type { Staging } from '../../../intake/staging.ts'
 import { takeFiles } from '../../../intake/take-files.ts'
 import { originOf } from '../../wire/origin.ts'
-import { assertMayAlter } from '../../../tenancy/access.ts'
+import { assertMayAlterAdapter, assertMayAlterTask } from '../../../tenancy/access.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { formParts } from './form-parts.ts'
@@ -102,8 +102,9 @@ export async function adapterUploadRoutes(app: App, deps: ServerDeps): Promise<v
 
   app.post('/v1/adapters/:name/versions', options, async (request, reply) => {
     const { caller, params, query } = request
-    assertMayAlter(caller, params.name)
-    if (query.activate !== undefined) assertMayAlter(caller, query.activate)
+    const { state } = deps.catalogue
+    assertMayAlterAdapter(state, caller, params.name)
+    if (query.activate !== undefined) assertMayAlterTask(state, caller, query.activate)
     let report = null as FolderReport | null
     const allowBaseMismatch = query.allow_base_mismatch ?? false
     const reference = referenceIn(request)

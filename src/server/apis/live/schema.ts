@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import type { Static } from 'typebox'
 import { METHODS } from '../../../core/branch.ts'
-import { ROLES } from '../../../tenancy/keys.ts'
+import { ROLES } from '../../../tenancy/roles.ts'
 import { Strict, errorResponses } from '../../wire/common.ts'
 
 const Count = Type.Integer()

@@ -2,8 +2,8 @@ import { Type } from 'typebox'
 import type { TaskInput, VersionChoice } from '../../../catalogue/changes.ts'
 import type { Activation } from '../../../catalogue/task.ts'
 import { TroupeError } from '../../../core/errors.ts'
-import { assertMayAlter, viewOf } from '../../../tenancy/access.ts'
-import type { Caller } from '../../../tenancy/keys.ts'
+import { assertMayAlterTask, viewOf } from '../../../tenancy/access.ts'
+import type { Caller } from '../../../tenancy/roles.ts'
 import type { App } from '../../app.ts'
 import { constrain, responseForm } from '../../../generation/answer-form.ts'
 import type { ServerDeps } from '../../deps.ts'
@@ -108,7 +108,7 @@ export function taskRoutes(app: App, deps: ServerDeps): void {
   const { catalogue, changes } = deps
   app.put('/v1/tasks/:task', { schema: schemas.put }, async (request, reply) => {
     const { body, caller, params } = request
-    assertMayAlter(caller, params.task)
+    assertMayAlterTask(catalogue.state, caller, params.task)
     const preset = body.defaults?.response_format
     // A form that cannot be enforced is refused now, not by the first request.
     if (preset) await constrain(deps, responseForm(preset, 'defaults.response_format'), caller.tenant)
@@ -136,14 +136,14 @@ export function taskRoutes(app: App, deps: ServerDeps): void {
 
   app.delete('/v1/tasks/:task', { schema: schemas.delete }, async (request, reply) => {
     const { caller, params } = request
-    assertMayAlter(caller, params.task)
+    assertMayAlterTask(catalogue.state, caller, params.task)
     await changes.deleteTask(params.task, originOf(request))
     return reply.code(204).send(null)
   })
 
   app.post('/v1/tasks/:task/activate', { schema: schemas.activate }, async (request) => {
     const { body, caller, params } = request
-    assertMayAlter(caller, params.task)
+    assertMayAlterTask(catalogue.state, caller, params.task)
     const choice = visible(catalogue, caller, body)
     const { task, previous } = await changes.activate(params.task, choice, originOf(request))
     return { task: taskBody(task), previous: routesBody(previous) }
@@ -151,14 +151,14 @@ export function taskRoutes(app: App, deps: ServerDeps): void {
 
   app.post('/v1/tasks/:task/rollback', { schema: schemas.rollback }, async (request) => {
     const { caller, params } = request
-    assertMayAlter(caller, params.task)
+    assertMayAlterTask(catalogue.state, caller, params.task)
     const { task, previous } = await changes.rollback(params.task, originOf(request))
     return { task: taskBody(task), previous: routesBody(previous) }
   })
 }
 
 function taskInput(catalogue: ServerDeps['catalogue'], caller: Caller, body: TaskRequest): TaskInput {
-  const { adapter, version, routes, shadow, gate, ...rest } = body
+  const { adapter, version, routes, shadow, gate, shared_with: sharedWith, ...rest } = body
   if (adapter !== undefined && routes !== undefined)
     throw new TroupeError('invalid_request', 'send either `adapter` or `routes`', { param: 'routes' })
   if (version !== undefined && adapter === undefined)
@@ -166,6 +166,7 @@ function taskInput(catalogue: ServerDeps['catalogue'], caller: Caller, body: Tas
   const wanted = adapter === undefined ? routes : [{ adapter, ...(version === undefined ? {} : { version }) }]
   return {
     ...rest,
+    ...(sharedWith && { sharedWith }),
     ...(wanted ? { routes: wanted.map((route) => visible(catalogue, caller, route)) } : {}),
     ...(gate === undefined ? {} : { gate: gate && gateOf(gate) }),
     ...(shadow === undefined ? {} : { shadow: shadow && visible(catalogue, caller, shadow) }),

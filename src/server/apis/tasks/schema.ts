@@ -5,7 +5,7 @@ import { TroupeError } from '../../../core/errors.ts'
 import { METRICS } from '../../../evaluation/record.ts'
 import { versionName } from '../../../generation/target.ts'
 import { ResponseFormat } from '../../fields/structured-output.ts'
-import { Name, Strict, VersionRef } from '../../wire/common.ts'
+import { Name, SharedWith, Strict, VersionRef } from '../../wire/common.ts'
 
 const TaskDefaultsSchema = Strict(
   {
@@ -72,6 +72,7 @@ export const TaskBodySchema = Strict(
       Type.Union([Type.String(), Type.Null()], { description: 'System message put before `messages`.' }),
     ),
     defaults: Type.Optional(TaskDefaultsSchema),
+    shared_with: Type.Optional(SharedWith),
     gate: Type.Optional(Type.Union([GateBody, Type.Null()], { description: 'Null = none any more.' })),
   },
   {
@@ -121,6 +122,7 @@ export function TaskSchema(description = 'The task.') {
       prompt: Type.Union([Type.String(), Type.Null()]),
       system: Type.Union([Type.String(), Type.Null()]),
       defaults: TaskDefaultsSchema,
+      shared_with: SharedWith,
       gate: Type.Union([GateBody, Type.Null()]),
       history: Type.Array(ActivationSchema, {
         description: 'Former routes, oldest first; `rollback` returns to the last.',
@@ -160,6 +162,7 @@ export function taskBody(record: TaskRecord): TaskBody {
       // It was checked when the task was written.
       ...(format && { response_format: format as Static<typeof ResponseFormat> }),
     },
+    shared_with: [...(record.sharedWith ?? [])],
     gate: gateBody(record.gate ?? null),
     history: record.history.map(activationBody),
     revision: record.revision,

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
 import { TroupeError } from '../../../core/errors.ts'
 import { IMPORT_FOLDER } from '../../../intake/import-folder.ts'
-import { assertMayAlter } from '../../../tenancy/access.ts'
-import type { Caller } from '../../../tenancy/keys.ts'
+import { assertMayAlterAdapter } from '../../../tenancy/access.ts'
+import type { Caller } from '../../../tenancy/roles.ts'
 import type { App } from '../../app.ts'
 import type { ServerDeps } from '../../deps.ts'
 import { Maybe, Name, Strict, errorResponses } from '../../wire/common.ts'
@@ -46,7 +46,7 @@ export function vllmRoutes(app: App, { catalogue, intake, residency, metrics }: 
   app.post('/v1/load_lora_adapter', { schema: schemas.load }, async (request, reply) => {
     const { body, caller } = request
     const { lora_name: name, lora_path: path, load_inplace: inPlace } = body
-    assertMayAlter(caller, name)
+    assertMayAlterAdapter(catalogue.state, caller, name)
     if (!inPlace && isServed(catalogue, name)) {
       const message = `The lora adapter '${name}' has already been loaded. If you want to load the adapter in place, set 'load_inplace' to True.`
       throw new TroupeError('invalid_request', message, { param: 'lora_name' })
@@ -59,7 +59,7 @@ export function vllmRoutes(app: App, { catalogue, intake, residency, metrics }: 
   app.post('/v1/unload_lora_adapter', { schema: schemas.unload }, async (request, reply) => {
     const { body, caller } = request
     const { lora_name: name } = body
-    assertMayAlter(caller, name)
+    assertMayAlterAdapter(catalogue.state, caller, name)
     await residency.deleteAdapter(name, originOf(request))
     return reply.type('text/plain; charset=utf-8').send(`Success: LoRA adapter '${name}' removed successfully.`)
   })
