@@ -249,8 +249,7 @@ describe.each(ROLES)('a key of the role %s', (role) => {
     for (const operation of operations.filter(({ id, path }) => RULES[id]?.kind === 'free' && !TASKED.test(path))) {
       const { body, statusCode } = await send(operation, 'own', `key-${role}`)
       const shows = operation.id.startsWith('list') || operation.id === 'liveFigures'
-      if (statusCode === 200 && shows)
-        expect(/zeta\/(adapter|task)/.test(body)).toBe(role === 'admin')
+      if (statusCode === 200 && shows) expect(/zeta\/(adapter|task)/.test(body)).toBe(role === 'admin')
       else expect(body).not.toMatch(/zeta\/(adapter|task)/)
     }
   })

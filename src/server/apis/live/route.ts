@@ -52,7 +52,9 @@ function engineBody(stats: EngineStats): LiveBody['engine'] {
 
 function memoryBody({ catalogue, residency }: ServerDeps, view: string): LiveBody['memory'] {
   const residents = residency.residents()
-  const listed = residents.filter(({ version }) => catalogue.state.isAdapterVisible(version.adapter, view)).slice(0, MAX_LISTED)
+  const listed = residents
+    .filter(({ version }) => catalogue.state.isAdapterVisible(version.adapter, view))
+    .slice(0, MAX_LISTED)
   const sum = (these: readonly Resident[]): number => these.reduce((total, { bytes }) => total + bytes, 0)
   const { bytes, budgetBytes, hits, loads, evictions } = residency.stats().memory
   return {
