@@ -36,6 +36,8 @@ const connections = Number(options.connections)
 const requests = Number(options.requests)
 const REPOSITORY = join(import.meta.dirname, '..')
 const KEY = 'key-of-everybody-else'
+/** Of the demo model. */
+const VOCABULARY = 2_048
 const SAMPLES = 60
 const EVERY_MS = 250
 /** After this long no hostile connection may be left. */
@@ -80,7 +82,7 @@ const target: Target = { url: server.url, key: KEY }
 async function firstTokens(): Promise<number> {
   const firsts: number[] = []
   for (let n = 0; n < SAMPLES; n++) {
-    const { startedAt, arrivals } = await streamCompletion(target, completionBody('demo', freshPrompt(32), 16))
+    const { startedAt, arrivals } = await streamCompletion(target, completionBody('demo', freshPrompt(32, VOCABULARY), 16))
     firsts.push(arrivals[0]! - startedAt)
     await sleep(EVERY_MS)
   }

@@ -126,9 +126,9 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     vllmRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)
+    liveRoutes(api, deps)
     tenantRoutes(api, deps)
     keyRoutes(api, deps)
-    liveRoutes(api, deps)
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))
   })
   return app

@@ -14,6 +14,8 @@ interface Operation {
   readonly requestBody?: { readonly content?: Readonly<Record<string, { readonly schema: Json }>> }
 }
 
+type Sent = Pick<InjectOptions, 'headers' | 'payload'> & { readonly method: string; readonly url: string }
+
 /** What came of random requests of one role. */
 export interface RandomRequests {
   readonly sent: number
@@ -113,7 +115,7 @@ function inlined(value: unknown, document: object, seen: readonly string[] = [])
   return inlined(target, document, [...seen, $ref])
 }
 
-function randomRequest(operation: Operation, random: Random): InjectOptions & { readonly url: string } {
+function randomRequest(operation: Operation, random: Random): Sent {
   const { method, path, parameters = [], requestBody } = operation
   const query = parameters
     .filter((parameter) => parameter.in === 'query' && random() < 0.3)

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { ROLES } from '../../tenancy/roles.ts'
 import type { Role } from '../../tenancy/roles.ts'
 import { addSettingFlags, settingsFromFlags } from '../setting-flags.ts'
+import type * as Actions from './actions.ts'
 import type { TenantDesk } from './desk.ts'
 
 type Flags = Readonly<Record<string, unknown>>
@@ -63,8 +64,9 @@ function withKeyFlags(command: Command): Command {
     .option('--expires <time>', 'when the key ends: a time such as 2027-01-31, or how far away, such as 90d')
 }
 
-/** Loaded when it is needed: most commands need none of it. */
-const tell = async () => import('./actions.ts')
+function tell(): Promise<typeof Actions> {
+  return import('./actions.ts')
+}
 
 async function at(flags: Flags & { url?: string }, act: (desk: TenantDesk) => Promise<unknown>): Promise<void> {
   const desk = await openDesk(flags)

@@ -1,4 +1,3 @@
-import { canSee } from '../../../catalogue/names.ts'
 import type { EngineStats } from '../../../core/messages.ts'
 import { versionName } from '../../../generation/target.ts'
 import type { Resident } from '../../../residency/residency.ts'
@@ -13,7 +12,7 @@ const MAX_LISTED = 1_000
 
 /** `GET /v1/live` */
 export function liveRoutes(app: App, deps: ServerDeps): void {
-  const { admission, engine, keyring, residency, server, settings } = deps
+  const { admission, engine, keyring, server, settings } = deps
   app.get('/v1/live', { schema: liveSchema }, async ({ caller }) => {
     const view = viewOf(caller)
     const { waiting, running } = admission.stats()
@@ -27,7 +26,7 @@ export function liveRoutes(app: App, deps: ServerDeps): void {
       caller: { tenant: caller.tenant, role: caller.role, open: keyring.open },
       engine: engineBody(await engine.stats()),
       queue: { waiting, running, tenants },
-      memory: memoryBody(residency, view),
+      memory: memoryBody(deps, view),
     }
   })
 }
@@ -51,9 +50,11 @@ function engineBody(stats: EngineStats): LiveBody['engine'] {
   }
 }
 
-function memoryBody(residency: ServerDeps['residency'], view: string): LiveBody['memory'] {
+function memoryBody({ catalogue, residency }: ServerDeps, view: string): LiveBody['memory'] {
   const residents = residency.residents()
-  const listed = residents.filter(({ version }) => canSee(version.adapter, view)).slice(0, MAX_LISTED)
+  const listed = residents
+    .filter(({ version }) => catalogue.state.isAdapterVisible(version.adapter, view))
+    .slice(0, MAX_LISTED)
   const sum = (these: readonly Resident[]): number => these.reduce((total, { bytes }) => total + bytes, 0)
   const { bytes, budgetBytes, hits, loads, evictions } = residency.stats().memory
   return {
