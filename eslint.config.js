@@ -18,4 +18,34 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.js'], ...tseslint.configs.disableTypeChecked },
+  // `web/` runs in browsers.
+  { files: ['web/**/*.js'], languageOptions: { globals: browserGlobals() } },
 )
+
+function browserGlobals() {
+  const names = [
+    ...[
+      'addEventListener',
+      'clearTimeout',
+      'document',
+      'fetch',
+      'location',
+      'matchMedia',
+      'navigator',
+      'performance',
+      'requestAnimationFrame',
+    ],
+    ...[
+      'sessionStorage',
+      'setTimeout',
+      'AbortController',
+      'Event',
+      'EventTarget',
+      'FormData',
+      'ResizeObserver',
+      'TextDecoderStream',
+    ],
+    ...['URLSearchParams', 'XMLHttpRequest', 'getComputedStyle', 'devicePixelRatio', 'history'],
+  ]
+  return Object.fromEntries(names.map((name) => [name, 'readonly']))
+}

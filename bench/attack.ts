@@ -82,7 +82,10 @@ const target: Target = { url: server.url, key: KEY }
 async function firstTokens(): Promise<number> {
   const firsts: number[] = []
   for (let n = 0; n < SAMPLES; n++) {
-    const { startedAt, arrivals } = await streamCompletion(target, completionBody('demo', freshPrompt(32, VOCABULARY), 16))
+    const { startedAt, arrivals } = await streamCompletion(
+      target,
+      completionBody('demo', freshPrompt(32, VOCABULARY), 16),
+    )
     firsts.push(arrivals[0]! - startedAt)
     await sleep(EVERY_MS)
   }

@@ -74,7 +74,6 @@ const SCENARIOS: readonly Scenario[] = [
       answered: { unit: '' },
       cancelled: { unit: '' },
       refused: { unit: '' },
-      late: { unit: '' },
       mixed: { unit: '' },
       changes: { unit: '' },
       uploads: { unit: '' },

@@ -70,6 +70,9 @@ async function prepare(context: BenchContext, { kind, distinct, rows }: Batch): 
   const server = await context.server()
   const names = kind === null ? [BASE] : await context.adapters(server, kind, distinct)
   const models = Array.from({ length: rows }, (_, row) => names[row % names.length]!)
-  const sizes = { ...context.options, newTokens: rows === 1 ? context.options.newTokens : DECODED * context.options.newTokens }
+  const sizes = {
+    ...context.options,
+    newTokens: rows === 1 ? context.options.newTokens : DECODED * context.options.newTokens,
+  }
   return async () => (await runBatch(server, models, sizes)).decodePerSecond
 }

@@ -33,32 +33,16 @@ export interface ServerPlan {
 /** Logits of one step, as the engine bounds them, in bytes; they stand in the graph, in the addon and in JavaScript. */
 const LOGITS_BYTES = 3 * 4 * 2 ** 24
 
-type PlannedSettings = Pick<
-  Settings,
-  | 'model'
-  | 'store'
-  | 'cacheDir'
-  | 'precision'
-  | 'maxBatch'
-  | 'maxContext'
-  | 'stepTokens'
-  | 'kvBytes'
-  | 'kvPrecision'
-  | 'memoryBytes'
-  | 'mergedProbe'
-  | 'storeCacheBytes'
->
-
 /**
  * @throws TroupeError `invalid_model`; `invalid_config` where a budget is larger than the machine or too small for one sequence
  */
-export async function planServer(settings: PlannedSettings, available = availableMemory()): Promise<ServerPlan> {
+export async function planServer(settings: Settings, available = availableMemory()): Promise<ServerPlan> {
   for (const setting of ['kvBytes', 'memoryBytes'] as const) checkBudget(setting, settings[setting], available)
   const cacheDir = settings.cacheDir ?? defaultCacheDir()
   const checkpoint = openCheckpoint(settings.model)
   try {
     const { architecture, precision, layout, smaller } = planModel(checkpoint, settings.precision)
-    const shape = { ...architecture, name: modelName(settings.model), precision }
+    const shape = { ...architecture, name: settings.name ?? modelName(settings.model), precision }
     const maxContext = contextLength(shape, settings.maxContext)
     const kv = planKv(shape, settings, maxContext)
     const demand = {

@@ -38,6 +38,7 @@ export function renderBanner(started: Started): string {
     ['adapters', `${adapters.length} with ${versions} versions, ${formatByteSize(adapterBytes(adapters))}`],
     ['tasks', tasks.length === 0 ? 'none yet' : `${tasks.length}: ${listNames(tasks)}`],
     ['keys', started.keyed ? 'needed' : 'none: everybody may do everything'],
+    ['console', `${url}/`],
     ['docs', `${url}/docs`],
   ]
   const lines = facts.map(([name, value]) => `  ${name!.padEnd(9)} ${value}`)

@@ -24,13 +24,15 @@ export class SequenceConstraint {
   restrict(logits: Float32Array): void {
     const mask = this.#matcher.mask()
     const ends = this.#matcher.canEnd ? this.#ends.map((token) => [token, logits[token]!] as const) : []
-    for (let word = 0, first = 0; first < logits.length; word++, first += 32) {
+    for (let word = 0; word * 32 < logits.length; word++) {
       const bits = mask[word] ?? 0
-      if (bits === 0xffffffff) continue
-      if (bits === 0) logits.fill(-Infinity, first, first + 32)
-      else
-        for (let bit = 0; bit < 32 && first + bit < logits.length; bit++)
-          if ((bits & (1 << bit)) === 0) logits[first + bit] = -Infinity
+      if (bits === 0) {
+        const first = word
+        while (mask[word + 1] === 0) word++
+        logits.fill(-Infinity, first * 32, (word + 1) * 32)
+      } else
+        for (let barred = ~bits; barred !== 0; barred &= barred - 1)
+          logits[word * 32 + 31 - Math.clz32(barred & -barred)] = -Infinity
     }
     for (const [token, logit] of ends) logits[token] = logit
   }

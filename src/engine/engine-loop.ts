@@ -1,6 +1,7 @@
 import type { AdapterWeights } from '../core/branch.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { messageOf } from '../core/errors.ts'
+import { TroupeError } from '../core/errors.ts'
 import type { FinishReason, GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { DeviceResidents, EngineStats } from '../core/messages.ts'
 import type { ModelInfo } from '../core/model-info.ts'
@@ -237,7 +238,7 @@ export class EngineLoop {
       else this.#goOn(sequence, draft, rows)
     } catch (error) {
       // Only the row of a sequence can be to blame: the step is over.
-      this.#fail(sequence, 'engine_failed', messageOf(error))
+      this.#fail(sequence, error instanceof TroupeError ? error.code : 'engine_failed', messageOf(error))
     }
   }
 

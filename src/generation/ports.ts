@@ -1,3 +1,4 @@
+import type { CallSyntax } from '../core/call-syntax.ts'
 import type { GenerationEvent, GenerationRequest } from '../core/generation.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { EngineStats } from '../core/messages.ts'
@@ -100,8 +101,8 @@ export interface TextPort {
   templateReads(variable: string): boolean
   /** Special tokens that calls of tools are written with. */
   readonly toolMarkers: readonly number[]
-  /** What an answer that calls this function (null = any) begins with; null when the model's way of writing calls is not known. */
-  toolOpening(name: string | null): string | null
+  /** How the model writes calls; null when its way is not known. */
+  readonly callSyntax: CallSyntax | null
   /** `begun` = what of the answer stands in the prompt. Null when the model's way of writing calls is not known: they stay text. */
   toolScanner(names: ReadonlySet<string>, begun?: string): CallScanner | null
 }

@@ -39,17 +39,46 @@ export class State {
   }
 }
 
+/** Threads kept for later requests with the same grammar. */
+const MAX_THREADS_KEPT = 80_000
+
+/** Numbers threads, so that all that may stand in one state are told apart. */
+export class ThreadIds {
+  #next = 0
+
+  next(): number {
+    return this.#next++
+  }
+}
+
+/** The threads met so far: equal keys, same thread. */
+export class Threads {
+  readonly ids: ThreadIds
+  #known = new Map<string, Thread>()
+
+  constructor(ids: ThreadIds) {
+    this.ids = ids
+  }
+
+  of<T extends Thread>(key: string, make: () => T): T {
+    const known = this.#known.get(key)
+    if (known) return known as T
+    if (this.#known.size >= MAX_THREADS_KEPT) this.#known = new Map()
+    const thread = make()
+    this.#known.set(key, thread)
+    return thread
+  }
+}
+
 /** More ways to read an answer at once than this: the rest is given up, which may forbid but never allow too much. */
 const MAX_THREADS = 256
+
+/** States kept for later requests with the same grammar. */
+const MAX_STATES = 20_000
 
 /** The states met so far. They are forgotten together when there are too many; those in use live on. */
 export class States {
   #known = new Map<string, State>()
-  readonly #limit: number
-
-  constructor(limit: number) {
-    this.#limit = limit
-  }
 
   get size(): number {
     return this.#known.size
@@ -61,7 +90,7 @@ export class States {
     const key = ids.join(' ')
     const known = this.#known.get(key)
     if (known) return known
-    if (this.#known.size >= this.#limit) this.#known = new Map()
+    if (this.#known.size >= MAX_STATES) this.#known = new Map()
     const unique = threads.length === 1 ? threads : [...new Map(threads.map((thread) => [thread.id, thread])).values()]
     const state = new State(unique.slice(0, MAX_THREADS), this)
     this.#known.set(key, state)

@@ -1,14 +1,19 @@
 import { deserialize, serialize } from 'node:v8'
 import type { Automaton } from './automaton.ts'
-import { JsonMachine } from './json/machine.ts'
-import type { NodeTable, TextTable } from './json/tables.ts'
+import type { CallsSpec } from './calls.ts'
+import { callParts } from './calls.ts'
+import type { TextTable } from './json/tables.ts'
 import type { GrammarLimits } from './limits.ts'
 import { Budget, invalid, tooComplex } from './limits.ts'
-import { RawMachine } from './raw-machine.ts'
-import { wholePattern } from './regex/languages.ts'
 import { isEmptyDfa } from './regex/dfa.ts'
+import { wholePattern } from './regex/languages.ts'
 import { PatternError } from './regex/pattern.ts'
+import { analysed } from './rules/analysis.ts'
+import { PartsBuilder } from './rules/builder.ts'
+import { RuleMachine } from './rules/machine.ts'
+import type { RuleTables } from './rules/tables.ts'
 import { compileSchema } from './schema/compile.ts'
+import { gbnfPart } from './written/gbnf.ts'
 
 /** What an answer is to be. */
 export type GrammarSpec =
@@ -16,11 +21,10 @@ export type GrammarSpec =
   | { readonly type: 'schema'; readonly schema: unknown; readonly ordered: boolean; readonly blanks: boolean }
   | { readonly type: 'regex'; readonly pattern: string }
   | { readonly type: 'choice'; readonly choices: readonly string[] }
-
-/** A compiled specification: plain data. */
-type Grammar =
-  | { readonly type: 'json'; readonly nodes: readonly NodeTable[]; readonly blanks: boolean }
-  | { readonly type: 'text'; readonly table: TextTable }
+  /** GBNF. */
+  | { readonly type: 'grammar'; readonly text: string }
+  | CallsSpec
+  | { readonly type: 'either'; readonly specs: readonly GrammarSpec[] }
 
 /**
  * Compiles a specification, serialised in shared memory.
@@ -31,20 +35,28 @@ export function compileGrammar(spec: GrammarSpec, limits: GrammarLimits): Uint8A
   const length = JSON.stringify(spec).length
   if (length > limits.textLength)
     throw tooComplex('#', `has ${length} characters, ${limits.textLength} are allowed`, 'send a smaller one')
-  const bytes = serialize(grammarOf(spec, new Budget(limits)))
+  const budget = new Budget(limits)
+  const build = new PartsBuilder(budget, spec.type === 'grammar' ? 'grammar' : '#')
+  const bytes = serialize(analysed(build.build(partOf(build, spec, budget)), spec.type))
   const shared = new Uint8Array(new SharedArrayBuffer(bytes.length))
   shared.set(bytes)
   return shared
 }
 
-function grammarOf(spec: GrammarSpec, budget: Budget): Grammar {
+function partOf(build: PartsBuilder, spec: GrammarSpec, budget: Budget): number {
   switch (spec.type) {
     case 'schema':
-      return { type: 'json', nodes: compileSchema(spec.schema, spec.ordered, budget), blanks: spec.blanks }
+      return build.json({ nodes: compileSchema(spec.schema, spec.ordered, budget), blanks: spec.blanks })
     case 'regex':
-      return { type: 'text', table: patternTable(spec.pattern, budget) }
+      return build.text(patternTable(spec.pattern, budget))
     case 'choice':
-      return { type: 'text', table: { words: [...new Set(spec.choices)].sort(), dfa: null, min: 0, max: Infinity } }
+      return build.text({ words: [...new Set(spec.choices)].sort(), dfa: null, min: 0, max: Infinity })
+    case 'calls':
+      return callParts(build, spec, budget)
+    case 'either':
+      return build.either(spec.specs.map((one) => partOf(build, one, budget)))
+    case 'grammar':
+      return gbnfPart(build, spec.text)
   }
 }
 
@@ -62,6 +74,5 @@ function patternTable(pattern: string, budget: Budget): TextTable {
 /** The automaton of a compiled specification. */
 export function automatonOf(bytes: Uint8Array): Automaton {
   // `deserialize` reads no shared memory.
-  const grammar = deserialize(Buffer.from(bytes)) as Grammar
-  return grammar.type === 'json' ? new JsonMachine(grammar.nodes, grammar.blanks) : new RawMachine(grammar.table)
+  return new RuleMachine(deserialize(Buffer.from(bytes)) as RuleTables)
 }

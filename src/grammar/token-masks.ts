@@ -1,5 +1,10 @@
 import type { VocabularyData } from '../core/constraint.ts'
+import { TroupeError } from '../core/errors.ts'
 import type { State } from './automaton.ts'
+
+/** One mask may take so long: sequences beside it wait. */
+const MASK_MILLISECONDS = 2_000
+const NODES_BETWEEN_LOOKS = 256
 
 /** Computes and keeps which tokens may come next. One for a vocabulary and the ending tokens. */
 export class TokenMasks {
@@ -74,7 +79,13 @@ export class TokenMasks {
 
 function walk({ bytes, depths, ends, first, tokens }: VocabularyData['all'], start: State, mask: Uint32Array): void {
   const path: State[] = [start]
-  for (let i = 0; i < bytes.length;) {
+  const until = performance.now() + MASK_MILLISECONDS
+  for (let i = 0, looks = 1; i < bytes.length; looks++) {
+    if (looks % NODES_BETWEEN_LOOKS === 0 && performance.now() > until)
+      throw new TroupeError(
+        'schema_too_complex',
+        `what may come next takes longer than ${MASK_MILLISECONDS} ms to find: make the schema or grammar less ambiguous`,
+      )
     const depth = depths[i]!
     const next = path[depth]!.step(bytes[i]!)
     if (next === null) {

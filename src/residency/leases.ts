@@ -60,6 +60,14 @@ export class Leases {
     }
   }
 
+  /** Leases on each digest that has any. */
+  byDigest(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>()
+    for (const { lease, resolution } of this.#holds)
+      if (lease) for (const { digest } of resolution.adapters) counts.set(digest, (counts.get(digest) ?? 0) + 1)
+    return counts
+  }
+
   /** Requests that have, or wait for, a version. The same bytes under another adapter's name do not count. */
   holders(version: VersionId): number {
     let count = 0

@@ -58,6 +58,18 @@ export interface ResidencyStats {
   readonly memory: MemoryTierStats
 }
 
+/** A version that takes memory. */
+export interface Resident {
+  readonly version: Version
+  readonly bytes: number
+  /** It cannot be evicted now. */
+  readonly pinned: boolean
+  /** A pin keeps it in memory. */
+  readonly isKept: boolean
+  /** Requests that run with it. */
+  readonly leases: number
+}
+
 /** The one owner of adapter memory: which versions are in it, who uses them, and how long what was deleted stays for those who do. */
 export class Residency {
   readonly tier: MemoryTier
@@ -140,6 +152,17 @@ export class Residency {
     )
   }
 
+  /** The versions in memory or on their way there, in the order in which they would be evicted, with the leases on each. */
+  residents(): readonly Resident[] {
+    const leases = this.#leases.byDigest()
+    return this.tier.content().residents.flatMap(({ digest, bytes, pinned }) => {
+      const version = this.versionOf(digest)
+      return version
+        ? [{ version, bytes, pinned, isKept: this.#pins.holds(digest), leases: leases.get(digest) ?? 0 }]
+        : []
+    })
+  }
+
   /** Tries now to load a version whose loads failed. @throws TroupeError what the load fails with */
   async retryVersion(name: string, reference: VersionReference): Promise<VersionRecord> {
     const { catalogue } = this.#options
@@ -186,14 +209,6 @@ export class Residency {
   /** Whether requests, pins or loads need a version. */
   isUsed(digest: string): boolean {
     return this.tier.uses(digest) > 0
-  }
-
-  /** Versions in memory, and whether they are kept there; first what would be evicted. */
-  residents(): readonly { readonly version: Version; readonly isKept: boolean }[] {
-    return this.tier.content().residents.flatMap(({ digest }) => {
-      const version = this.versionOf(digest)
-      return version ? [{ version, isKept: this.#pins.holds(digest) }] : []
-    })
   }
 
   drainingRecords(): readonly VersionRecord[] {

@@ -21,10 +21,12 @@ import { compareRoutes } from './apis/compare/route.ts'
 import { completionRoutes } from './apis/completions/route.ts'
 import { installBodies } from './bodies.ts'
 import { drainUnreadBodies } from './unread-bodies.ts'
+import { installConsole } from './console.ts'
 import { installDocs } from './docs.ts'
 import { evaluationRoutes } from './apis/evaluations/route.ts'
 import { generateRoutes } from './apis/generate/route.ts'
 import { probeRoutes } from './apis/health/probes.ts'
+import { liveRoutes } from './apis/live/route.ts'
 import { healthRoutes } from './apis/health/route.ts'
 import { metricsRoutes } from './apis/metrics/route.ts'
 import { modelRoutes } from './apis/models/route.ts'
@@ -86,6 +88,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
   installRequestHooks(app, deps)
   await installEdge(app, edge, deps)
   await installDocs(app, edge.tls !== null)
+  await installConsole(app)
   const shadows = new ShadowRuns(deps)
   const routeDeps = { ...deps, shadows }
   const readiness: ServerDeps['readiness'] = async () => {
@@ -123,6 +126,7 @@ export async function buildApp(deps: ServerDeps, edge: Edge = edgeOf()): Promise
     vllmRoutes(api, deps)
     tokenizeRoutes(api, deps)
     metricsRoutes(api, deps)
+    liveRoutes(api, deps)
     tenantRoutes(api, deps)
     keyRoutes(api, deps)
     await api.register(async (uploads: App) => adapterUploadRoutes(uploads, deps))

@@ -15,7 +15,6 @@ export async function installDocs(app: App, secure: boolean): Promise<void> {
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pagePolicy(secure) })
 
   const schema = { hide: true }
-  app.get('/', { schema }, async (_request, reply) => reply.redirect('/docs'))
   app.get('/openapi.json', { schema }, async () => app.swagger())
   app.get('/openapi.yaml', { schema }, async (_request, reply) =>
     reply.type('application/yaml; charset=utf-8').send(openapiYaml(app)),

@@ -104,6 +104,11 @@ export class Admission {
     return { waiting, running, requests: this.#entries.size, shed: this.#shed }
   }
 
+  /** Sequences of each tenant that has any. */
+  tenants(): ReadonlyMap<string, { readonly waiting: number; readonly running: number }> {
+    return this.#queues.byTenant()
+  }
+
   /** Throws when the books do not agree with themselves. */
   checkIntegrity(): void {
     this.#queues.checkIntegrity()
@@ -136,7 +141,7 @@ export class Admission {
 
   /** Requests to be shed so that a tenant's new one has room. @throws TroupeError `overloaded` */
   #giveWay(tenant: string, sequences: number): readonly Entry[] {
-    const open = new Map(this.#queues.open())
+    const open = new Map([...this.#queues.byTenant()].map(([name, { waiting, running }]) => [name, waiting + running]))
     open.set(tenant, (open.get(tenant) ?? 0) + sequences)
     let over = [...open.values()].reduce((sum, count) => sum + count, 0) - this.#queues.capacity
     const sheddable = [...this.#entries].filter(({ tickets }) => tickets.every(({ state }) => state === 'waiting'))

@@ -30,6 +30,7 @@ const OPERATIONS: Readonly<Record<string, Right>> = {
   listTaskHistory: 'read',
   getShadow: 'read',
   planAdapters: 'read',
+  liveFigures: 'read',
   listAdapters: 'read',
   getAdapter: 'read',
   listAdapterVersions: 'read',

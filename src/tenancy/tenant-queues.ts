@@ -51,9 +51,11 @@ export class TenantQueues {
     return this.limits.places + this.limits.maxWaiting
   }
 
-  /** Open tickets by tenant. */
-  open(): ReadonlyMap<string, number> {
-    return new Map([...this.#queues].map(([tenant, { waiting, running }]) => [tenant, waiting.size + running]))
+  /** Tickets by tenant. */
+  byTenant(): ReadonlyMap<string, { readonly waiting: number; readonly running: number }> {
+    return new Map(
+      [...this.#queues].map(([tenant, { waiting, running }]) => [tenant, { waiting: waiting.size, running }]),
+    )
   }
 
   /** Puts a new ticket at the end of its tenant's queue. The caller sees to `capacity`. */

@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import type { CallSyntax } from '../core/call-syntax.ts'
+import { MARKER_BYTE } from '../core/call-syntax.ts'
 import { TroupeError } from '../core/errors.ts'
 import type { OwnTokens } from '../core/own-tokens.ts'
 import type { ChatOptions, TemplateMessage } from './chat-template.ts'
@@ -88,11 +90,15 @@ export class ModelText {
     return this.tokenizer.tokenBytes(token)
   }
 
-  /** The UTF-8 bytes of all tokens below `size`, none for those that are no text. */
+  /** The UTF-8 bytes of all tokens below `size`, none for those that are no text; markers of calls are `MARKER_BYTE` and their number. */
   tokenBytesOf(size: number): { readonly text: Uint8Array; readonly starts: Int32Array; readonly size: number } {
     const { tokenizer } = this
     const usable = (id: number): boolean => id < tokenizer.vocabSize && !tokenizer.specialIds.has(id)
     const tokens = Array.from({ length: size }, (_, id) => (usable(id) ? tokenizer.tokenBytes(id) : NO_BYTES))
+    for (const [index, marker] of (this.callSyntax?.markers ?? []).entries()) {
+      const id = tokenizer.specialIdOf(marker)
+      if (id !== null && id < size) tokens[id] = Uint8Array.of(MARKER_BYTE, index)
+    }
     const starts = new Int32Array(size + 1)
     for (const [id, bytes] of tokens.entries()) starts[id + 1] = starts[id]! + bytes.length
     return { text: Buffer.concat(tokens), starts, size }
@@ -122,13 +128,13 @@ export class ModelText {
 
   /** Special tokens that calls of tools are written with. */
   get toolMarkers(): readonly number[] {
-    const markers = this.chatTemplate.toolFormat?.markers ?? []
+    const markers = this.callSyntax?.markers ?? []
     return markers.flatMap((marker) => this.tokenizer.specialIdOf(marker) ?? [])
   }
 
-  /** What an answer that calls this function (null = any) begins with; null when the template shows no form of calls that is known. */
-  toolOpening(name: string | null): string | null {
-    return this.chatTemplate.toolFormat?.opening(name) ?? null
+  /** How the model writes calls; null when the template shows no form of calls that is known. */
+  get callSyntax(): CallSyntax | null {
+    return this.chatTemplate.toolFormat?.syntax ?? null
   }
 
   /**

@@ -12,16 +12,20 @@ describe('offeredTools', () => {
     ['no tools, left to the model', null, 'auto'],
     ['tools that are switched off', tools, 'none'],
   ])('%s: none', (_case, given, choice) => {
-    expect(offeredTools(given, choice, fakeText)).toBeNull()
+    expect(offeredTools({ tools: given, choice }, fakeText)).toBeNull()
   })
 
   it.each(['auto' as const, null])('begins nothing with %j', (choice) => {
-    expect(offeredTools(tools, choice, fakeText)).toEqual({ tools, begun: '' })
+    expect(offeredTools({ tools, choice }, fakeText)).toMatchObject({ tools, begun: '' })
   })
 
   it('refuses what it cannot begin, but not what needs no beginning, where the form of calls is not known', () => {
-    const unknown = { toolOpening: () => null }
-    expect(offeredTools(tools, null, unknown)).not.toBeNull()
-    expectRefusal(() => offeredTools(tools, 'required', unknown), 'invalid_request', 'no form of calls that is known')
+    const unknown = { callSyntax: null }
+    expect(offeredTools({ tools, choice: null }, unknown)).not.toBeNull()
+    expectRefusal(
+      () => offeredTools({ tools, choice: 'required' }, unknown),
+      'invalid_request',
+      'no form of calls that is known',
+    )
   })
 })

@@ -12,9 +12,17 @@ const SCHEMA = {
 }
 const RESPONSE_FORMAT = { type: 'json_schema', json_schema: { name: 'x', schema: SCHEMA, strict: true } }
 
+const GRAMMAR = 'root ::= "a" root | "a"'
+const TOOLS = [
+  { name: 'weather', parameters: SCHEMA, strict: true },
+  { name: 'add', parameters: { properties: { n: { type: 'integer' } }, required: ['n'] } },
+]
+const call = (name: string, args: string): string =>
+  `<tool_call>\n{"name": "${name}", "arguments": ${args}}\n</tool_call>`
+
 let test: TestApp
 beforeEach(async () => {
-  test = await testApp()
+  test = await testApp({ settings: { maxContext: 1_000 } })
 })
 afterEach(async () => {
   await test.app.close()
@@ -63,6 +71,9 @@ describe('structured output', () => {
     ['guided_choice', { guided_choice: ['yes', 'no'] }, 'no', 'maybe'],
     ['structured_outputs.json', { structured_outputs: { json: SCHEMA, regex: null } }, '{"a":"x","b":1}', '{}'],
     ['structured_outputs.choice', { structured_outputs: { choice: ['yes', 'no'] } }, 'yes', '"yes"'],
+    ['structured_outputs.grammar', { structured_outputs: { grammar: GRAMMAR } }, 'aa', 'b'],
+    ['guided_grammar', { guided_grammar: GRAMMAR }, 'a', ''],
+    ['llama.cpp’s grammar', { grammar: GRAMMAR }, 'aaa', 'ab'],
     ['llama.cpp’s json_schema', { json_schema: { type: 'integer' } }, '7', '"7"'],
   ])('%s is honoured', async (_, fields, valid, invalid) => {
     expect((await post('/v1/completions', { ...completion, ...fields })).body.error).toBeUndefined()
@@ -88,6 +99,14 @@ describe('structured output', () => {
       'structured_outputs',
       'exactly one',
     ],
+    [
+      'a grammar that recurs on the left',
+      { grammar: 'root ::= root "a"' },
+      'invalid_request',
+      'grammar',
+      'no text fits',
+    ],
+    ['Lark', { guided_grammar: 'start: "a"' }, 'invalid_request', 'guided_grammar', 'send GBNF'],
     ['too many states', { guided_regex: '(a|b)*a(a|b){30}' }, 'schema_too_complex', 'guided_regex', ''],
   ])('%s is refused by name', async (_, fields, code, param, part) => {
     const { status, body } = await post('/v1/completions', { ...completion, ...fields })
@@ -95,6 +114,67 @@ describe('structured output', () => {
     expect(body.error).toMatchObject({ code, param })
     expect(body.error!.message).toContain(part)
     expect(test.engine.requests).toHaveLength(0)
+  })
+
+  describe.each([
+    [
+      'chat completions',
+      (fields: object) =>
+        post('/v1/chat/completions', {
+          ...chat,
+          tools: TOOLS.map((tool) => ({ type: 'function', function: tool })),
+          ...fields,
+        }),
+      { type: 'function', function: { name: 'add' } },
+      (format: object) => ({ response_format: format }),
+    ],
+    [
+      'responses',
+      (fields: object) =>
+        post('/v1/responses', {
+          ...{ model: 'json', input: 'hi', max_output_tokens: 16 },
+          ...{ tools: TOOLS.map((tool) => ({ type: 'function', ...tool })), ...fields },
+        }),
+      { type: 'function', name: 'add' },
+      (format: object) => ({ text: { format } }),
+    ],
+  ])('tools of %s', (_, ask, choice, formatted) => {
+    const [good, loose] = [call('weather', '{"b": 1, "a": "x"}'), call('add', '{"any": 1}')]
+
+    it('that are strict hold their calls, and leave text alone', async () => {
+      expect((await ask({})).body.error ?? null).toBeNull()
+      expect(holds(good, `Hm.\n${good}\n${loose}`, 'Hello <', call('weather', '{}'))).toEqual([true, true, true, false])
+      await ask({ parallel_tool_calls: false })
+      expect(holds(good, `${good}\n${good}`)).toEqual([true, false])
+    })
+
+    it('that are asked for come to their schema', async () => {
+      await ask({ tool_choice: 'required' })
+      expect(holds(good, call('add', '{"n": 1}'), loose, 'Hello')).toEqual([true, true, false, false])
+      await ask({ tool_choice: choice })
+      expect(holds(call('add', '{"n": 1}'), good, `${call('add', '{"n": 1}')}\n${call('add', '{"n": 1}')}`)).toEqual([
+        true,
+        false,
+        false,
+      ])
+      expect(test.engine.requests.at(-1)!.constraint!.begun).toBe('<tool_call>\n{"name": "add", "arguments":')
+    })
+
+    it('or the form that the request names', async () => {
+      await ask(formatted({ type: 'json_object' }))
+      expect(holds(good, '{}', 'Hello', call('weather', '{}'))).toEqual([true, true, false, false])
+      await ask({ ...formatted({ type: 'json_object' }), tool_choice: 'required' })
+      expect(holds(good, '{}')).toEqual([true, false])
+    })
+
+    it('whose schema cannot be enforced are refused by name', async () => {
+      const parameters = { properties: { a: { minimun: 1 } } }
+      const tool = { name: 'odd', parameters, strict: true }
+      const { status, body } = await ask({ tools: [{ type: 'function', ...tool, function: tool }] })
+      expect(status).toBe(400)
+      expect(body.error).toMatchObject({ code: 'unsupported_schema', param: 'tools' })
+      expect(body.error!.message).toContain('`odd`: #/properties/a')
+    })
   })
 
   it('a task presets a form, a request lifts it', async () => {

@@ -72,6 +72,6 @@ export const fakeText: TextPort = {
       addGenerationPrompt ? 'assistant: ' : '',
     ].join(''),
   toolMarkers: [],
-  toolOpening: (name) => FORMAT.opening(name),
+  callSyntax: FORMAT.syntax,
   toolScanner: (names, begun) => new ToolScanner(FORMAT, names, begun),
 }

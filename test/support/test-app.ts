@@ -160,8 +160,8 @@ const readLabelled: AdapterReader = async (dir) => {
   return {
     weights: fakeWeights(digest, effect, VERSION_BYTES),
     description: {
-      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0, tokens: null },
-      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, warnings: [] },
+      ...{ format: 'peft', method: 'lora', rank: 8, sites: ['layers.0.q_proj'], virtualTokens: 0 },
+      ...{ parameters: 128, bytes: VERSION_BYTES, baseModel: null, tokens: null, warnings: [] },
     },
   }
 }

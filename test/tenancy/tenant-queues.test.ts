@@ -23,12 +23,10 @@ describe('TenantQueues', () => {
     expect(queues.grant('b')).toBe(other)
     queues.leave(tickets[0]!)
     expect(queues.grant('a')).toBe(tickets[2])
-    expect(queues.open()).toEqual(
-      new Map([
-        ['a', 4],
-        ['b', 1],
-      ]),
-    )
+    expect([...queues.byTenant()]).toEqual([
+      ['a', { waiting: 2, running: 2 }],
+      ['b', { waiting: 0, running: 1 }],
+    ])
   })
 
   it('keeps its books, its places and the order of arrival under any use', () => {

@@ -75,3 +75,11 @@ export interface NodeTable {
   readonly arrays: readonly ArrayTable[]
   readonly objects: readonly ObjectTable[]
 }
+
+/** A compiled schema. */
+export interface JsonTables {
+  /** The first is the whole. */
+  readonly nodes: readonly NodeTable[]
+  /** Whether white space may stand between the parts. */
+  readonly blanks: boolean
+}

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { Maybe, Open } from '../wire/common.ts'
 import type { FieldRule } from './rule.ts'
-import { only, rulesOf } from './rule.ts'
+import { rulesOf } from './rule.ts'
 
 const JsonSchema = Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Boolean()], {
   description: 'JSON Schema 2020-12; docs/structured-output.md says what is enforced.',
@@ -9,6 +9,8 @@ const JsonSchema = Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.
 /** vLLM takes a schema as text too. */
 const SchemaOrText = Type.Union([JsonSchema, Type.String()])
 const Choices = Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 10_000 })
+
+const Grammar = Type.String({ description: 'GBNF: the answer is what its rule `root` derives.' })
 
 /** What the answer is to be. */
 export const ResponseFormat = Type.Union(
@@ -38,15 +40,18 @@ export const StructuredOutputFields = {
         json_object: Maybe(Type.Boolean()),
         regex: Maybe(Type.String()),
         choice: Maybe(Choices),
+        grammar: Maybe(Grammar),
         disable_any_whitespace: Maybe(Type.Boolean()),
       },
-      { description: 'vLLM’s form: exactly one of `json`, `json_object`, `regex` and `choice`.' },
+      { description: 'vLLM’s form: exactly one of `json`, `json_object`, `regex`, `choice` and `grammar`.' },
     ),
   ),
   guided_json: Maybe(SchemaOrText),
   guided_regex: Maybe(Type.String({ description: 'ECMAScript; the whole answer matches it.' })),
   guided_choice: Maybe(Choices),
+  guided_grammar: Maybe(Grammar),
   json_schema: Maybe(JsonSchema),
+  grammar: Maybe(Grammar),
 }
 
 /** The same in the field `text` of `/v1/responses`. */
@@ -66,19 +71,10 @@ export const ResponseTextFields = {
   ),
 }
 
-const openAi = rulesOf('OpenAI')
 const vllm = rulesOf('vLLM')
-const llamaCpp = rulesOf('llama.cpp')
-const NO_GRAMMARS = 'grammars are not supported: send a JSON Schema or a regular expression (docs/structured-output.md)'
-const NO_STRICT_CALLS = 'calls are not held to their schema: leave it out and check the arguments'
 
-/** What cannot be honoured of them. */
+/** What has no effect of them. */
 export const STRUCTURED_OUTPUT_RULES: readonly FieldRule[] = [
-  openAi.refused('tools[].function.strict', NO_STRICT_CALLS, { harmless: only(false) }),
-  openAi.refused('tools[].strict', NO_STRICT_CALLS, { harmless: only(false) }),
-  vllm.refused('guided_grammar', NO_GRAMMARS),
-  vllm.refused('structured_outputs.grammar', NO_GRAMMARS),
   vllm.ignored('guided_decoding_backend', 'it belongs to `guided_json` and the like'),
   vllm.ignored('guided_whitespace_pattern', 'it belongs to `guided_json` and the like'),
-  llamaCpp.refused('grammar', NO_GRAMMARS, { harmless: only('') }),
 ]

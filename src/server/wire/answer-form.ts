@@ -46,13 +46,13 @@ function* requestForms(body: FormBody, formatField: string): Generator<AnswerFor
     spec: schemaSpec(parsed(value, field), false, blanks),
   })
   if (outputs) {
-    const given = (['json', 'json_object', 'regex', 'choice'] as const).filter(
+    const given = (['json', 'json_object', 'regex', 'choice', 'grammar'] as const).filter(
       (key) => outputs[key] !== undefined && outputs[key] !== null && outputs[key] !== false,
     )
     if (given.length !== 1)
       throw new TroupeError(
         'invalid_request',
-        '`structured_outputs` needs exactly one of `json`, `json_object`, `regex` and `choice`',
+        '`structured_outputs` needs exactly one of `json`, `json_object`, `regex`, `choice` and `grammar`',
         {
           param: 'structured_outputs',
         },
@@ -62,9 +62,12 @@ function* requestForms(body: FormBody, formatField: string): Generator<AnswerFor
     if (given[0] === 'json') yield schema(outputs.json, field, blanks)
     if (given[0] === 'json_object') yield { field, spec: { ...JSON_OBJECT, blanks } as AnswerForm['spec'] }
     if (given[0] === 'regex') yield { field, spec: { type: 'regex', pattern: outputs.regex! } }
+    if (given[0] === 'grammar') yield { field, spec: { type: 'grammar', text: outputs.grammar! } }
     if (given[0] === 'choice') yield { field, spec: { type: 'choice', choices: outputs.choice! } }
   }
   const { guided_json: json, guided_regex: pattern, guided_choice: choices, json_schema: own } = body
+  for (const field of ['guided_grammar', 'grammar'] as const)
+    if (body[field]) yield { field, spec: { type: 'grammar', text: body[field] } }
   if (json !== undefined && json !== null) yield schema(json, 'guided_json')
   if (typeof pattern === 'string') yield { field: 'guided_regex', spec: { type: 'regex', pattern } }
   if (choices) yield { field: 'guided_choice', spec: { type: 'choice', choices } }

@@ -39,6 +39,7 @@ export const ToolSchema = Open(
       name: Type.String({ pattern: '^[a-zA-Z0-9_.-]{1,64}$', description: 'letters, digits, `_`, `.` and `-`' }),
       description: Maybe(Type.String()),
       parameters: Maybe(Type.Record(Type.String(), Type.Unknown(), { description: 'JSON schema of the arguments.' })),
+      strict: Maybe(Type.Boolean({ description: 'Calls are held to `parameters`, with properties in their order.' })),
     }),
   },
   { title: 'Tool' },
@@ -51,7 +52,7 @@ export const ToolChoiceSchema = Type.Union(
   ],
   {
     description:
-      '`auto`: the model decides, the default; `none`: without `tools`; `required` or a function of `tools`: the answer is begun as a call (of it).',
+      '`auto`: the model decides, the default; `none`: without `tools`; `required` or a function of `tools`: the answer is a call (of it) that fits its `parameters`.',
   },
 )
 

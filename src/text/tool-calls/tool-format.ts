@@ -1,3 +1,4 @@
+import type { CallSyntax } from '../../core/call-syntax.ts'
 import { objectsIn, rawFields, rawObjects } from './raw-json.ts'
 
 /** A call of a function that the model wrote; `arguments` is a JSON object as text. */
@@ -14,14 +15,8 @@ export interface ToolFormat {
   readonly atStart: boolean
   /** What ends it; null = the end of the answer. */
   readonly close: string | null
-  /** Tokens that must be shown in the text although they may be special ones. */
-  readonly markers: readonly string[]
-  /**
-   * What an answer that is a call begins with, up to a place where tokens part anyhow.
-   *
-   * @param name the function to call; null leaves the choice to the model
-   */
-  opening(name: string | null): string
+  /** How calls are written where they are asked for. */
+  readonly syntax: CallSyntax
   /** The calls between `open` and `close`; null when it is something else. */
   parse(block: string): readonly ToolCall[] | null
 }
@@ -31,17 +26,19 @@ const HERMES: ToolFormat = {
   open: ['<tool_call>'],
   atStart: false,
   close: '</tool_call>',
-  markers: ['<tool_call>', '</tool_call>'],
-  opening: (name) => `<tool_call>\n${objectOpening(name, 'arguments')}`,
+  syntax: {
+    ...{ first: '', between: '\n', last: '' },
+    ...objectSyntax('arguments', '<tool_call>\n', '\n</tool_call>'),
+    ...{ sign: '<tool_call>', markers: ['<tool_call>', '</tool_call>'] },
+  },
   parse: (block) => callsOf([block], ['arguments']),
 }
 
 /** Mistral: `[TOOL_CALLS][{"name": …, "arguments": {…}}]`, newer ones `[TOOL_CALLS]name[ARGS]{…}`; both are read, the template's is begun. */
-const MISTRAL: Omit<ToolFormat, 'opening'> = {
+const MISTRAL: Omit<ToolFormat, 'syntax'> = {
   open: ['[TOOL_CALLS]'],
   atStart: false,
   close: null,
-  markers: ['[TOOL_CALLS]', '[CALL_ID]', '[ARGS]'],
   parse: (block) => {
     const list = rawObjects(block)
     if (list) return callsOf(list, ['arguments'])
@@ -57,8 +54,11 @@ const LLAMA: ToolFormat = {
   open: ['<|python_tag|>', '{'],
   atStart: true,
   close: null,
-  markers: ['<|python_tag|>'],
-  opening: (name) => objectOpening(name, 'parameters'),
+  syntax: {
+    ...{ first: '', between: '; ', last: '' },
+    ...objectSyntax('parameters', '', ''),
+    ...{ sign: null, markers: ['<|python_tag|>'] },
+  },
   parse: (block) => {
     const objects = objectsIn(block.replace('<|python_tag|>', ''), /^[\s;]*$/)
     return objects && objects.length > 0 ? callsOf(objects, ['parameters', 'arguments']) : null
@@ -69,22 +69,25 @@ const LLAMA: ToolFormat = {
 export function toolFormatOf(template: string): ToolFormat | null {
   // With <function=…> inside, the same tag holds no JSON.
   if (template.includes('<tool_call>')) return template.includes('<function=') ? null : HERMES
-  if (template.includes('[TOOL_CALLS]')) return { ...MISTRAL, opening: mistralOpening(template) }
+  if (template.includes('[TOOL_CALLS]')) return { ...MISTRAL, syntax: mistralSyntax(template) }
   const llama = template.includes('<|python_tag|>') || template.includes('ipython')
   return llama && template.includes('parameters') ? LLAMA : null
 }
 
-function mistralOpening(template: string): ToolFormat['opening'] {
+function mistralSyntax(template: string): CallSyntax {
+  const marks = { sign: '[TOOL_CALLS]', markers: ['[TOOL_CALLS]', '[CALL_ID]', '[ARGS]'] }
   if (template.includes('[ARGS]')) {
-    const after = template.includes('[CALL_ID]') ? '[CALL_ID]' : '[ARGS]'
-    return (name) => (name === null ? '[TOOL_CALLS]' : `[TOOL_CALLS]${name}${after}`)
+    const id = template.includes('[CALL_ID]') ? '[CALL_ID]' : null
+    const call = { open: '[TOOL_CALLS]', middle: '[ARGS]', close: '', id }
+    return { first: '', between: '', last: '', ...call, ...marks }
   }
   const space = template.includes('[TOOL_CALLS] ') ? ' ' : ''
-  return (name) => `[TOOL_CALLS]${space}[${objectOpening(name, 'arguments')}`
+  const list = { first: `[TOOL_CALLS]${space}[`, between: ', ', last: ']' }
+  return { ...list, ...objectSyntax('arguments', '', ''), ...marks }
 }
 
-function objectOpening(name: string | null, argumentsField: string): string {
-  return name === null ? '{"name":' : `{"name": ${JSON.stringify(name)}, "${argumentsField}":`
+function objectSyntax(argumentsField: string, before: string, after: string) {
+  return { open: `${before}{"name": "`, middle: `", "${argumentsField}": `, close: `}${after}`, id: null }
 }
 
 function callsOf(objects: readonly string[], argumentNames: readonly string[]): readonly ToolCall[] | null {

@@ -4,8 +4,6 @@ import { Refused } from '../../support/client.ts'
 import type { RandomLoad } from './random.ts'
 import { adapterAt, BASE, TASKS, versionAt } from './random-names.ts'
 
-/** The server's answer to a request that did not arrive in time: nothing was done. */
-const TOO_LATE = 408
 const MOST_LETTERS = 160
 const MOST_TOKENS = 40
 const MOST_MIXED = 3
@@ -18,49 +16,26 @@ interface Chosen {
   readonly body: object
 }
 
-/** One random request: whom, how much, how it is read, and whether and when it is given up. One that came too late is sent again, once. */
+/** One random request: whom, how much, how it is read, and whether and when it is given up. */
 export async function requestAtRandom(load: RandomLoad): Promise<void> {
-  const { random, counts } = load
-  const chosen = choose(load)
+  const { client, random, counts } = load
+  const { path, body } = choose(load)
   const signal = random() < CANCELLED ? AbortSignal.timeout(Math.ceil(random() * CANCEL_MS)) : undefined
-  const streamed = random() < 0.5
   try {
-    let refusal = await send(load, chosen, streamed, signal)
-    if (refusal?.status === TOO_LATE) {
-      counts.late++
-      refusal = await send(load, chosen, streamed, signal)
+    if (random() < 0.5) {
+      const { status, body: answer } = await client.post<Partial<ErrorBody>>(path, body, signal)
+      if (status === 200) counts.answered++
+      else load.refused(path, status, answer.error)
+      return
     }
-    if (refusal === null) counts.answered++
-    else load.refused(chosen.path, refusal.status, refusal.error)
+    for await (const { error } of client.stream<Partial<ErrorBody>>(path, body, signal)) {
+      if (error) return load.refused(path, 200, error)
+    }
+    counts.answered++
   } catch (error) {
     if (signal?.aborted === true) counts.cancelled++
-    else load.failed(chosen.path, error)
-  }
-}
-
-interface Refusal {
-  readonly status: number
-  readonly error: ErrorBody['error'] | undefined
-}
-
-/** @returns what was answered instead of what was asked for; null = nothing */
-async function send(
-  { client }: RandomLoad,
-  { path, body }: Chosen,
-  streamed: boolean,
-  signal: AbortSignal | undefined,
-): Promise<Refusal | null> {
-  if (!streamed) {
-    const { status, body: answer } = await client.post<Partial<ErrorBody>>(path, body, signal)
-    return status === 200 ? null : { status, error: answer.error }
-  }
-  try {
-    for await (const { error } of client.stream<Partial<ErrorBody>>(path, body, signal))
-      if (error) return { status: 200, error }
-    return null
-  } catch (error) {
-    if (error instanceof Refused) return { status: error.status, error: errorIn(error) }
-    throw error
+    else if (error instanceof Refused) load.refused(path, error.status, errorIn(error))
+    else load.failed(path, error)
   }
 }
 

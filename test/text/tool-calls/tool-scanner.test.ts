@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ToolCall } from '../../../src/text/tool-calls/tool-format.ts'
+import { callOpening } from '../../../src/core/call-syntax.ts'
 import { toolFormatOf } from '../../../src/text/tool-calls/tool-format.ts'
 import { ToolScanner } from '../../../src/text/tool-calls/tool-scanner.ts'
 
@@ -135,7 +136,7 @@ const OPENINGS: readonly (readonly [string, string | null, string, string])[] = 
 describe('a call that is begun in the prompt', () => {
   it.each(OPENINGS)('%s for %s: %s', (template, name, opening, answer) => {
     const format = toolFormatOf(template)!
-    expect(format.opening(name)).toBe(opening)
+    expect(callOpening(format.syntax, name)).toBe(opening)
     const scanner = new ToolScanner(format, NAMES, opening)
     const results = [...[...answer].map((piece) => scanner.push(piece)), scanner.flush()]
     expect(results.flatMap(({ calls }) => calls)).toEqual([OSLO])
@@ -144,10 +145,10 @@ describe('a call that is begun in the prompt', () => {
 
   it('is text with its beginning when it becomes none', () => {
     const format = toolFormatOf(TEMPLATES.hermes)!
-    const scanner = new ToolScanner(format, NAMES, format.opening('add'))
+    const scanner = new ToolScanner(format, NAMES, callOpening(format.syntax, 'add'))
     const results = [scanner.push(' no'), scanner.flush()]
     expect(results.map(({ text }) => text).join('')).toBe('<tool_call>\n{"name": "add", "arguments": no')
-    expect(new ToolScanner(format, NAMES, format.opening(null)).flush().text).toBe('<tool_call>\n{"name":')
+    expect(new ToolScanner(format, NAMES, callOpening(format.syntax, null)).flush().text).toBe('<tool_call>\n{"name":')
   })
 })
 

@@ -7,7 +7,7 @@ import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { ToolOffer } from '../../../generation/tool-offer.ts'
-import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
+import { formWithTools, offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
@@ -42,7 +42,10 @@ export function chatRoutes(app: App, deps: RouteDeps): void {
     const tools = body.tools?.length ? body.tools : null
     const resolution = resolveTarget(deps.catalogue, request.caller, { model: body.model }, mixWish(body))
     const mixed = ofMix(deps, resolution)
-    const offer = offeredTools(tools, body.tool_choice ?? null, mixed.text)
+    const offer = offeredTools(
+      { tools, choice: body.tool_choice ?? null, parallel: body.parallel_tool_calls ?? null },
+      mixed.text,
+    )
     const plan = await planChat(mixed, request, body, offer, resolution)
     nameIgnored(reply, unreadByTemplate(body, mixed.text))
     const shape = {
@@ -84,7 +87,7 @@ async function planChat(
     fallbacks: [deps.modelDefaults, { temperature: 1 }],
     ...answer,
     shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
-    constraint: await constrain(deps, answerForm(body, resolution.task), request.caller.tenant),
+    constraint: await constrain(deps, formWithTools(offer, answerForm(body, resolution.task)), request.caller.tenant),
     everyToken: body.return_token_ids ?? false,
     logprobs: typeof ofPrompt === 'number' ? Math.max(ofPrompt, logprobs ?? 0) : logprobs,
     promptLogprobs: typeof ofPrompt === 'number',

@@ -7,7 +7,7 @@ import type { GenerationPlan } from '../../../generation/plan.ts'
 import { completePlan } from '../../../generation/planning.ts'
 import { ofMix, resolveTarget } from '../../../generation/target.ts'
 import type { Tool, ToolChoice, ToolOffer } from '../../../generation/tool-offer.ts'
-import { offeredTools, toolNames } from '../../../generation/tool-offer.ts'
+import { formWithTools, offeredTools, toolNames } from '../../../generation/tool-offer.ts'
 import type { App } from '../../app.ts'
 import type { RouteDeps } from '../../deps.ts'
 import { nameIgnored, taking } from '../../fields/taking.ts'
@@ -46,7 +46,10 @@ export function responseRoutes(app: App, deps: RouteDeps): void {
     const { body } = request
     const resolution = resolveTarget(deps.catalogue, request.caller, { model: body.model }, mixWish(body))
     const mixed = ofMix(deps, resolution)
-    const offer = offeredTools(chatTools(body), chatChoice(body), mixed.text)
+    const offer = offeredTools(
+      { tools: chatTools(body), choice: chatChoice(body), parallel: body.parallel_tool_calls ?? null },
+      mixed.text,
+    )
     nameUnused(reply, body, mixed)
     const plan = await planResponse(mixed, request, body, offer, resolution)
     const format = responseFormat(plan, shapeOf(mixed, body, offer))
@@ -84,7 +87,7 @@ async function planResponse(
     fallbacks: [deps.modelDefaults, { temperature: 1 }],
     ...answer,
     shown: [...(answer.shown ?? []), ...(offer ? deps.text.toolMarkers : [])],
-    constraint: await constrain(deps, form, request.caller.tenant),
+    constraint: await constrain(deps, formWithTools(offer, form), request.caller.tenant),
     logprobs: logprobsOf(body),
     promptLogprobs: false,
   })
@@ -113,9 +116,14 @@ function shapeOf({ text }: RouteDeps, body: ResponseRequest, offer: ToolOffer | 
 
 function chatTools({ tools }: ResponseRequest): readonly Tool[] | null {
   if (!tools?.length) return null
-  return tools.map(({ name, description, parameters }) => ({
+  return tools.map(({ name, description, parameters, strict }) => ({
     type: 'function',
-    function: { name, ...(description ? { description } : {}), ...(parameters ? { parameters } : {}) },
+    function: {
+      name,
+      ...(description ? { description } : {}),
+      ...(parameters ? { parameters } : {}),
+      ...(strict ? { strict } : {}),
+    },
   }))
 }
 

@@ -41,6 +41,7 @@ const ResponseTool = Open({
   name: Type.String({ pattern: '^[a-zA-Z0-9_.-]{1,64}$', description: 'letters, digits, `_`, `.` and `-`' }),
   description: Maybe(Type.String()),
   parameters: Maybe(Type.Record(Type.String(), Type.Unknown(), { description: 'JSON schema of the arguments.' })),
+  strict: Maybe(Type.Boolean({ description: 'Calls are held to `parameters`, with properties in their order.' })),
 })
 
 const withoutN = Object.fromEntries(Object.entries(SamplingFields).filter(([name]) => name !== 'n')) as Omit<
