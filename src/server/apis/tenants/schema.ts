@@ -21,7 +21,11 @@ export const TenantBodySchema = Strict(
     description: Type.Optional(Type.String({ maxLength: MAX_DESCRIPTION })),
     limits: Type.Optional(LimitsSchema),
   },
-  { title: 'TenantRequest', description: 'Fields left out keep their value; `limits` replaces all limits there are.' },
+  {
+    title: 'TenantRequest',
+    description: 'Fields left out keep their value; `limits` replaces all limits there are.',
+    examples: [{ description: 'Invoices of Acme', limits: { weight: 2, concurrent_requests: 32 } }],
+  },
 )
 
 /** One schema per description it is used under. */
@@ -73,12 +77,16 @@ export const KeyBodySchema = Strict(
     label: Type.Optional(Type.String({ maxLength: MAX_LABEL, description: 'What it is for.' })),
     expires_at: Type.Optional(ExpiresAt),
   },
-  { title: 'KeyRequest' },
+  { title: 'KeyRequest', examples: [{ role: 'admin', label: 'Deployment' }] },
 )
 
 export const KeyPatchSchema = Strict(
   { label: Type.Optional(Type.String({ maxLength: MAX_LABEL })), expires_at: Type.Optional(ExpiresAt) },
-  { title: 'KeyPatch', description: 'Fields left out stay as they are. A time that is over ends the key at once.' },
+  {
+    title: 'KeyPatch',
+    description: 'Fields left out stay as they are. A time that is over ends the key at once.',
+    examples: [{ label: 'Deployment in May' }],
+  },
 )
 
 export const RotateBodySchema = Strict(
@@ -91,7 +99,7 @@ export const RotateBodySchema = Strict(
       }),
     ),
   },
-  { title: 'RotateRequest' },
+  { title: 'RotateRequest', examples: [{ grace_seconds: 43_200 }] },
 )
 
 /** A tenant as it is written on the wire. */
