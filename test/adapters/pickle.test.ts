@@ -32,6 +32,7 @@ tensors[twin] = tensors[first]
 torch.save(tensors, sys.argv[2])
 `
 
+// Needs a Python with torch to write a pickle and to run the line; the project's tests need none.
 describe.skipIf(python === null)('the line that converts a pickle', () => {
   it.each([
     ['adapter_model.bin', tinyLora()],

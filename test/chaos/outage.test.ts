@@ -12,6 +12,7 @@ it('serves on what is in memory while its folder is gone, refuses changes, and r
   expect(figures.duringOutage).toBeGreaterThan(0)
 }, 120_000)
 
+// Needs the S3 server that `noBuckets` looks for.
 describe.skipIf(reason !== null)(`a bucket${reason === null ? '' : ` (skipped: ${reason})`}`, () => {
   it('is not needed for what is on the local disk, be it out of reach or silent', async () => {
     const stores = await openBuckets('moto')

@@ -73,6 +73,7 @@ it(
   TIMEOUT,
 )
 
+// Windows has no such signals: a process there is only ever ended.
 it.skipIf(process.platform === 'win32').each(['SIGTERM', 'SIGKILL'] as const)(
   'npm start takes the server with it on %s (not on Windows, which has no such signals)',
   async (signal) => {

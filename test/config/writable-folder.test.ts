@@ -32,6 +32,7 @@ it('names the folder, the reason and the flag of what cannot be', async () => {
   expect(refusal('cacheDir', join(file, 'x'))).toEqual(refused(/choose another with --cache-dir/, 'cacheDir'))
 })
 
+// Only Linux has the file system that refuses folders in this way.
 it.skipIf(!existsSync('/proc/self'))(
   'ends at once for a folder that the kernel does not allow (where there is a /proc)',
   async () => {

@@ -9,6 +9,7 @@ import { dropFiles } from './drop-files.ts'
 
 const reason = noBrowser()
 
+// Needs a Chromium: `reason` says where it was looked for.
 describe.skipIf(reason !== null)(`the console: adapters${reason === null ? '' : ` (${reason})`}`, () => {
   let server: RunningServer
   let browser: Browser

@@ -8,6 +8,7 @@ import { startTestServer } from '../support/server.ts'
 
 const reason = noBrowser()
 
+// Needs a Chromium: `reason` says where it was looked for.
 describe.skipIf(reason !== null)(`the console: playground${reason === null ? '' : ` (${reason})`}`, () => {
   let server: RunningServer
   let browser: Browser

@@ -13,6 +13,7 @@ const MODEL = { model: modelDir('llama'), maxBatch: 2 }
 const PAGE = 200
 const ADAPTERS = 10_000
 
+// Needs a Chromium: `reason` says where it was looked for.
 describe.skipIf(reason !== null)(`the console${reason === null ? '' : ` (${reason})`}`, () => {
   let browser: Browser
 
