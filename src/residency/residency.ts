@@ -3,13 +3,14 @@ import type { Changes } from '../catalogue/changes.ts'
 import type { Lease, Resolution, VersionReference } from '../catalogue/records.ts'
 import type { TaskRecord } from '../catalogue/task.ts'
 import type { Version, VersionRecord } from '../catalogue/version.ts'
-import { TroupeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import type { AdapterHost } from '../engine/engine.ts'
 import type { LocalBlobs } from '../store/blobs.ts'
 import { blobPrefix } from '../store/blobs.ts'
 import type { JournalRecord, Origin } from '../store/record.ts'
-import { DEFAULT_DRAIN_SECONDS, Draining, MAX_DRAIN_SECONDS } from './draining.ts'
+import type { Deletion } from './deletion.ts'
+import { deletionOf, refuseHeld } from './deletion.ts'
+import { DEFAULT_DRAIN_SECONDS, Draining } from './draining.ts'
 import type { Claim } from './leases.ts'
 import { Leases } from './leases.ts'
 import type { LoadPlan } from './load-plan.ts'
@@ -32,12 +33,6 @@ export interface ResidencyOptions {
   /** Called when something that was deleted is not used here any more. */
   readonly onReleased: () => void
 }
-
-/** `draining`: it is deleted for all new requests; running ones keep its bytes until they end, or until the deadline ends them. */
-export type Deletion =
-  | { readonly status: 'deleted' }
-  /** `deadline` is an ISO time. */
-  | { readonly status: 'draining'; readonly deadline: string; readonly holders: number }
 
 /** Counters grow from the start of the process. */
 export interface ResidencyStats {
@@ -186,17 +181,17 @@ export class Residency {
     drainSeconds = DEFAULT_DRAIN_SECONDS,
   ): Promise<Deletion> {
     const version = this.#options.catalogue.named(name, reference)
-    this.#refuseHeld(`${name}@v${version.version}`, [version], drainSeconds)
+    refuseHeld(`${name}@v${version.version}`, [version], drainSeconds, this.#leases)
     await this.#options.changes.deleteVersion(name, version.version, drainSeconds, origin)
-    return this.#deletion([version])
+    return deletionOf([version], this.#draining, this.#leases)
   }
 
   /** Deletes an adapter with all its versions. @throws TroupeError as `deleteVersion` */
   async deleteAdapter(name: string, origin: Origin, drainSeconds = DEFAULT_DRAIN_SECONDS): Promise<Deletion> {
     const versions = this.#options.catalogue.state.adapters.get(name)?.versions ?? []
-    this.#refuseHeld(name, versions, drainSeconds)
+    refuseHeld(name, versions, drainSeconds, this.#leases)
     await this.#options.changes.deleteAdapter(name, drainSeconds, origin)
-    return this.#deletion(versions)
+    return deletionOf(versions, this.#draining, this.#leases)
   }
 
   /** A stored or draining version. */
@@ -279,27 +274,5 @@ export class Residency {
       log.info({ adapter, version: number, digest, draining }, 'version deleted')
     }
     onReleased()
-  }
-
-  #deletion(versions: readonly Version[]): Deletion {
-    const deadlines = versions.flatMap((version) => this.#draining.deadline(version) ?? [])
-    const deadline = deadlines.sort().at(-1)
-    if (deadline === undefined) return { status: 'deleted' }
-    return { status: 'draining', deadline, holders: this.#holdersOf(versions) }
-  }
-
-  #refuseHeld(what: string, versions: readonly Version[], drainSeconds: number): void {
-    if (!Number.isFinite(drainSeconds) || drainSeconds < 0 || drainSeconds > MAX_DRAIN_SECONDS) {
-      const message = `drain_seconds must be from 0 to ${MAX_DRAIN_SECONDS}`
-      throw new TroupeError('invalid_request', message, { param: 'drain_seconds' })
-    }
-    const holders = drainSeconds === 0 ? this.#holdersOf(versions) : 0
-    if (holders === 0) return
-    const message = `${what} cannot be deleted without draining: ${holders} ${holders === 1 ? 'request uses' : 'requests use'} it`
-    throw new TroupeError('adapter_in_use', `${message}; give them time with drain_seconds, or repeat later`)
-  }
-
-  #holdersOf(versions: readonly Version[]): number {
-    return versions.reduce((sum, version) => sum + this.#leases.holders(version), 0)
   }
 }

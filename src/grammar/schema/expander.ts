@@ -1,58 +1,23 @@
 import type { JsonObject } from '../../core/json.ts'
 import { isJsonObject } from '../../core/json.ts'
 import type { Budget } from '../limits.ts'
-import { invalid, tooComplex } from '../limits.ts'
-import type { Language } from '../regex/languages.ts'
-import { patternLanguages } from '../regex/languages.ts'
-import { PatternError } from '../regex/pattern.ts'
-import { ARRAY_KIND } from './array-kind.ts'
+import { invalid } from '../limits.ts'
+import { KINDS } from './all-kinds.ts'
+import type { Alternatives, Alternative } from './alternatives.ts'
+import { checked, forgotten, product } from './alternatives.ts'
 import type { SchemaDocument } from './document.ts'
 import type { Expression, Literal } from './expressions.ts'
 import { both, isNothing, Literals, opposite } from './expressions.ts'
-import { FORMATS } from './formats.ts'
-import { checkKeywords, kindOf, schemaOfValue, typeSays } from './keywords.ts'
-import type { Constraint, Evaluated, Kind, KindName, Tools } from './kinds.ts'
+import { checkKeywords, dependentSchemas, kindOf, listOf, schemaOfValue, typeSays, valuesOf } from './keywords.ts'
+import type { Constraint, Kind, Tools } from './kinds.ts'
 import { UNEVALUATED } from './kinds.ts'
-import { INTEGER, NUMBER_KIND } from './number-kind.ts'
+import { INTEGER } from './number-kind.ts'
 import { absent, OBJECT_KIND, present } from './object-kind.ts'
+import { PatternCache } from './pattern-cache.ts'
 import { fits, STRING_KIND } from './string-kind.ts'
 
-/** One way for a value to fit an expression. */
-export interface Alternative<C> {
-  readonly all: C
-  readonly evaluated: Evaluated
-}
-
-type Alternatives<C> = readonly Alternative<C>[]
-
-/** Most alternatives of one schema for one kind of values. */
-const MAX_ALTERNATIVES = 3_000
 /** Longest chain of schemas that are applied to the same value. */
 const MAX_CHAIN = 200
-
-/** The automata of formats are the same for every schema. */
-const FORMAT_LANGUAGES = new Map<string, readonly Language[]>()
-const IS_FORMAT: ReadonlySet<string> = new Set(Object.values(FORMATS))
-
-/** A kind without constraints of its own: `null`, `true` and `false`. */
-const single = (name: KindName, value: unknown): Kind<null | true> => ({
-  name,
-  top: true,
-  meet: () => true,
-  constraints: () => [],
-  values: (values) => (values.includes(value) ? { holds: [true], fails: [] } : { holds: [], fails: [true] }),
-  unevaluated: () => null,
-})
-
-export const KINDS = {
-  null: single('null', null),
-  true: single('true', true),
-  false: single('false', false),
-  number: NUMBER_KIND,
-  string: STRING_KIND,
-  array: ARRAY_KIND,
-  object: OBJECT_KIND,
-}
 
 /**
  * Turns schemas into alternatives of plain constraints, kind by kind of values: `allOf` is a product, `anyOf` a sum, and what must fail is
@@ -62,22 +27,20 @@ export class Expander {
   readonly literals: Literals
   readonly tools: Tools
   readonly #document: SchemaDocument
-  readonly #budget: Budget
   readonly #expanded = new Map<string, Alternatives<unknown>>()
-  readonly #languages = new Map<string, readonly Language[]>()
   readonly #impossible = new Map<string, boolean>()
   readonly #synthetic = new WeakMap<object, JsonObject>()
 
   constructor(document: SchemaDocument, budget: Budget) {
     this.#document = document
-    this.#budget = budget
     this.literals = new Literals(document)
+    const patterns = new PatternCache(budget)
     this.tools = {
       literals: this.literals,
       budget,
       placeOf: (literal) => document.placeOf(literal.located.schema),
       child: (literal, schema) => this.#child(literal, schema),
-      languages: (pattern, at) => this.#languagesOf(pattern, at),
+      languages: (pattern, at) => patterns.languagesOf(pattern, at),
       impossible: (expression) => this.#isImpossible(expression),
       accepts: (expression, text) => this.expand(expression, STRING_KIND).some(({ all }) => fits(text, all)),
     }
@@ -98,7 +61,7 @@ export class Expander {
       checkKeywords(schema, at)
       const next =
         number > 0 ? this.#holding(schema, literal, kind, chain + 1) : this.#failing(schema, literal, kind, chain + 1)
-      out = this.#product(out, next, kind, at)
+      out = product(out, next, kind, this.tools, at)
     }
     this.#expanded.set(key, out)
     return out
@@ -112,7 +75,7 @@ export class Expander {
     const expand = (expression: Expression): Alternatives<C> => this.expand(expression, kind, chain)
     let out: Alternatives<C> = [{ all: kind.top, evaluated: UNEVALUATED }]
     const add = (alternatives: Alternatives<C>): void => {
-      out = this.#product(out, alternatives, kind, at)
+      out = product(out, alternatives, kind, this.tools, at)
     }
     for (const { holds, evaluated } of this.#own(schema, literal, kind, type))
       add(holds.map((all) => ({ all, evaluated: evaluated ?? UNEVALUATED })))
@@ -133,10 +96,11 @@ export class Expander {
           ? schema.unevaluatedItems
           : undefined
     if (rest === undefined) return out
-    return this.#product(
+    return product(
       out.flatMap((alternative) => this.#closed(alternative, child(rest), kind, 'holds')),
       [{ all: kind.top, evaluated: UNEVALUATED }],
       kind,
+      this.tools,
       at,
     )
   }
@@ -171,10 +135,11 @@ export class Expander {
     if (kind.name === 'object')
       for (const [name, part] of dependentSchemas(schema))
         out.push(
-          ...this.#product(
+          ...product(
             [{ all: present(name) as C, evaluated: UNEVALUATED }],
             expand(opposite(child(part))),
             kind,
+            this.tools,
             at,
           ),
         )
@@ -184,7 +149,7 @@ export class Expander {
       const rested = this.#holding(others, literal, kind, chain)
       out.push(...rested.flatMap((alternative) => this.#closed(alternative, child(rest), kind, 'fails')))
     }
-    return forgotten(this.#checked(out, at))
+    return forgotten(checked(out, at))
   }
 
   /** The keywords of a schema that speak of one kind of values. */
@@ -214,10 +179,10 @@ export class Expander {
     ]
     for (const part of any)
       open = open.flatMap(({ all, some }) => [
-        { all: this.#product(all, this.expand(part, kind, chain), kind, at), some: true },
-        { all: this.#product(all, this.expand(opposite(part), kind, chain), kind, at), some },
+        { all: product(all, this.expand(part, kind, chain), kind, this.tools, at), some: true },
+        { all: product(all, this.expand(opposite(part), kind, chain), kind, this.tools, at), some },
       ])
-    return this.#checked(
+    return checked(
       open.flatMap(({ all, some }) => (some ? all : [])),
       at,
     )
@@ -241,10 +206,11 @@ export class Expander {
   ): Alternatives<C> {
     const test = child(schema.if)
     const branch = (condition: Expression, then: unknown): Alternatives<C> =>
-      this.#product(
+      product(
         expand(condition),
         then === undefined ? [{ all: kind.top, evaluated: UNEVALUATED }] : expand(child(then)),
         kind,
+        this.tools,
         at,
       )
     return [...branch(test, schema.then), ...branch(opposite(test), schema.else)]
@@ -260,7 +226,7 @@ export class Expander {
       const having: Alternatives<unknown> = [{ all: present(name), evaluated: UNEVALUATED }]
       const kind = OBJECT_KIND as unknown as Kind<unknown>
       const at = this.tools.placeOf(literal)
-      const fitting = this.#product(having, expand(this.#child(literal, part)), kind, at)
+      const fitting = product(having, expand(this.#child(literal, part)), kind, this.tools, at)
       add([{ all: absent(name), evaluated: UNEVALUATED }, ...fitting])
     }
   }
@@ -268,10 +234,11 @@ export class Expander {
   #closed<C>(alternative: Alternative<C>, rest: Expression, kind: Kind<C>, which: 'holds' | 'fails'): Alternatives<C> {
     const constraint = kind.unevaluated(rest, alternative.evaluated, true)
     if (!constraint) return which === 'holds' ? [alternative] : []
-    return this.#product(
+    return product(
       [alternative],
       constraint[which].map((all) => ({ all, evaluated: constraint.evaluated ?? UNEVALUATED })),
       kind,
+      this.tools,
       '#',
     )
   }
@@ -307,21 +274,6 @@ export class Expander {
     return this.literals.child(literal, schema)
   }
 
-  #languagesOf(pattern: string, at: string): readonly Language[] {
-    const known = this.#languages.get(pattern) ?? FORMAT_LANGUAGES.get(pattern)
-    if (known) return known
-    try {
-      const languages = patternLanguages(pattern, this.#budget, at)
-      const keep = IS_FORMAT.has(pattern) ? FORMAT_LANGUAGES : this.#languages
-      keep.set(pattern, languages)
-      return languages
-    } catch (error) {
-      if (error instanceof PatternError)
-        throw invalid(at, `the pattern \`${pattern}\` cannot be enforced: ${error.message}`)
-      throw error
-    }
-  }
-
   /** Conservative: false where it would take a proof by recursion. */
   #isImpossible(expression: Expression): boolean {
     if (expression.length === 0) return false
@@ -334,62 +286,4 @@ export class Expander {
     this.#impossible.set(key, impossible)
     return impossible
   }
-
-  #product<C>(a: Alternatives<C>, b: Alternatives<C>, kind: Kind<C>, at: string): Alternatives<C> {
-    if (b.length === 1 && b[0]!.all === kind.top && b[0]!.evaluated === UNEVALUATED) return a
-    const out: Alternative<C>[] = []
-    this.#budget.nodes(a.length * b.length, at)
-    for (const one of a)
-      for (const other of b) {
-        const all = one.all === kind.top ? other.all : kind.meet(one.all, other.all, this.tools)
-        if (all !== null) out.push({ all, evaluated: merged(one.evaluated, other.evaluated) })
-      }
-    return this.#checked(out, at)
-  }
-
-  #checked<C>(alternatives: Alternative<C>[], at: string): Alternatives<C> {
-    if (alternatives.length <= MAX_ALTERNATIVES) return alternatives
-    throw tooComplex(
-      at,
-      `becomes more than ${MAX_ALTERNATIVES} alternatives`,
-      'tell the branches of oneOf, anyOf and not apart by a required const property',
-    )
-  }
-}
-
-function forgotten<C>(alternatives: Alternatives<C>): Alternatives<C> {
-  return alternatives.map(({ all }) => ({ all, evaluated: UNEVALUATED }))
-}
-
-function merged(a: Evaluated, b: Evaluated): Evaluated {
-  if (a === UNEVALUATED) return b
-  if (b === UNEVALUATED) return a
-  return {
-    names: new Set([...a.names, ...b.names]),
-    patterns: [...a.patterns, ...b.patterns],
-    everyName: a.everyName || b.everyName,
-    items: Math.max(a.items, b.items),
-    contained: [...a.contained, ...b.contained],
-  }
-}
-
-/** `const` and `enum`. */
-function valuesOf(schema: JsonObject): readonly (readonly unknown[])[] {
-  const out: (readonly unknown[])[] = []
-  if (schema.const !== undefined) out.push([schema.const])
-  if (schema.enum !== undefined) out.push(schema.enum as readonly unknown[])
-  return out
-}
-
-function listOf(schema: JsonObject, key: string, at: string): readonly unknown[] {
-  const value = schema[key]
-  if (value === undefined) return []
-  if (Array.isArray(value) && value.length > 0) return value as readonly unknown[]
-  throw invalid(at, `\`${key}\` must be a list of schemas with at least one`)
-}
-
-function dependentSchemas(schema: JsonObject): readonly (readonly [string, unknown])[] {
-  const older = Object.entries(isJsonObject(schema.dependencies) ? schema.dependencies : {})
-  const newer = Object.entries(isJsonObject(schema.dependentSchemas) ? schema.dependentSchemas : {})
-  return [...older.filter(([, value]) => !Array.isArray(value)), ...newer]
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../core/json.ts'
+import { isJsonObject } from '../../core/json.ts'
 import { invalid, unsupported } from '../limits.ts'
 import type { KindName } from './kinds.ts'
 
@@ -92,4 +93,27 @@ export function schemaOfValue(value: unknown): JsonObject {
     required: Object.keys(value),
     additionalProperties: false,
   }
+}
+
+/** `const` and `enum`. */
+export function valuesOf(schema: JsonObject): readonly (readonly unknown[])[] {
+  const out: (readonly unknown[])[] = []
+  if (schema.const !== undefined) out.push([schema.const])
+  if (schema.enum !== undefined) out.push(schema.enum as readonly unknown[])
+  return out
+}
+
+/** The schemas that a keyword lists; none where it is absent. @throws TroupeError `invalid_request` */
+export function listOf(schema: JsonObject, key: string, at: string): readonly unknown[] {
+  const value = schema[key]
+  if (value === undefined) return []
+  if (Array.isArray(value) && value.length > 0) return value as readonly unknown[]
+  throw invalid(at, `\`${key}\` must be a list of schemas with at least one`)
+}
+
+/** Schemas that apply where a property is there, by its name. */
+export function dependentSchemas(schema: JsonObject): readonly (readonly [string, unknown])[] {
+  const older = Object.entries(isJsonObject(schema.dependencies) ? schema.dependencies : {})
+  const newer = Object.entries(isJsonObject(schema.dependentSchemas) ? schema.dependentSchemas : {})
+  return [...older.filter(([, value]) => !Array.isArray(value)), ...newer]
 }
