@@ -56,7 +56,8 @@ next to nothing:
 
 ${distances('precision, as stored', stored)}
 
-The same model with its channels in another order computes the same, and its weights lie on no grid. This is what \`int4\` costs a small model; larger ones lose less:
+The same model with its channels in another order computes the same, and its weights lie on no grid. This is what \`int4\` costs a small model; larger ones lose
+less:
 
 ${distances('precision, other order', permuted)}
 `

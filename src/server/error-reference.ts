@@ -1,11 +1,24 @@
 import { ERRORS } from '../core/errors.ts'
 
+const WIDTH = 160
+
 /** The error catalogue as `docs/errors.md`: made from the catalogue, compared by a test. */
 export function errorReference(): string {
   const entries = Object.entries(ERRORS).map(
-    ([code, { status, type, about }]) => `## \`${code}\`\n\n${status}, \`${type}\`. ${about}\n`,
+    ([code, { status, type, about }]) => `## \`${code}\`\n\n${wrapped(`${status}, \`${type}\`. ${about}`)}\n`,
   )
   return `${INTRODUCTION}\n${entries.join('\n')}`
+}
+
+/** Lines of the page's usual length. */
+function wrapped(text: string): string {
+  const lines = ['']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!
+    if (line !== '' && line.length + word.length >= WIDTH) lines.push(word)
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return lines.join('\n')
 }
 
 const INTRODUCTION = `# Errors
