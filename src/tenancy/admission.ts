@@ -63,6 +63,8 @@ export class Admission {
   readonly #queues: TenantQueues
   /** In order of arrival. */
   readonly #entries = new Set<Entry>()
+  /** How many of them each tenant has, if any. */
+  readonly #requests = new Map<string, number>()
   readonly #waiters = new Map<Ticket, Waiter>()
   #secondsPerSequence = FIRST_GUESS_SECONDS
   #shed = 0
@@ -90,6 +92,7 @@ export class Admission {
     const tickets = Array.from({ length: sequences }, () => this.#queues.join(tenant))
     const entry: Entry = { tenant, tickets, shedding: new AbortController() }
     this.#entries.add(entry)
+    this.#requests.set(tenant, (this.#requests.get(tenant) ?? 0) + 1)
     this.#grantAll(tenant)
     return this.#pass(entry)
   }
@@ -116,6 +119,9 @@ export class Admission {
     const open = [...this.#entries].flatMap(({ tickets }) => tickets.filter(({ state }) => state !== 'left')).length
     if (open !== waiting + running)
       throw new Error(`admission: ${open} sequences are open, ${waiting + running} queued`)
+    const requests = [...this.#requests.values()].reduce((sum, count) => sum + count, 0)
+    if (requests !== this.#entries.size)
+      throw new Error(`admission: ${this.#entries.size} requests are open, ${requests} counted`)
     for (const ticket of this.#waiters.keys())
       if (ticket.state !== 'waiting') throw new Error(`admission: a ticket ${ticket.state} is waited for`)
   }
@@ -126,8 +132,7 @@ export class Admission {
     const own = this.#limitsOf(tenant).concurrentRequests
     const limit = own ?? this.#options.maxRequestsPerTenant
     if (limit === null) return
-    let open = 0
-    for (const entry of this.#entries) if (entry.tenant === tenant) open++
+    const open = this.#requests.get(tenant) ?? 0
     if (open < limit) return
     const setting = own === undefined ? 'the setting `tenantConcurrency`' : 'its limit `concurrentRequests`'
     throw new TroupeError(
@@ -226,7 +231,11 @@ export class Admission {
   }
 
   #remove(entry: Entry): void {
-    this.#entries.delete(entry)
+    if (this.#entries.delete(entry)) {
+      const left = this.#requests.get(entry.tenant)! - 1
+      if (left > 0) this.#requests.set(entry.tenant, left)
+      else this.#requests.delete(entry.tenant)
+    }
     for (const ticket of entry.tickets) this.#free(ticket)
     this.#grantAll(entry.tenant)
   }

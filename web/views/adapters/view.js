@@ -1,34 +1,19 @@
-import { get } from '../../core/api.js'
-import { fill, freshId, h } from '../../core/dom.js'
+import { fill, h } from '../../core/dom.js'
 import { bytes } from '../../core/format.js'
 import { onPulse } from '../../core/pulse.js'
 import { hrefOf } from '../../core/router.js'
 import { stateBadge } from '../../parts/badge.js'
-import { virtualList } from '../../parts/virtual-list.js'
+import { searchList } from '../../parts/search-list.js'
 import { adapterDetail } from './detail.js'
 import { memoryMap } from './memory-map.js'
 import { uploadZone } from './upload.js'
 
-const PAGE = 200
-const ROW_HEIGHT = 52
-const TYPING_MS = 150
-
 /** Adapters: what is stored, what of it is in memory, and the way in for more. */
 export function adaptersView(main, argument) {
-  let prefix = ''
-  const searchId = freshId('search')
-  const search = h('input', {
-    id: searchId,
-    type: 'search',
-    placeholder: 'Name begins with…',
-    autocomplete: 'off',
-    spellcheck: 'false',
-  })
-  const list = virtualList({
+  const list = searchList({
+    path: '/v1/adapters',
+    search: 'Find adapters by the beginning of their name',
     label: 'Adapters',
-    rowHeight: ROW_HEIGHT,
-    fetchPage: (after) =>
-      get(`/v1/adapters?${new URLSearchParams({ limit: PAGE, ...(after && { after }), ...(prefix && { prefix }) })}`),
     keyOf: ({ name }) => name,
     row: listRow,
     onPick: ({ name }) => (location.hash = hrefOf('adapters', name)),
@@ -49,22 +34,11 @@ export function adaptersView(main, argument) {
         uploadZone({
           onTaken: ({ adapter }) => (list.reload(), (location.hash = hrefOf('adapters', adapter)), open(adapter)),
         }),
-        h('label', { class: 'hidden', for: searchId }, 'Find adapters by the beginning of their name'),
-        search,
-        list.element,
+        ...list.elements,
       ),
       detail,
     ),
   )
-
-  let typing = null
-  search.addEventListener('input', () => {
-    clearTimeout(typing)
-    typing = setTimeout(() => {
-      prefix = search.value.trim()
-      void list.reload()
-    }, TYPING_MS)
-  })
 
   let currentName = ''
   function open(name) {

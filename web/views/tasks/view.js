@@ -1,33 +1,18 @@
-import { get } from '../../core/api.js'
-import { fill, freshId, h } from '../../core/dom.js'
+import { fill, h } from '../../core/dom.js'
 import { percent } from '../../core/format.js'
 import { onPulse } from '../../core/pulse.js'
 import { hrefOf } from '../../core/router.js'
-import { virtualList } from '../../parts/virtual-list.js'
+import { searchList } from '../../parts/search-list.js'
 import { taskDetail } from './detail.js'
-
-const PAGE = 200
-const ROW_HEIGHT = 52
-const TYPING_MS = 150
 
 /** Tasks: where their requests go, and how to change that. */
 export function tasksView(main, argument) {
-  let prefix = ''
   let current = ''
   let leave = () => {}
-  const searchId = freshId('search')
-  const search = h('input', {
-    id: searchId,
-    type: 'search',
-    placeholder: 'Name begins with…',
-    autocomplete: 'off',
-    spellcheck: 'false',
-  })
-  const list = virtualList({
+  const list = searchList({
+    path: '/v1/tasks',
+    search: 'Find tasks by the beginning of their name',
     label: 'Tasks',
-    rowHeight: ROW_HEIGHT,
-    fetchPage: (after) =>
-      get(`/v1/tasks?${new URLSearchParams({ limit: PAGE, ...(after && { after }), ...(prefix && { prefix }) })}`),
     keyOf: ({ task }) => task,
     row: listRow,
     onPick: ({ task }) => (location.hash = hrefOf('tasks', task)),
@@ -39,25 +24,10 @@ export function tasksView(main, argument) {
     h(
       'div',
       { class: 'split' },
-      h(
-        'section',
-        { class: 'panel list-panel', 'aria-label': 'All tasks' },
-        h('label', { class: 'hidden', for: searchId }, 'Find tasks by the beginning of their name'),
-        search,
-        list.element,
-      ),
+      h('section', { class: 'panel list-panel', 'aria-label': 'All tasks' }, ...list.elements),
       detail,
     ),
   )
-  let typing = null
-  search.addEventListener('input', () => {
-    clearTimeout(typing)
-    typing = setTimeout(() => {
-      prefix = search.value.trim()
-      void list.reload()
-    }, TYPING_MS)
-  })
-
   function open(name) {
     current = name
     leave()
