@@ -29,7 +29,7 @@ export const ERRORS = {
   expired_api_key: kind(
     401,
     'authentication_error',
-    'The key was accepted until a time that is over, or the server’s clock stands before the key was made. An admin makes a new one.',
+    'The key has expired, or the server’s clock is set to a time before the key was made. Ask an admin for a new one.',
   ),
   revoked_api_key: kind(
     401,
@@ -109,7 +109,7 @@ export const ERRORS = {
   gate_not_passed: kind(
     409,
     'conflict_error',
-    'The task asks for an evaluation before it routes to a version, and there is none that passes; the message has the numbers and the way out.',
+    'The task needs a passing evaluation before it routes to a version, and there is none; the message has the numbers and the way out.',
   ),
   rollback_empty: kind(409, 'conflict_error', 'The task has no earlier activation to go back to.'),
   conflict: kind(409, 'conflict_error', 'The resource changed meanwhile. Read it again and repeat.'),

@@ -76,7 +76,7 @@ export class Evaluations {
     const { base, catalogue, journal } = this.#parts
     const open = this.list(wish.tenant).filter(({ end, spec }) => !end && spec.tenant === wish.tenant)
     if (open.length >= MOST_OPEN) {
-      const message = `tenant "${wish.tenant}" has ${open.length} evaluations open, which is all it may: wait for them, or cancel some`
+      const message = `tenant "${wish.tenant}" has ${open.length} evaluations open, the most it may have: wait for them, or cancel some`
       throw new TroupeError('rate_limit_exceeded', message, { retryAfterSeconds: 60 })
     }
     const { set, blob } = await this.#setOf(wish)

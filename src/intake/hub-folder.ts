@@ -45,7 +45,7 @@ function confined(hub: URL, signal: AbortSignal): typeof fetch {
   return async (input, init = {}) => {
     let url = new URL(input instanceof Request ? input.url : input)
     for (let hop = 0; hop <= MAX_HOPS; hop++) {
-      if (!isAllowed(url)) throw new Error(`it leads to ${url.host}, which is none of the hub’s own hosts`)
+      if (!isAllowed(url)) throw new Error(`it redirects to ${url.host}, which is not one of the hub’s own hosts`)
       const headers = new Headers(init.headers)
       if (url.host !== hub.host) headers.delete('authorization')
       const answer = await fetch(url, { ...init, headers, redirect: 'manual', signal })
@@ -54,6 +54,6 @@ function confined(hub: URL, signal: AbortSignal): typeof fetch {
       await answer.body?.cancel()
       url = new URL(location, url)
     }
-    throw new Error(`it leads from place to place more than ${MAX_HOPS} times`)
+    throw new Error(`it redirects more than ${MAX_HOPS} times`)
   }
 }

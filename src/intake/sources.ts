@@ -48,7 +48,7 @@ export class AdapterSources {
   async fetch(source: string, dir: string, limitBytes: number, signal: AbortSignal): Promise<FolderReport> {
     const kind = KINDS.find(({ pattern }) => pattern.test(source))
     if (!kind || source.split('/').includes('..')) {
-      const message = `${JSON.stringify(source.slice(0, 200))} is no source: write hf:organisation/name@revision or s3://bucket/prefix`
+      const message = `${JSON.stringify(source.slice(0, 200))} is not a source: write hf:organisation/name@revision or s3://bucket/prefix`
       throw new TroupeError('invalid_request', message, { param: 'source' })
     }
     if (!this.#allowed.some((place) => isBelow(source, place))) throw this.#notAllowed(source)

@@ -59,7 +59,7 @@ export async function setAside(store: Store, { n, key, reason, bytes }: DamagedR
   }
   const record = newRecord(n, { type: LOST_RECORD, data: { reason, kept } }, { by: 'repair' }, 'repair')
   if (await store.put(key, renderRecord(record))) return kept
-  throw new TroupeError('conflict', `${key} was written by somebody else meanwhile: look again`)
+  throw new TroupeError('conflict', `${key} was changed by somebody else in the meantime: read it again`)
 }
 
 /**

@@ -172,7 +172,7 @@ export class Admission {
 
   #shedOne(entry: Entry): void {
     this.#shed++
-    const message = `tenant "${entry.tenant}" uses most of a full queue, and another tenant needs room: its newest request was shed`
+    const message = `tenant "${entry.tenant}" uses most of a full queue and another tenant needs room, so its newest request was shed`
     const retryAfterSeconds = this.#retryAfter(this.#queues.waiting)
     // First the reason, so that whoever waits for its turn gets this one.
     entry.shedding.abort(new TroupeError('overloaded', message, { retryAfterSeconds }))

@@ -105,6 +105,7 @@ export class IssuerKeys {
 
 function parseKeys(text: string): JSONWebKeySet {
   const json: unknown = JSON.parse(text)
-  if (!isJsonObject(json) || !Array.isArray(json.keys)) throw new Error('it is no JWKS: an object with a list `keys`')
+  if (!isJsonObject(json) || !Array.isArray(json.keys))
+    throw new Error('it is not a JWKS, which is an object with a list `keys`')
   return json as unknown as JSONWebKeySet
 }

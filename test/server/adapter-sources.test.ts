@@ -75,7 +75,7 @@ describe('versions from a hub', () => {
   })
 
   it.each([
-    ['hf:acme/invoice', /^400 invalid_request: "hf:acme\/invoice" is no source/],
+    ['hf:acme/invoice', /^400 invalid_request: "hf:acme\/invoice" is not a source/],
     ['https://example.org/x', /^400 invalid_request/],
     ['hf:acme/invoice@../../secret', /^400 invalid_request/],
     ['hf:acme/nothing@main', /^502 source_unavailable: cannot fetch hf:acme\/nothing@main/],
@@ -92,7 +92,7 @@ describe('versions from a hub', () => {
     hub.elsewhere = `${other.url}/acme/invoice/resolve/v1.0/adapter_config.json`
     onTestFinished(() => void (hub.elsewhere = null))
     const app = await testApp({ sources: ['hf:acme'] })
-    expect(await refusal(app, 'hf:acme/invoice@v1.0')).toMatch(/^502 .*leads to 127\.0\.0\.1:\d+, which is none of/)
+    expect(await refusal(app, 'hf:acme/invoice@v1.0')).toMatch(/^502 .*redirects to 127\.0\.0\.1:\d+, which is not one of/)
     expect(other.calls).toEqual([])
   })
 

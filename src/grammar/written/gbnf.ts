@@ -131,7 +131,7 @@ function quotedCharacter(cursor: Cursor): string {
   const hex = cursor.text.slice(cursor.at, cursor.at + digits)
   const point = parseInt(hex, 16)
   if (!/^[0-9a-fA-F]+$/.test(hex) || hex.length < digits || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-    throw cursor.wrong(`\`\\${escape}${hex}\` is no character: it takes ${digits} hexadecimal digits`)
+    throw cursor.wrong(`\`\\${escape}${hex}\` is not a character: it takes ${digits} hexadecimal digits`)
   cursor.at += digits
   return String.fromCodePoint(point)
 }

@@ -39,7 +39,7 @@ export function newS3Client(): S3Client {
 export function parseBucket(url: string): { readonly bucket: string; readonly prefix: string } {
   const parsed = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*?))?\/?$/.exec(url)
   if (parsed?.[1]) return { bucket: parsed[1], prefix: parsed[2] ? `${parsed[2]}/` : '' }
-  const message = `${JSON.stringify(url)} is no bucket: write s3://bucket or s3://bucket/prefix`
+  const message = `${JSON.stringify(url)} is not a bucket: write s3://bucket or s3://bucket/prefix`
   throw new TroupeError('invalid_config', message, { param: 'store' })
 }
 
