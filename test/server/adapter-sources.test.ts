@@ -92,7 +92,9 @@ describe('versions from a hub', () => {
     hub.elsewhere = `${other.url}/acme/invoice/resolve/v1.0/adapter_config.json`
     onTestFinished(() => void (hub.elsewhere = null))
     const app = await testApp({ sources: ['hf:acme'] })
-    expect(await refusal(app, 'hf:acme/invoice@v1.0')).toMatch(/^502 .*redirects to 127\.0\.0\.1:\d+, which is not one of/)
+    expect(await refusal(app, 'hf:acme/invoice@v1.0')).toMatch(
+      /^502 .*redirects to 127\.0\.0\.1:\d+, which is not one of/,
+    )
     expect(other.calls).toEqual([])
   })
 
